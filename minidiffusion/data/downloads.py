@@ -1,0 +1,101 @@
+"""Where a full set comes from: your own folder, the cache, or a public mirror. Its sha256 is always checked."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+import requests
+
+EMBEDDED = ("fashion_mnist_6k", "emoji")
+"""Sets that come with the package. The toys need no network either."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a set with the sha256 of each, and the addresses that offer them, tried in this order."""
+
+    mirrors: tuple[str, ...]
+    files: dict[str, str]
+
+
+SOURCES = {
+    "fashion_mnist": Source(
+        mirrors=(
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        ),
+        files={
+            "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        },
+    ),
+    "mnist": Source(
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        files={
+            "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        },
+    ),
+    "cifar10": Source(
+        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+        files={
+            "cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        },
+    ),
+}
+
+
+def own_folder(name: str) -> Path | None:
+    """The folder of this set inside MINIDIFFUSION_DATA; None if the variable or the folder is absent."""
+    root = os.environ.get("MINIDIFFUSION_DATA")
+    if not root:
+        return None
+    if not Path(root).is_dir():
+        raise ValueError(f"MINIDIFFUSION_DATA: got {root!r}, want a folder that exists")
+    folder = Path(root) / name
+    return folder if folder.is_dir() else None
+
+
+def fetch(name: str, file: str) -> Path:
+    """The path of a file of a set, with the right sha256: from your own folder, the cache or a mirror.
+
+    ValueError if the file in your own folder is not the published one. ConnectionError if no mirror has it.
+    """
+    source = SOURCES[name]
+    sha256 = source.files[file]
+    folder = own_folder(name)
+    if folder and (folder / file).exists():
+        found = pooch.file_hash(str(folder / file))
+        if found != sha256:
+            raise ValueError(f"{folder / file}: sha256 is {found}, want {sha256}; this file is not used")
+        return folder / file
+
+    failures = []
+    for mirror in source.mirrors:
+        try:
+            path = pooch.retrieve(
+                mirror + file,
+                known_hash=f"sha256:{sha256}",
+                fname=file,
+                path=pooch.os_cache("minidiffusion") / name,
+                downloader=pooch.HTTPDownloader(timeout=(5, 30)),
+            )
+            return Path(path)
+        except requests.RequestException as error:
+            failures.append(f"{mirror + file} ({type(error).__name__})")
+        except (
+            ValueError
+        ):  # pooch's word for a file that is not the one its hash names; it keeps no such file
+            failures.append(f"{mirror + file} (another file: its sha256 differs)")
+    raise ConnectionError(
+        f"{name}: could not be downloaded; tried {', '.join(failures)}. Put {file} into the folder {name} of the "
+        f"folder that MINIDIFFUSION_DATA names, or use {', '.join(EMBEDDED)} or a toy, which need no network."
+    )
