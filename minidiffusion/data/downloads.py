@@ -1,4 +1,4 @@
-"""Where a full set comes from: your own folder, the cache, or a public mirror. Its sha256 is always checked."""
+"""Where a full set comes from: your own folder, the cache or a public mirror, always checked by sha256."""
 
 import os
 from dataclasses import dataclass
@@ -45,7 +45,10 @@ SOURCES = {
         },
     ),
     "cifar10": Source(
-        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+        mirrors=(
+            "https://www.cs.toronto.edu/~kriz/",
+            "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/",
+        ),
         files={
             "cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
         },
@@ -96,6 +99,7 @@ def fetch(name: str, file: str) -> Path:
         ):  # pooch's word for a file that is not the one its hash names; it keeps no such file
             failures.append(f"{mirror + file} (another file: its sha256 differs)")
     raise ConnectionError(
-        f"{name}: could not be downloaded; tried {', '.join(failures)}. Put {file} into the folder {name} of the "
-        f"folder that MINIDIFFUSION_DATA names, or use {', '.join(EMBEDDED)} or a toy, which need no network."
+        f"{name}: could not be downloaded; tried {', '.join(failures)}. Without a network, use "
+        f"{', '.join(EMBEDDED)} or a toy (all embedded), or name a folder in MINIDIFFUSION_DATA that holds "
+        f"{', '.join(f'{name}/{known}' for known in source.files)}."
     )
