@@ -1,0 +1,86 @@
+"""Checkpoints: weights as safetensors, and a header that a person can read.
+
+The header says what is needed to build the denoiser again (network, sizes, schedule, head) and, under "about",
+whatever the one who saved it wrote down: recipe, seed, versions, quality. No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from . import schedule as schedules
+from .denoiser import Denoiser
+from .heads import HEADS
+from .nets import NETS
+
+FORMAT = "minidiffusion 1"
+
+
+def save(
+    denoiser: Denoiser, path: str | os.PathLike, about: dict[str, Any] | None = None, dtype: torch.dtype | None = None
+) -> None:
+    """Write the denoiser to `path`, all of it or nothing: a temporary file beside it, synced, then renamed.
+
+    about: a JSON dictionary kept in the header. dtype: store the weights in this type, such as torch.float16,
+    which halves the file; None keeps theirs.
+    """
+    network = type(denoiser.net).__name__
+    if network not in NETS:
+        raise TypeError(f"denoiser.net must be one of {', '.join(NETS)} to be saved, got {network}")
+    header = {
+        "format": FORMAT,
+        "network": network,
+        "config": denoiser.net.config,  # type: ignore[union-attr]
+        "schedule": denoiser.schedule.config(),
+        "head": denoiser.head.name,
+        "about": about or {},
+    }
+    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in denoiser.net.state_dict().items()}  # type: ignore[union-attr]
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(weights, temporary, {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()})
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_header(path: str | os.PathLike) -> dict[str, Any]:
+    """What a checkpoint says of itself, without its weights. ValueError if it is not one of ours, or broken."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"path must be a checkpoint file, and there is none at {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            raw = file.metadata() or {}
+        if raw.get("format") != FORMAT:
+            raise ValueError(f"its format is {raw.get('format')!r}, and this version reads {FORMAT!r}")
+        parsed = {key: json.loads(raw[key]) for key in ("config", "schedule", "about")}
+        return {**parsed, "network": raw["network"], "head": raw["head"]}
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"path must be a minidiffusion checkpoint, and {path} is not: {error}") from None
+
+
+def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Denoiser:
+    """The denoiser that `save` wrote, in float32, ready to sample. ValueError if the file is not whole."""
+    header = read_header(path)
+    try:
+        net = NETS[header["network"]](**header["config"])
+        with safe_open(path, "pt") as file:
+            weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        net.load_state_dict(weights)
+        denoiser = Denoiser(net, schedules.from_config(header["schedule"]), HEADS[header["head"]])
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"path must be a whole checkpoint, and {path} is not: {error}") from None
+    return denoiser.to(device).eval().requires_grad_(False)

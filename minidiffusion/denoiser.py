@@ -1,0 +1,46 @@
+"""A network as a denoiser: (x_t, t, cond) -> x0_hat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .heads import Head
+from .process import Time, alpha_sigma
+from .schedule import Schedule
+
+Denoise = Callable[..., Tensor]  # the one shape of the house: denoise(x_t, t, cond=None) -> x0_hat
+
+
+class Denoiser(nn.Module):
+    """denoise(x_t, t, cond=None) -> x0_hat, from a network, a schedule and what the network's output means.
+
+    net(x, t, cond) -> output has the shape of x; t arrives there as one float32 time for each item. A plain
+    function serves as well as a module. cond goes through untouched.
+    """
+
+    def __init__(self, net: Callable[..., Tensor], schedule: Schedule, head: Head):
+        super().__init__()
+        if not callable(net):
+            raise TypeError(f"net must be callable, net(x, t, cond) -> output, got {type(net).__name__}")
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"schedule must be a Schedule, such as schedule.cosine(), got {schedule!r}")
+        if not isinstance(head, Head):
+            raise TypeError(f"head must be one of heads.EPS, X0, V, SCORE, FLOW, got {head!r}")
+        self.net, self.schedule, self.head = net, schedule, head
+
+    def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+        """What the network says, in the head's own terms."""
+        alpha, sigma = alpha_sigma(self.schedule, t, x_t)
+        # Unit variance in, if the data has it: changes nothing where alpha^2 + sigma^2 = 1 (EDM's c_in)
+        x = x_t / (alpha**2 + sigma**2) ** 0.5
+        times = torch.as_tensor(t, dtype=torch.float32, device=x_t.device).expand(len(x_t))
+        return self.net(x, times, cond).to(x_t.dtype)
+
+    def forward(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+        """x0_hat, the best guess of the clean data, in the shape of x_t."""
+        return self.head.to_x0(self.output(x_t, t, cond), x_t, t, self.schedule)

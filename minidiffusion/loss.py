@@ -1,0 +1,81 @@
+"""The training objective: the squared error of x0_hat, weighted by how much each noise level matters.
+
+    loss = mean over t, x0, eps of  w(t) || x0_hat(x_t, t) - x0 ||^2
+
+    weighting   w(t), the weight of the error in x0             source
+    uniform     gain(t)^2: all errors of the output alike       Ho et al. 2020, eq. 14 (their L_simple, for eps)
+    snr         snr                                             Ho et al. 2020, eq. 14, whatever the head
+    min_snr     min(snr, 5)                                     Hang et al. 2023, eq. 8
+    constant    1
+
+"uniform" is the plain mean squared error of what the network says. It is the only weighting that depends on
+the head, for an error in x0_hat is gain(t) times as large in the output (heads.py): snr for eps, 1 for x0,
+snr + 1 for v. So "eps with uniform" and "x0 with snr" are one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .denoiser import Denoiser
+from .process import diffuse
+
+WEIGHTINGS: dict[str, Callable[[Tensor], Tensor] | None] = {
+    "uniform": None,
+    "constant": torch.ones_like,
+    "snr": lambda snr: snr,
+    "min_snr": lambda snr: snr.clamp(max=5.0),
+}
+
+
+def loss_per_item(
+    denoiser: Denoiser,
+    x0: Float[Tensor, "batch *shape"],
+    t: Float[Tensor, "batch"],
+    eps: Float[Tensor, "batch *shape"],
+    weighting: str = "uniform",
+    cond: Any = None,
+) -> Float[Tensor, "batch"]:
+    """The loss of each item at the given times and noise, averaged over its dimensions."""
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
+    schedule, head = denoiser.schedule, denoiser.head
+    output = denoiser.output(diffuse(x0, t, eps, schedule), t, cond)
+    error = (output - head.target(x0, eps, t, schedule)).float().pow(2).flatten(1).mean(1)
+    weight = WEIGHTINGS[weighting]
+    if weight is None:
+        return error
+    # The error in x0 is the error of the output over the gain: no division by a small alpha anywhere.
+    snr = schedule.log_snr(t.double()).exp()
+    gain = head.gain(t.double(), t.double(), schedule)
+    return error * (weight(snr) / gain**2).to(error)
+
+
+def draw_times(count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count"]:
+    """Times in (0, 1), one in each of `count` equal bins: uniform, with less spread between batches than
+    independent draws (Kingma et al. 2021, appendix I.1)."""
+    device = generator.device if generator is not None else "cpu"
+    u = torch.rand(count, generator=generator, device=device)
+    return ((torch.arange(count, device=device) + u) / count).clamp(1e-5, 1.0)
+
+
+def denoising_loss(
+    denoiser: Denoiser,
+    x0: Float[Tensor, "batch *shape"],
+    weighting: str = "uniform",
+    cond: Any = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, ""]:
+    """One number to minimise: fresh times and noise for each item of the batch, then the mean.
+
+    x0: clean data. cond: handed to the network. generator: makes the times and the noise repeatable.
+    """
+    device = generator.device if generator is not None else "cpu"
+    t = draw_times(len(x0), generator).to(x0.device)
+    eps = torch.randn(x0.shape, generator=generator, device=device).to(x0)
+    return loss_per_item(denoiser, x0, t, eps, weighting, cond).mean()

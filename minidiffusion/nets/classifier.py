@@ -1,0 +1,35 @@
+"""A small classifier of 28x28 pictures. Its features are the eyes with which quality is measured."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def _stage(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+        nn.Conv2d(after, after, 3, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+    )
+
+
+class Classifier(nn.Module):
+    """pictures (batch, 1, 28, 28) in [-1, 1] -> class scores (batch, classes)."""
+
+    def __init__(self, classes: int = 10):
+        super().__init__()
+        self.body = nn.Sequential(
+            _stage(1, 32), nn.MaxPool2d(2), _stage(32, 64), nn.MaxPool2d(2), _stage(64, 128), nn.AdaptiveAvgPool2d(1)
+        )
+        self.head = nn.Linear(128, classes)
+
+    def features(self, x: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch 128"]:
+        """What the last layer sees: 128 numbers a picture."""
+        return self.body(x).flatten(1)
+
+    def forward(self, x: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch classes"]:
+        return self.head(self.features(x))

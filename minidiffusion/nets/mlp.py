@@ -1,0 +1,39 @@
+"""A multilayer perceptron for points: the smallest network that learns a denoiser."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from .embedding import Condition
+
+
+class MLP(nn.Module):
+    """net(x, t, cond) -> output of the shape of x, for x of shape (batch, dimension).
+
+    Residual layers of `width` units, each told the time anew. classes: number of labels, 0 for none; label
+    number `classes` means "anything".
+    """
+
+    def __init__(self, dimension: int = 2, width: int = 128, depth: int = 3, classes: int = 0):
+        super().__init__()
+        self.config = dict(dimension=dimension, width=width, depth=depth, classes=classes)
+        self.condition = Condition(width, classes)
+        self.first = nn.Linear(dimension, width)
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(depth)
+        )
+        self.last = nn.Sequential(nn.SiLU(), nn.Linear(width, dimension))
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch dimension"],
+        t: Float[Tensor, "batch"],
+        cond: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch dimension"]:
+        embedded = self.condition(t, cond)
+        h = self.first(x)
+        for layer in self.layers:
+            h = h + layer(h + embedded)
+        return self.last(h)

@@ -1,0 +1,111 @@
+"""A small U-Net: look at the picture coarse and fine at once, and say one number for every pixel.
+
+    28x28 --> 14x14 --> 7x7       each level: residual blocks, at the coarsest with attention
+      |         |        |
+      +---------+--------+-->     on the way back up each block adds what the block opposite saw
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from collections.abc import Sequence
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from .embedding import Condition
+
+
+def Norm(width: int) -> nn.GroupNorm:
+    """Group norm over sixteen channels at a time (Wu and He 2018)."""
+    return nn.GroupNorm(width // 16, width)
+
+
+class Block(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))), the second norm scaled and shifted by time and condition."""
+
+    def __init__(self, width: int, embedding: int):
+        super().__init__()
+        self.norm1, self.conv1 = Norm(width), nn.Conv2d(width, width, 3, padding=1)
+        self.norm2, self.conv2 = Norm(width), nn.Conv2d(width, width, 3, padding=1)
+        self.modulate = nn.Linear(embedding, 2 * width)
+        nn.init.zeros_(self.conv2.weight)  # each block starts as the identity
+        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
+        scale, shift = self.modulate(embedded)[:, :, None, None].chunk(2, dim=1)
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        return x + h
+
+
+class Attention(nn.Module):
+    """Every pixel asks every other: self-attention (Vaswani et al. 2017), for the coarsest level only."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads, self.norm = heads, Norm(width)
+        self.qkv, self.out = nn.Conv2d(width, 3 * width, 1), nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        # (batch, 3 * width, h, w) -> three of (batch, head, pixel, width / head)
+        q, k, v = self.qkv(self.norm(x)).view(b, 3, self.heads, c // self.heads, h * w).transpose(3, 4).unbind(1)
+        return x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(b, c, h, w))
+
+
+class UNet(nn.Module):
+    """net(x, t, cond) -> output of the shape of x (Ronneberger et al. 2015; Ho et al. 2020, appendix B).
+
+    channels: of the pictures. widths: channels inside, from fine to coarse; each level halves the side, which
+    must divide by 2 ** (levels - 1). blocks: residual blocks a level, on the way down and again on the way up.
+    classes: number of labels, 0 for none; cond is then an int tensor (batch,), where `classes` is the null label
+    that means "anything". cond=None is the null label for all.
+    """
+
+    def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 64, 128), blocks: Sequence[int] = (1, 2, 2), classes: int = 0):
+        super().__init__()
+        self.config = dict(channels=channels, widths=list(widths), blocks=list(blocks), classes=classes)
+        size = 4 * widths[0]
+        self.condition = Condition(size, classes)
+        self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.last = nn.Sequential(Norm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], channels, 3, padding=1))
+        nn.init.zeros_(self.last[2].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.last[2].bias)  # type: ignore[arg-type]
+
+        def level(width: int, count: int) -> nn.ModuleList:
+            return nn.ModuleList(Block(width, size) for _ in range(count))
+
+        self.down = nn.ModuleList(map(level, widths, blocks))
+        self.up = nn.ModuleList(map(level, reversed(widths), reversed(blocks)))
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(c, f, 2, stride=2) for f, c in reversed(pairs))
+        self.attention = nn.ModuleList(Attention(widths[-1], heads=widths[-1] // 32) for _ in range(2))
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch channel height width"],
+        t: Float[Tensor, "batch"],
+        cond: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch channel height width"]:
+        embedded = self.condition(t, cond)
+        h, seen = self.first(x.contiguous(memory_format=torch.channels_last)), []
+        for i, blocks in enumerate(self.down):
+            if i > 0:
+                h = self.shrink[i - 1](h)
+            for block in blocks:  # type: ignore[union-attr]
+                h = block(h, embedded)
+                seen.append(h)
+        h = self.attention[0](h)
+        for i, blocks in enumerate(self.up):
+            if i > 0:
+                h = self.grow[i - 1](h)
+            for block in blocks:  # type: ignore[union-attr]
+                h = block(h + seen.pop(), embedded)
+            if i == 0:
+                h = self.attention[1](h)
+        return self.last(h)

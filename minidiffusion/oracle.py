@@ -1,0 +1,134 @@
+"""Exact denoisers: data whose best guess E[x0 | x_t] can be written down. No training, no error.
+
+Each is called like any denoiser, oracle(x_t, t) -> x0_hat, knows its schedule, draws exact data with
+`sample(count)` and, where there is one, gives the exact log-density of x_t.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .process import Time, alpha_sigma
+from .schedule import Schedule
+
+
+class Mixture:
+    """Data from a mixture of K Gaussians in D dimensions.
+
+    x_t given component k is N(alpha m_k, S_k) with S_k = alpha^2 C_k + sigma^2 I, so
+
+        E[x0 | x_t, k] = m_k + alpha C_k S_k^-1 (x_t - alpha m_k)
+        E[x0 | x_t]    = sum_k p(k | x_t) E[x0 | x_t, k],   p(k | x_t) ~ w_k N(x_t; alpha m_k, S_k)
+    """
+
+    def __init__(
+        self,
+        weights: Float[Tensor, "K"],
+        means: Float[Tensor, "K D"],
+        covs: Float[Tensor, "K D D"],
+        schedule: Schedule,
+    ):
+        weights, means, covs = (torch.as_tensor(a, dtype=torch.float64) for a in (weights, means, covs))
+        if means.ndim != 2 or weights.shape != means.shape[:1]:
+            raise ValueError(
+                f"weights must be (K,) and means (K, D), got {tuple(weights.shape)} and {tuple(means.shape)}"
+            )
+        if covs.shape != (*means.shape, means.shape[1]):
+            raise ValueError(f"covs must be {(*means.shape, means.shape[1])}, got {tuple(covs.shape)}")
+        if bool((weights < 0).any()) or not weights.sum() > 0:
+            raise ValueError(f"weights must be at least 0, and not all 0, got {weights.tolist()}")
+        values, vectors = torch.linalg.eigh(covs)  # C_k = V diag(values) V^T serves every t at once
+        if bool((values < -1e-9 * values.abs().max()).any()) or not torch.allclose(covs, covs.mT):
+            raise ValueError("covs must be symmetric with eigenvalues of at least 0")
+        self.weights, self.means, self.schedule = weights / weights.sum(), means, schedule
+        self._values, self._vectors = values.clamp(min=0), vectors
+
+    def _posterior(self, x_t: Tensor, t: Time) -> tuple[Tensor, Tensor]:
+        """Log of w_k N(x_t; alpha m_k, S_k), (batch, K), and E[x0 | x_t, k], (batch, K, D)."""
+        if x_t.ndim != 2 or x_t.shape[1] != self.means.shape[1]:
+            raise ValueError(f"x_t must be (batch, {self.means.shape[1]}), got {tuple(x_t.shape)}")
+        means, values, vectors = (a.to(x_t.device) for a in (self.means, self._values, self._vectors))
+        alpha, sigma = (torch.as_tensor(a).reshape(-1, 1, 1) for a in alpha_sigma(self.schedule, t, x_t.double()))
+        away = torch.einsum("kde,bkd->bke", vectors, x_t.double()[:, None] - alpha * means)  # in C_k's axes
+        variance = alpha**2 * values + sigma**2  # of x_t along them; 0 only for point masses at sigma = 0
+        if bool((variance == 0).any()):
+            raise ValueError("t must not be where sigma = 0: this oracle has components without width")
+        log_density = -0.5 * (away**2 / variance + variance.log() + math.log(2 * math.pi)).sum(2)
+        guess = means + torch.einsum("kde,bke->bkd", vectors, alpha * values / variance * away)
+        return log_density + self.weights.to(x_t.device).log(), guess
+
+    def __call__(self, x_t: Float[Tensor, "batch D"], t: Time, cond: Any = None) -> Float[Tensor, "batch D"]:
+        """E[x0 | x_t]."""
+        log_weight, guess = self._posterior(x_t, t)
+        return (log_weight.softmax(1)[:, :, None] * guess).sum(1).to(x_t.dtype)
+
+    def log_density(self, x_t: Float[Tensor, "batch D"], t: Time) -> Float[Tensor, "batch"]:
+        """log q(x_t) in nats, of the noisy data at time t."""
+        return self._posterior(x_t, t)[0].logsumexp(1).to(x_t.dtype)
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count D"]:
+        """Exact draws of x0, in float32."""
+        k = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        z = torch.randn(count, self.means.shape[1], generator=generator, dtype=torch.float64)
+        return (self.means[k] + torch.einsum("bde,be->bd", self._vectors[k], self._values[k].sqrt() * z)).float()
+
+
+class DataSet:
+    """Data that is one of N given items, all alike likely: E[x0 | x_t] is their softmax-weighted mean.
+
+    The weight of item i is softmax_i(-||x_t - alpha x0_i||^2 / (2 sigma^2)). This is what a network trained on
+    these items for ever would learn, and it can only give them back.
+    """
+
+    def __init__(self, x0: Float[Tensor, "N *shape"], schedule: Schedule, chunk: int = 4096):
+        if not isinstance(x0, Tensor) or not x0.is_floating_point() or len(x0) == 0:
+            raise TypeError("x0 must be a floating point tensor of one item or more")
+        self.x0, self.schedule, self.chunk = x0, schedule, chunk
+
+    def __call__(
+        self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None
+    ) -> Float[Tensor, "batch *shape"]:
+        """E[x0 | x_t]. The items pass by in chunks, so that memory does not grow with N."""
+        if x_t.shape[1:] != self.x0.shape[1:]:
+            raise ValueError(f"x_t must be (batch, {tuple(self.x0.shape[1:])}), got {tuple(x_t.shape)}")
+        x = x_t.double().flatten(1)
+        alpha, sigma = (torch.as_tensor(a).reshape(-1, 1) for a in alpha_sigma(self.schedule, t, x))
+        if bool((sigma == 0).any()):
+            return x_t.clone()  # without noise there is nothing to guess
+        highest = torch.full((len(x), 1), -math.inf, dtype=x.dtype, device=x.device)
+        total, mean = torch.zeros_like(highest), torch.zeros_like(x)
+        for items in self.x0.to(x.device).split(self.chunk):
+            y = items.double().flatten(1)
+            # -||x - alpha y||^2 / (2 sigma^2), less the ||x||^2 that all items share
+            logit = (alpha * (x @ y.T) - 0.5 * alpha**2 * (y**2).sum(1)) / sigma**2
+            new = torch.maximum(highest, logit.max(1, keepdim=True).values)
+            weight, keep = (logit - new).exp(), (highest - new).exp()
+            total, mean, highest = keep * total + weight.sum(1, keepdim=True), keep * mean + weight @ y, new
+        return (mean / total).view_as(x_t).to(x_t.dtype)
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count *shape"]:
+        """Items drawn at random, with replacement."""
+        return self.x0[torch.randint(len(self.x0), (count,), generator=generator)]
+
+
+def gaussian(mean: Float[Tensor, "D"], cov: Float[Tensor, "D D"], schedule: Schedule) -> Mixture:
+    """Data from N(mean, cov): E[x0 | x_t] is linear in x_t."""
+    mean, cov = torch.as_tensor(mean), torch.as_tensor(cov)
+    return Mixture(torch.ones(1), mean[None], cov[None], schedule)
+
+
+def mixture(
+    weights: Float[Tensor, "K"], means: Float[Tensor, "K D"], covs: Float[Tensor, "K D D"], schedule: Schedule
+) -> Mixture:
+    """Data from sum_k weights_k N(means_k, covs_k); the weights are scaled to sum 1."""
+    return Mixture(weights, means, covs, schedule)
+
+
+def dataset(x0: Float[Tensor, "N *shape"], schedule: Schedule) -> DataSet:
+    """Data that is one of the rows of x0."""
+    return DataSet(x0, schedule)

@@ -1,0 +1,143 @@
+"""Training: draw pictures, draw noise, guess, correct. One loop, and everything around it is the caller's.
+
+    for step in fit(denoiser, images, steps=1000):
+        print(step.number, step.loss)
+
+`fit` yields after each step, so a notebook plots, a command shows its bar and a test stops after three steps,
+all with the same loop.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .data import to_float
+from .denoiser import Denoiser
+from .device import autocast
+from .loss import draw_times, loss_per_item
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of training did. The last three are tensors or networks: read them when you need them."""
+
+    number: int  # 1 after the first step
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    images_per_second: float
+    log_snr: Tensor  # (batch,) of the noise levels of this batch
+    loss_per_item: Tensor  # (batch,) beside it: the loss is large where there is little left to see
+    ema: Denoiser  # the averaged network: sample from this one
+
+
+def update_ema(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
+    """ema <- decay * ema + (1 - decay) * model, weight by weight. Buffers are copied: they are not learned."""
+    with torch.no_grad():
+        torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
+        for mean, value in zip(ema.buffers(), model.buffers(), strict=True):
+            mean.copy_(value)
+
+
+def learning_rate_at(step: int, steps: int, peak: float) -> float:
+    """Up in a straight line over the first twentieth, then down to 0 along a cosine."""
+    warmup = max(1, steps // 20)
+    return peak * min(step / warmup, 0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
+
+
+def fit(
+    denoiser: Denoiser,
+    data: Tensor | tuple[Tensor, Tensor],
+    steps: int,
+    *,
+    batch_size: int = 128,
+    learning_rate: float = 1e-3,
+    weighting: str = "uniform",
+    drop_label: float = 0.1,
+    ema_decay: float = 0.999,
+    precision: str | None = None,
+    seed: int = 0,
+) -> Iterator[Step]:
+    """Train `denoiser` in place; yields a Step after each of `steps` steps.
+
+    data: images (count, channel, height, width), uint8, or float in [-1, 1], or points (count, 2); or a pair
+    (images, labels). They move to the denoiser's device once and become float in the batch. A label is
+    replaced by the null label with probability `drop_label`, so that the network learns to do without
+    (Ho and Salimans 2022). precision: float32, bfloat16, or None for the faster one. The same seed gives the
+    same weights on one machine.
+    """
+    x0, labels = data if isinstance(data, tuple) else (data, None)
+    _check(x0, labels, steps=steps, batch_size=batch_size, drop_label=drop_label, ema_decay=ema_decay)
+    return _steps(
+        denoiser, x0, labels, steps, batch_size, learning_rate, weighting, drop_label, ema_decay, precision, seed
+    )
+
+
+def _check(x0: Tensor, labels: Tensor | None, **numbers: float) -> None:
+    """Before any work: name what is wrong."""
+    if not isinstance(x0, Tensor) or len(x0) == 0:
+        raise TypeError(f"data must be a tensor of images or points, got {type(x0).__name__}")
+    if x0.is_floating_point() and x0.ndim == 4 and x0.abs().max() > 1.001:
+        raise ValueError(f"data must be uint8, or float images in [-1, 1], got floats up to {x0.abs().max():.3g}")
+    if labels is not None and (len(labels) != len(x0) or labels.is_floating_point()):
+        raise ValueError(f"labels must be {len(x0)} whole numbers, got {tuple(labels.shape)} of {labels.dtype}")
+    for name in ("steps", "batch_size"):
+        if not isinstance(numbers[name], int) or numbers[name] < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {numbers[name]!r}")
+    for name in ("drop_label", "ema_decay"):
+        if not 0 <= numbers[name] <= 1:
+            raise ValueError(f"{name} must be in [0, 1], got {numbers[name]!r}")
+
+
+def _steps(
+    denoiser, x0, labels, steps, batch_size, learning_rate, weighting, drop_label, ema_decay, precision, seed
+) -> Iterator[Step]:
+    device = next(denoiser.parameters()).device
+    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same batches and noise on every device
+    x0, labels = x0.to(device), None if labels is None else labels.to(device)
+    null = None if labels is None else denoiser.net.condition.classes
+    optimiser = torch.optim.AdamW(denoiser.parameters(), lr=learning_rate, betas=(0.9, 0.99), fused=True)
+    ema = copy.deepcopy(denoiser).eval().requires_grad_(False)
+    denoiser.train()
+
+    for number in range(1, steps + 1):
+        started = time.perf_counter()
+        index = torch.randint(len(x0), (batch_size,), generator=generator).to(device)
+        batch = x0[index]
+        batch = to_float(batch) if batch.dtype == torch.uint8 else batch
+        t = draw_times(batch_size, generator)
+        eps = torch.randn(batch.shape, generator=generator).to(device)
+        cond = None
+        if labels is not None:
+            drop = torch.rand(batch_size, generator=generator) < drop_label
+            cond = torch.where(drop.to(device), null, labels[index])
+
+        with autocast(device, precision):
+            losses = loss_per_item(denoiser, batch, t.to(device), eps, weighting, cond)
+        loss = losses.mean()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate_at(number, steps, learning_rate)
+        optimiser.step()
+        optimiser.zero_grad()
+        # early on the average is short, or it would remember the untrained network
+        update_ema(ema, denoiser, min(ema_decay, number / (number + 10)))
+
+        yield Step(
+            number,
+            loss.item(),
+            norm.item(),
+            optimiser.param_groups[0]["lr"],
+            batch_size / (time.perf_counter() - started),
+            denoiser.schedule.log_snr(t.double()),
+            losses.detach(),
+            ema,
+        )
