@@ -2,14 +2,12 @@
 
     x_t = alpha(t) x0 + sigma(t) eps,    eps ~ N(0, I),    t = 0 is data, t = 1 is the prior
     snr(t) = alpha(t)^2 / sigma(t)^2,    log_snr(t) = log snr(t),    time(log_snr(t)) = t
-
-A schedule is two curves, alpha and sigma, and nothing else. Every method takes a float, a numpy array or a
-tensor of any shape, computes in float64, and gives the same kind back.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,96 +19,82 @@ from torch import Tensor
 Times = TypeVar("Times", float, np.ndarray, Tensor)
 
 
-def _elementwise(argument: str, in_unit_interval: bool) -> Callable:
-    """Lets a formula of float64 arrays take floats, arrays and tensors; `xp` is numpy or torch, as the input is."""
-
-    def decorate(formula: Callable) -> Callable:
-        @functools.wraps(formula)
-        def apply(schedule: Schedule, value: Any) -> Any:
-            xp: Any = torch if isinstance(value, Tensor) else np
-            if isinstance(value, Tensor):
-                if not value.is_floating_point():
-                    raise TypeError(f"{argument} must be floating point, got a tensor of {value.dtype}")
-                # Apple's MPS has no float64, so there the curve is computed on the CPU.
-                exact = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
-            else:
-                try:
-                    exact = np.asarray(value, dtype=np.float64)
-                except (TypeError, ValueError):
-                    raise TypeError(f"{argument} must be a number, array or tensor, got {value!r}") from None
-            valid = (exact >= 0) & (exact <= 1) if in_unit_interval else ~xp.isnan(exact)
-            if not bool(valid.all()):
-                raise ValueError(
-                    f"{argument} must be {'in [0, 1]' if in_unit_interval else 'a number'}, got {value!r}"
-                )
-            with np.errstate(divide="ignore"):  # log_snr is +inf where sigma = 0 and -inf where alpha = 0
-                result = formula(schedule, exact, xp)
-            if isinstance(value, Tensor):
-                return result.to(value.device, value.dtype)
-            return float(result) if np.ndim(result) == 0 else result
-
-        return apply
-
-    return decorate
-
-
-_of_time = _elementwise("t", in_unit_interval=True)
-_of_log_snr = _elementwise("log_snr", in_unit_interval=False)
-
-
 class Schedule:
-    """Two curves on t in [0, 1]: alpha falls, sigma rises or stays, log_snr falls. Frozen; equal if alike."""
+    """Two curves on t in [0, 1]: alpha does not rise, sigma does not fall, log_snr falls. Frozen; equal if alike.
 
-    T: int | None = None  # number of grid points i / T where the schedule was made from T betas
+    Each method takes a float, a numpy array or a tensor of any shape, computes in float64, and gives the same
+    kind back. A kind of schedule is a subclass with the four formulas `_alpha`, `_sigma`, `_log_snr`, `_time`.
+    """
+
+    name: str
+    T: int | None = None  # where the schedule was made from T betas: its grid points are i / T
 
     def alpha(self, t: Times) -> Times:
         """Signal scale alpha(t), t in [0, 1]."""
-        raise NotImplementedError
+        return _in_float64(self._alpha, t, "t", 0.0, 1.0)
 
     def sigma(self, t: Times) -> Times:
         """Noise scale sigma(t), t in [0, 1]."""
-        raise NotImplementedError
+        return _in_float64(self._sigma, t, "t", 0.0, 1.0)
 
     def log_snr(self, t: Times) -> Times:
-        """log alpha(t)^2 / sigma(t)^2, t in [0, 1]; +inf where sigma = 0, -inf where alpha = 0."""
-        raise NotImplementedError
+        """log(alpha(t)^2 / sigma(t)^2), t in [0, 1]; +inf where sigma = 0, -inf where alpha = 0."""
+        return _in_float64(self._log_snr, t, "t", 0.0, 1.0)
 
     def time(self, log_snr: Times) -> Times:
-        """The inverse of log_snr: the t in [0, 1] at which it is reached, clipped to the ends."""
-        raise NotImplementedError
+        """The inverse of log_snr: the t in [0, 1] that has it, or the nearer end."""
+        return _in_float64(self._time, log_snr, "log_snr", -math.inf, math.inf)
 
     def config(self) -> dict[str, Any]:
-        """What `from_config` needs to make this schedule again, in JSON's types."""
-        raise NotImplementedError
+        """What `from_config` needs to make this schedule again, as JSON."""
+        return {"name": self.name}
+
+    _alpha: Callable[[Tensor], Tensor]
+    _sigma: Callable[[Tensor], Tensor]
+    _log_snr: Callable[[Tensor], Tensor]
+    _time: Callable[[Tensor], Tensor]
+
+
+def _in_float64(curve: Callable[[Tensor], Tensor], value: Any, name: str, low: float, high: float) -> Any:
+    if isinstance(value, Tensor):
+        if not value.is_floating_point():
+            raise TypeError(f"{name} must be floating point, got a tensor of {value.dtype}")
+        # Apple's MPS has no float64: there, the curve is read on the CPU
+        exact = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
+    else:
+        try:
+            exact = torch.as_tensor(np.asarray(value, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} must be a number, an array or a tensor, got {value!r}") from None
+    if not bool(((exact >= low) & (exact <= high)).all()):  # false for nan too
+        raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
+    result = curve(exact)
+    if isinstance(value, Tensor):
+        return result.to(value)
+    return result.item() if result.ndim == 0 else result.numpy()
 
 
 class VariancePreserving(Schedule):
-    """alpha^2 + sigma^2 = 1: one curve, log alpha(t), says everything (DDPM, Ho et al. 2020)."""
+    """alpha^2 + sigma^2 = 1, so that log alpha says everything (Ho et al. 2020, eq. 4)."""
 
-    def _log_alpha(self, t: Any, xp: Any) -> Any:
-        raise NotImplementedError
+    _log_alpha: Callable[[Tensor], Tensor]
+    _time_of_log_alpha: Callable[[Tensor], Tensor]
 
-    def _time_of_log_alpha(self, log_alpha: Any, xp: Any) -> Any:
-        raise NotImplementedError
+    def _alpha(self, t: Tensor) -> Tensor:
+        return self._log_alpha(t).exp()
 
-    @_of_time
-    def alpha(self, t, xp):
-        return xp.exp(self._log_alpha(t, xp))
+    def _sigma(self, t: Tensor) -> Tensor:
+        return self._variance(t).sqrt()
 
-    @_of_time
-    def sigma(self, t, xp):
-        # expm1 keeps the digits of 1 - alpha^2 where alpha is nearly 1; abs because -expm1(0) is -0
-        return xp.sqrt(xp.abs(xp.expm1(2 * self._log_alpha(t, xp))))
+    def _variance(self, t: Tensor) -> Tensor:
+        return torch.expm1(2 * self._log_alpha(t)).abs()  # 1 - alpha^2, with all its digits where alpha is near 1
 
-    @_of_time
-    def log_snr(self, t, xp):
-        log_alpha = self._log_alpha(t, xp)
-        return 2 * log_alpha - xp.log(xp.abs(xp.expm1(2 * log_alpha)))
+    def _log_snr(self, t: Tensor) -> Tensor:
+        return 2 * self._log_alpha(t) - self._variance(t).log()
 
-    @_of_log_snr
-    def time(self, log_snr, xp):
-        log_alpha = -0.5 * xp.logaddexp(xp.zeros_like(log_snr), -log_snr)  # alpha^2 = sigmoid(log_snr)
-        return xp.clip(self._time_of_log_alpha(log_alpha, xp), 0.0, 1.0)
+    def _time(self, log_snr: Tensor) -> Tensor:
+        log_alpha = 0.5 * torch.nn.functional.logsigmoid(log_snr)  # alpha^2 = sigmoid(log_snr)
+        return self._time_of_log_alpha(log_alpha).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -125,145 +109,121 @@ class FromBetas(VariancePreserving):
         return len(self.betas)
 
     @functools.cached_property
-    def _grid(self) -> np.ndarray:
-        return np.concatenate([[0.0], 0.5 * np.cumsum(np.log1p(-np.array(self.betas)))])
+    def _grid(self) -> Tensor:
+        """log alpha at i / T: alpha^2 is the product of the 1 - beta so far."""
+        steps = torch.log1p(-torch.tensor(self.betas, dtype=torch.float64))
+        return torch.cat([torch.zeros(1, dtype=torch.float64), 0.5 * steps.cumsum(0)])
 
-    def _log_alpha(self, t, xp):
-        grid = self._grid if xp is np else torch.from_numpy(self._grid).to(t.device)
-        i = xp.clip(xp.floor(t * self.T), 0, self.T - 1)
-        left = grid[i.astype(int) if xp is np else i.long()]
-        right = grid[i.astype(int) + 1 if xp is np else i.long() + 1]
-        return left + (t * self.T - i) * (right - left)
+    def _log_alpha(self, t: Tensor) -> Tensor:
+        grid = self._grid.to(t.device)
+        i = (t * self.T).long().clamp(max=self.T - 1)
+        return torch.lerp(grid[i], grid[i + 1], t * self.T - i)
 
-    def _time_of_log_alpha(self, log_alpha, xp):
-        grid = self._grid if xp is np else torch.from_numpy(self._grid).to(log_alpha.device)
-        i = xp.clip(xp.searchsorted(-grid, -log_alpha), 1, self.T)
+    def _time_of_log_alpha(self, log_alpha: Tensor) -> Tensor:
+        grid = self._grid.to(log_alpha.device)
+        i = torch.searchsorted(-grid, -log_alpha.contiguous()).clamp(1, self.T)
         return (i - 1 + (grid[i - 1] - log_alpha) / (grid[i - 1] - grid[i])) / self.T
 
-    def config(self):
-        return {"name": self.name} if self.name in _MAKERS else {"name": self.name, "betas": list(self.betas)}
+    def config(self) -> dict[str, Any]:
+        return {"name": self.name} | ({} if self.name in NAMED else {"betas": list(self.betas)})
 
 
 @dataclass(frozen=True)
 class Cosine(VariancePreserving):
-    """alpha^2 = (f(t) / f(0) + floor) / (1 + floor), f(t) = cos^2(pi/2 (t + s) / (1 + s)).
+    """alpha^2 = (f(t) / f(0) + floor) / (1 + floor), f(t) = cos^2(pi/2 (t + 0.008) / (1.008)).
 
-    Nichol and Dhariwal 2021, eq. 17, s = 0.008. There, betas are clipped at 0.999 so that alpha never reaches
-    0: the last of 1,000 steps ends at alpha^2 = f(0.999) / f(0) * 0.001. `floor` is that value. It changes
-    alpha^2 by less than 3e-9 anywhere, and keeps log_snr(1) at -19.8 instead of -inf.
+    Nichol and Dhariwal 2021, eq. 17. They clip each beta at 0.999 so that alpha never reaches 0, and the last
+    of 1,000 steps ends at alpha^2 = 0.001 f(0.999) / f(0) = 2.4e-9. `floor` is that number: it moves alpha^2
+    nowhere by more, and keeps log_snr(1) at -19.8 instead of -inf.
     """
 
-    s: float = 0.008
+    name = "cosine"
+    floor = 0.001 * (math.cos(0.5 * math.pi * 1.007 / 1.008) / math.cos(0.5 * math.pi * 0.008 / 1.008)) ** 2
+    f0 = math.cos(0.5 * math.pi * 0.008 / 1.008) ** 2
 
-    def _f(self, t: Any, xp: Any) -> Any:
-        return xp.cos(0.5 * np.pi * (t + self.s) / (1 + self.s)) ** 2
+    def _log_alpha(self, t: Tensor) -> Tensor:
+        f = torch.cos(0.5 * math.pi * ((t + 0.008) / 1.008)) ** 2
+        return 0.5 * ((f / self.f0 + self.floor) / (1 + self.floor)).log()
 
-    @property
-    def _floor(self) -> float:
-        return float(0.001 * self._f(0.999, np) / self._f(0.0, np))
-
-    def _log_alpha(self, t, xp):
-        f0 = float(self._f(0.0, np))
-        return 0.5 * xp.log((self._f(t, xp) / f0 + self._floor) / (1 + self._floor))
-
-    def _time_of_log_alpha(self, log_alpha, xp):
-        ratio = xp.clip((1 + self._floor) * xp.exp(2 * log_alpha) - self._floor, 0.0, 1.0)
-        angle = xp.arccos(xp.sqrt(ratio * float(self._f(0.0, np))))
-        return angle * 2 / np.pi * (1 + self.s) - self.s
-
-    def config(self):
-        return {"name": "cosine"}
+    def _time_of_log_alpha(self, log_alpha: Tensor) -> Tensor:
+        f = self.f0 * ((1 + self.floor) * (2 * log_alpha).exp() - self.floor).clamp(0, 1)
+        return f.sqrt().arccos() * 2 / math.pi * 1.008 - 0.008
 
 
 @dataclass(frozen=True)
 class ZeroTerminal(VariancePreserving):
-    """A schedule shifted and scaled so that alpha(1) = 0: x_1 is pure noise (Lin et al. 2023, algorithm 1).
+    """A schedule shifted and scaled so that alpha(1) = 0 (Lin et al. 2023, algorithm 1), a the old alpha:
 
-    alpha(t) = (a(t) - a(1)) a(t1) / (a(t1) - a(1)), where a is the old alpha and t1 = 1 / T is the first grid
-    point, which the algorithm keeps. Before t1 nothing changes. A schedule without a grid has t1 = 0.
+        alpha(t) = (a(t) - a(1)) a(t1) / (a(t1) - a(1))
+
+    t1 = 1 / T, the first grid point, keeps its alpha, and so does all before it; without a grid t1 = 0.
     """
 
     schedule: Schedule
+    name = "zero_terminal_snr"
 
-    @property
     def _ends(self) -> tuple[float, float, float]:
         first = 1 / self.schedule.T if self.schedule.T else 0.0
         return first, self.schedule.alpha(first), self.schedule.alpha(1.0)
 
-    def _log_alpha(self, t, xp):
-        first, a_first, a_last = self._ends
-        old = self.schedule.alpha(t)
-        new = xp.clip((old - a_last) * a_first / (a_first - a_last), 0.0, 1.0)
-        return xp.log(xp.where(t <= first, old + 0.0 * t, new))
+    def _log_alpha(self, t: Tensor) -> Tensor:
+        first, a_first, a_last = self._ends()
+        a = self.schedule.alpha(t)
+        return torch.where(t <= first, a, (a - a_last) * a_first / (a_first - a_last)).log()
 
-    def _time_of_log_alpha(self, log_alpha, xp):
-        _, a_first, a_last = self._ends
-        new = xp.exp(log_alpha)
-        old = xp.where(new >= a_first, new, new * (a_first - a_last) / a_first + a_last)
-        old = xp.clip(old, 0.0, 1.0)
-        return self.schedule.time(2 * xp.log(old) - xp.log1p(-(old**2)))
+    def _time_of_log_alpha(self, log_alpha: Tensor) -> Tensor:
+        _, a_first, a_last = self._ends()
+        alpha = log_alpha.exp()
+        a = torch.where(alpha >= a_first, alpha, alpha * (a_first - a_last) / a_first + a_last)
+        return self.schedule.time(2 * a.log() - torch.log1p(-(a**2)))
 
-    def config(self):
-        return {"name": "zero_terminal_snr", "schedule": self.schedule.config()}
+    def config(self) -> dict[str, Any]:
+        return {"name": self.name, "schedule": self.schedule.config()}
 
 
 @dataclass(frozen=True)
 class Flow(Schedule):
     """alpha = 1 - t, sigma = t: the straight path of flow matching (Liu et al. 2022; Lipman et al. 2022)."""
 
-    @_of_time
-    def alpha(self, t, xp):
+    name = "flow"
+
+    def _alpha(self, t: Tensor) -> Tensor:
         return 1 - t
 
-    @_of_time
-    def sigma(self, t, xp):
-        return t + 0.0
+    def _sigma(self, t: Tensor) -> Tensor:
+        return t
 
-    @_of_time
-    def log_snr(self, t, xp):
-        return 2 * (xp.log1p(-t) - xp.log(t))
+    def _log_snr(self, t: Tensor) -> Tensor:
+        return 2 * (torch.log1p(-t) - t.log())
 
-    @_of_log_snr
-    def time(self, log_snr, xp):
-        return xp.exp(-xp.logaddexp(xp.zeros_like(log_snr), log_snr / 2))
-
-    def config(self):
-        return {"name": "flow"}
+    def _time(self, log_snr: Tensor) -> Tensor:
+        return torch.sigmoid(-log_snr / 2)
 
 
 @dataclass(frozen=True)
 class VarianceExploding(Schedule):
-    """alpha = 1, sigma = sigma_min (sigma_max / sigma_min)^t (Song et al. 2021, sec. 3.4), with EDM's ends.
+    """alpha = 1, sigma = 0.002 (80 / 0.002)^t: Song et al. 2021, sec. 3.4, with the ends of Karras et al. 2022.
 
     sigma(0) is 0.002, not 0: the last picture keeps that much noise, a quarter of one grey level of 256.
     """
 
-    sigma_min: float = 0.002
-    sigma_max: float = 80.0
+    name = "ve"
 
-    @_of_time
-    def alpha(self, t, xp):
-        return xp.ones_like(t)
+    def _alpha(self, t: Tensor) -> Tensor:
+        return torch.ones_like(t)
 
-    @_of_time
-    def sigma(self, t, xp):
-        return self.sigma_min * (self.sigma_max / self.sigma_min) ** t
+    def _sigma(self, t: Tensor) -> Tensor:
+        return 0.002 * 40000.0**t
 
-    @_of_time
-    def log_snr(self, t, xp):
-        return -2 * (np.log(self.sigma_min) + t * np.log(self.sigma_max / self.sigma_min))
+    def _log_snr(self, t: Tensor) -> Tensor:
+        return -2 * (math.log(0.002) + t * math.log(40000.0))
 
-    @_of_log_snr
-    def time(self, log_snr, xp):
-        t = (-log_snr / 2 - np.log(self.sigma_min)) / np.log(self.sigma_max / self.sigma_min)
-        return xp.clip(t, 0.0, 1.0)
-
-    def config(self):
-        return {"name": "ve"}
+    def _time(self, log_snr: Tensor) -> Tensor:
+        return ((-log_snr / 2 - math.log(0.002)) / math.log(40000.0)).clamp(0, 1)
 
 
 def from_betas(betas: Sequence[float] | np.ndarray | Tensor) -> Schedule:
-    """The schedule with alpha(i/T)^2 = (1 - beta_1) ... (1 - beta_i); log alpha is straight between i/T.
+    """The schedule with alpha(i/T)^2 = (1 - beta_1) ... (1 - beta_i), log alpha straight between the i / T.
 
     betas: T numbers in (0, 1), beta_1 first (Ho et al. 2020, eq. 2 and 4).
     """
@@ -284,43 +244,29 @@ def scaled_linear() -> Schedule:
 
 
 def sigmoid() -> Schedule:
-    """GeoDiff's 1,000 betas, 1e-4 + (0.02 - 1e-4) / (1 + exp(-u)), u from -6 to 6 (Xu et al. 2022)."""
+    """GeoDiff's 1,000 betas, 1e-4 + (0.02 - 1e-4) / (1 + exp(-u)), u evenly from -6 to 6 (Xu et al. 2022)."""
     u = np.linspace(-6, 6, 1000)
     return FromBetas(tuple((1e-4 + (0.02 - 1e-4) / (1 + np.exp(-u))).tolist()), "sigmoid")
 
 
-def cosine() -> Schedule:
-    """The cosine schedule of Nichol and Dhariwal 2021, eq. 17."""
-    return Cosine()
-
-
-def flow() -> Schedule:
-    """alpha = 1 - t, sigma = t."""
-    return Flow()
-
-
-def ve() -> Schedule:
-    """alpha = 1, sigma from 0.002 to 80, evenly in log sigma."""
-    return VarianceExploding()
-
-
 def zero_terminal_snr(schedule: Schedule) -> Schedule:
-    """The same schedule, changed so that alpha(1) = 0 (Lin et al. 2023, algorithm 1)."""
+    """The same schedule, changed so that alpha(1) = 0; one that has it already comes back as it is."""
     if schedule.alpha(1.0) == 0:
         return schedule
     if not isinstance(schedule, VariancePreserving):
-        raise ValueError(f"schedule must be variance preserving to end at SNR 0, got {schedule}")
+        raise ValueError(f"schedule must keep alpha^2 + sigma^2 = 1 to end without signal, got {schedule}")
     return ZeroTerminal(schedule)
 
 
-_MAKERS: dict[str, Callable[[], Schedule]] = {
-    maker.__name__: maker for maker in (linear, scaled_linear, cosine, sigmoid, flow, ve)
+cosine, flow, ve = Cosine, Flow, VarianceExploding
+NAMED: dict[str, Callable[[], Schedule]] = {
+    "linear": linear,
+    "scaled_linear": scaled_linear,
+    "cosine": cosine,
+    "sigmoid": sigmoid,
+    "flow": flow,
+    "ve": ve,
 }
-
-
-def names() -> tuple[str, ...]:
-    """The schedules that have a name of their own."""
-    return tuple(_MAKERS)
 
 
 def from_config(config: dict[str, Any]) -> Schedule:
@@ -330,6 +276,6 @@ def from_config(config: dict[str, Any]) -> Schedule:
         return from_betas(config["betas"])
     if name == "zero_terminal_snr":
         return zero_terminal_snr(from_config(config["schedule"]))
-    if name not in _MAKERS:
-        raise ValueError(f"name must be one of {', '.join(_MAKERS)}, got {name!r}")
-    return _MAKERS[name]()
+    if name not in NAMED:
+        raise ValueError(f"name must be one of {', '.join(NAMED)}, got {name!r}")
+    return NAMED[name]()

@@ -1,4 +1,4 @@
-"""Training: draw pictures, draw noise, guess, correct. One loop, and everything around it is the caller's.
+"""Training: take pictures, add noise, guess the pictures, correct. One loop; all around it is the caller's.
 
     for step in fit(denoiser, images, steps=1000):
         print(step.number, step.loss)
@@ -21,33 +21,30 @@ from torch import Tensor
 from .data import to_float
 from .denoiser import Denoiser
 from .device import autocast
-from .loss import draw_times, loss_per_item
+from .loss import WEIGHTINGS, draw_times, loss_per_item
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of training did. The last three are tensors or networks: read them when you need them."""
+    """What one step of training did."""
 
     number: int  # 1 after the first step
     loss: float
-    gradient_norm: float
-    learning_rate: float
+    gradient_norm: float  # before it is clipped to 1
     images_per_second: float
-    log_snr: Tensor  # (batch,) of the noise levels of this batch
-    loss_per_item: Tensor  # (batch,) beside it: the loss is large where there is little left to see
+    log_snr: Tensor  # (batch,) noise levels of this batch
+    loss_per_item: Tensor  # (batch,) and the loss at each: large where there is little left to see
     ema: Denoiser  # the averaged network: sample from this one
 
 
 def update_ema(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
-    """ema <- decay * ema + (1 - decay) * model, weight by weight. Buffers are copied: they are not learned."""
+    """ema <- decay * ema + (1 - decay) * model, weight by weight."""
     with torch.no_grad():
         torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
-        for mean, value in zip(ema.buffers(), model.buffers(), strict=True):
-            mean.copy_(value)
 
 
 def learning_rate_at(step: int, steps: int, peak: float) -> float:
-    """Up in a straight line over the first twentieth, then down to 0 along a cosine."""
+    """Up in a straight line over the first twentieth, down to 0 along a cosine; step counts from 1."""
     warmup = max(1, steps // 20)
     return peak * min(step / warmup, 0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
 
@@ -67,17 +64,53 @@ def fit(
 ) -> Iterator[Step]:
     """Train `denoiser` in place; yields a Step after each of `steps` steps.
 
-    data: images (count, channel, height, width), uint8, or float in [-1, 1], or points (count, 2); or a pair
-    (images, labels). They move to the denoiser's device once and become float in the batch. A label is
-    replaced by the null label with probability `drop_label`, so that the network learns to do without
-    (Ho and Salimans 2022). precision: float32, bfloat16, or None for the faster one. The same seed gives the
+    data: images (count, channel, height, width), uint8, or float in [-1, 1], or points (count, dimension); or a
+    pair (data, labels). It moves to the denoiser's device once and becomes float in the batch. A label turns
+    into the null label with probability `drop_label`, so that the network learns to do without (Ho and
+    Salimans 2022, alg. 1). precision: float32, bfloat16, or None for the faster one. The same seed gives the
     same weights on one machine.
     """
     x0, labels = data if isinstance(data, tuple) else (data, None)
     _check(x0, labels, steps=steps, batch_size=batch_size, drop_label=drop_label, ema_decay=ema_decay)
-    return _steps(
-        denoiser, x0, labels, steps, batch_size, learning_rate, weighting, drop_label, ema_decay, precision, seed
-    )
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
+    device = next(denoiser.parameters()).device
+    autocast(device, precision)  # says now if there is no such precision
+    x0, labels = x0.to(device), None if labels is None else labels.to(device)
+    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same batches and noise on every device
+    optimiser = torch.optim.AdamW(denoiser.parameters(), lr=learning_rate, betas=(0.9, 0.99), fused=True)
+    ema = copy.deepcopy(denoiser).eval().requires_grad_(False)
+
+    def train() -> Iterator[Step]:
+        denoiser.train()
+        for number in range(1, steps + 1):
+            started = time.perf_counter()
+            index = torch.randint(len(x0), (batch_size,), generator=generator).to(device)
+            batch = to_float(x0[index]) if x0.dtype == torch.uint8 else x0[index]
+            t = draw_times(batch_size, generator)
+            eps = torch.randn(batch.shape, generator=generator).to(batch)
+            cond = None
+            if labels is not None:
+                drop = torch.rand(batch_size, generator=generator) < drop_label
+                cond = labels[index].masked_fill(drop.to(device), denoiser.net.condition.classes)  # type: ignore
+
+            with autocast(device, precision):
+                losses = loss_per_item(denoiser, batch, t.to(device), eps, weighting, cond)
+            loss = losses.mean()
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate_at(number, steps, learning_rate)
+            optimiser.step()
+            optimiser.zero_grad()
+            # the average is short at first, or it would remember the untrained network
+            update_ema(ema, denoiser, min(ema_decay, number / (number + 10)))
+
+            speed = batch_size / (time.perf_counter() - started)
+            log_snr = denoiser.schedule.log_snr(t.double())
+            yield Step(number, loss.item(), norm.item(), speed, log_snr, losses.detach(), ema)
+
+    return train()
 
 
 def _check(x0: Tensor, labels: Tensor | None, **numbers: float) -> None:
@@ -94,50 +127,3 @@ def _check(x0: Tensor, labels: Tensor | None, **numbers: float) -> None:
     for name in ("drop_label", "ema_decay"):
         if not 0 <= numbers[name] <= 1:
             raise ValueError(f"{name} must be in [0, 1], got {numbers[name]!r}")
-
-
-def _steps(
-    denoiser, x0, labels, steps, batch_size, learning_rate, weighting, drop_label, ema_decay, precision, seed
-) -> Iterator[Step]:
-    device = next(denoiser.parameters()).device
-    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same batches and noise on every device
-    x0, labels = x0.to(device), None if labels is None else labels.to(device)
-    null = None if labels is None else denoiser.net.condition.classes
-    optimiser = torch.optim.AdamW(denoiser.parameters(), lr=learning_rate, betas=(0.9, 0.99), fused=True)
-    ema = copy.deepcopy(denoiser).eval().requires_grad_(False)
-    denoiser.train()
-
-    for number in range(1, steps + 1):
-        started = time.perf_counter()
-        index = torch.randint(len(x0), (batch_size,), generator=generator).to(device)
-        batch = x0[index]
-        batch = to_float(batch) if batch.dtype == torch.uint8 else batch
-        t = draw_times(batch_size, generator)
-        eps = torch.randn(batch.shape, generator=generator).to(device)
-        cond = None
-        if labels is not None:
-            drop = torch.rand(batch_size, generator=generator) < drop_label
-            cond = torch.where(drop.to(device), null, labels[index])
-
-        with autocast(device, precision):
-            losses = loss_per_item(denoiser, batch, t.to(device), eps, weighting, cond)
-        loss = losses.mean()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate_at(number, steps, learning_rate)
-        optimiser.step()
-        optimiser.zero_grad()
-        # early on the average is short, or it would remember the untrained network
-        update_ema(ema, denoiser, min(ema_decay, number / (number + 10)))
-
-        yield Step(
-            number,
-            loss.item(),
-            norm.item(),
-            optimiser.param_groups[0]["lr"],
-            batch_size / (time.perf_counter() - started),
-            denoiser.schedule.log_snr(t.double()),
-            losses.detach(),
-            ema,
-        )
