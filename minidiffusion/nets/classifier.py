@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.resources import as_file, files
+
 from jaxtyping import Float
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 
@@ -18,7 +21,7 @@ def _stage(before: int, after: int) -> nn.Sequential:
 
 
 class Classifier(nn.Module):
-    """pictures (batch, 1, 28, 28) in [-1, 1] -> class scores (batch, classes)."""
+    """pictures (batch, 1, height, width) in [-1, 1] -> class scores (batch, classes)."""
 
     def __init__(self, classes: int = 10):
         super().__init__()
@@ -33,3 +36,11 @@ class Classifier(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch classes"]:
         return self.head(self.features(x))
+
+
+def fashion_classifier() -> Classifier:
+    """The one in the package, trained on Fashion-MNIST by figures/classifier.py."""
+    net = Classifier()
+    with as_file(files("minidiffusion") / "checkpoints" / "fashion_classifier.safetensors") as path:
+        net.load_state_dict(load_file(path))
+    return net.eval().requires_grad_(False)
