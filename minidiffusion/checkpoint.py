@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 
 from . import schedule as schedules
 from .denoiser import Denoiser
@@ -45,15 +45,15 @@ def save(
     }
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in denoiser.net.state_dict().items()}  # type: ignore[union-attr]
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(weights, temporary, {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()})
-        with open(temporary, "rb") as file:
+        with open(temporary, "xb") as file:
+            file.write(serialise(weights, {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()}))
+            file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -84,3 +84,9 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Denoise
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"path must be a whole checkpoint, and {path} is not: {error}") from None
     return denoiser.to(device).eval().requires_grad_(False)
+
+
+def shipped(name: str = "fashion_mnist", device: str | torch.device = "cpu") -> Denoiser:
+    """The trained denoiser that comes with the package, drawing Fashion-MNIST by label (figures/ has its recipe)."""
+    with as_file(files("minidiffusion") / "checkpoints" / f"{name}.safetensors") as path:
+        return load(path, device)
