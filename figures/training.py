@@ -1,0 +1,79 @@
+"""Training as it happens: the loss at each noise level, and eight pictures of the same noise as the network learns.
+
+    python figures/training.py
+
+Follows the recipe `fashion_mnist_6k`, the one of a plain `minidiffusion train`. Writes figures/training.png and
+figures/training.json. About three minutes on two cores.
+"""
+
+import json
+import platform
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+import minidiffusion as md
+from minidiffusion.recipes import RECIPES
+
+HERE = Path(__file__).parent
+RECIPE = RECIPES["fashion_mnist_6k"]
+SHOWN = [0, 50, 200, 500, 1000, RECIPE.steps]  # steps with a picture
+EDGES = torch.tensor([-20.0, -6.0, -2.0, 2.0, 6.0, 20.0])  # of the log-SNR bins
+WINDOW = 50  # steps averaged into a point
+
+if __name__ == "__main__":
+    denoise = RECIPE.denoiser(seed=0)
+    data = md.datasets.load(RECIPE.data)
+    labels = torch.tensor([0, 1, 3, 5, 6, 7, 8, 9])
+    x_1 = md.prior((8, 1, 28, 28), denoise.schedule, torch.Generator().manual_seed(0))
+
+    def pictures(network: md.Denoiser) -> torch.Tensor:
+        return md.sample(network, x_1, steps=25, method="dpmpp_2m", cond=labels)
+
+    started = time.time()
+    rows, seen, levels = [("0", pictures(denoise))], [], []
+    curve: dict[str, list[float]] = {"step": [], "loss": [], "by_log_snr": []}
+    training = md.fit(
+        denoise,
+        data,
+        RECIPE.steps,
+        batch_size=RECIPE.batch_size,
+        learning_rate=RECIPE.learning_rate,
+        weighting=RECIPE.weighting,
+        ema_decay=RECIPE.ema_decay,
+    )
+    for step in tqdm(training, total=RECIPE.steps):
+        seen.append(step.loss_per_item)
+        levels.append(step.log_snr)
+        if step.number % WINDOW == 0:
+            losses, log_snr = torch.cat(seen), torch.cat(levels)
+            seen, levels = [], []
+            bins = torch.bucketize(log_snr, EDGES) - 1
+            curve["step"].append(step.number)
+            curve["loss"].append(losses.mean().item())
+            curve["by_log_snr"].append([losses[bins == i].mean().item() for i in range(len(EDGES) - 1)])
+        if step.number in SHOWN:
+            rows.append((str(step.number), pictures(step.ema)))
+    seconds = time.time() - started
+
+    names = [f"log SNR {low:g} to {high:g}" for low, high in zip(EDGES, EDGES[1:], strict=False)]
+    columns = list(zip(*curve["by_log_snr"], strict=True))
+    lines = {name: (curve["step"], column) for name, column in zip(names, columns, strict=True)}
+    lines["all"] = (curve["step"], curve["loss"])
+    md.plots.curves(lines, "step", "weighted loss", y_scale="log").savefig(HERE / "training_loss.png", dpi=120)
+    md.plots.strips(rows).savefig(HERE / "training.png", dpi=120)
+    result = {
+        "command": "python figures/training.py",
+        "recipe": RECIPE.name,
+        "steps": RECIPE.steps,
+        "seconds": round(seconds),
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "log_snr_edges": EDGES.tolist(),
+        **{key: [round(v, 5) if isinstance(v, float) else v for v in values] for key, values in curve.items()},
+    }
+    result["by_log_snr"] = [[round(v, 5) for v in row] for row in curve["by_log_snr"]]
+    (HERE / "training.json").write_text(json.dumps(result) + "\n")
+    print(f"{seconds:.0f} s")
