@@ -18,6 +18,7 @@ from safetensors.torch import save as serialise
 
 from . import schedule as schedules
 from .denoiser import Denoiser
+from .files import write_whole
 from .heads import HEADS
 from .nets import NETS
 
@@ -27,7 +28,7 @@ FORMAT = "minidiffusion 1"
 def save(
     denoiser: Denoiser, path: str | os.PathLike, about: dict[str, Any] | None = None, dtype: torch.dtype | None = None
 ) -> None:
-    """Write the denoiser to `path`, all of it or nothing: a temporary file beside it, synced, then renamed.
+    """Write the denoiser to `path`, all of it or nothing; OSError if it cannot be written.
 
     about: a JSON dictionary kept in the header. dtype: store the weights in this type, such as torch.float16,
     which halves the file; None keeps theirs.
@@ -44,17 +45,8 @@ def save(
         "about": about or {},
     }
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in denoiser.net.state_dict().items()}  # type: ignore[union-attr]
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(serialise(weights, {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with write_whole(path) as file:
+        file.write(serialise(weights, {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()}))
 
 
 def read_header(path: str | os.PathLike) -> dict[str, Any]:

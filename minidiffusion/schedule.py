@@ -23,7 +23,7 @@ class Schedule:
     """Two curves on t in [0, 1]: alpha does not rise, sigma does not fall, log_snr falls. Frozen; equal if alike.
 
     Each method takes a float, a numpy array or a tensor of any shape, computes in float64, and gives the same
-    kind back. A kind of schedule is a subclass with the four formulas `_alpha`, `_sigma`, `_log_snr`, `_time`.
+    kind back. A kind of schedule is a subclass with three formulas: `_log_alpha`, `_log_sigma` and `_time`.
     """
 
     name: str
@@ -31,28 +31,32 @@ class Schedule:
 
     def alpha(self, t: Times) -> Times:
         """Signal scale alpha(t), t in [0, 1]."""
-        return _in_float64(self._alpha, t, "t", 0.0, 1.0)
+        return _in_float64(lambda t: self._log_alpha(t).exp(), t, "t", 0.0, 1.0)
 
     def sigma(self, t: Times) -> Times:
         """Noise scale sigma(t), t in [0, 1]."""
-        return _in_float64(self._sigma, t, "t", 0.0, 1.0)
+        return _in_float64(lambda t: self._log_sigma(t).exp(), t, "t", 0.0, 1.0)
 
     def log_snr(self, t: Times) -> Times:
         """log(alpha(t)^2 / sigma(t)^2), t in [0, 1]; +inf where sigma = 0, -inf where alpha = 0."""
-        return _in_float64(self._log_snr, t, "t", 0.0, 1.0)
+        return _in_float64(lambda t: 2 * (self._log_alpha(t) - self._log_sigma(t)), t, "t", 0.0, 1.0)
 
     def time(self, log_snr: Times) -> Times:
         """The inverse of log_snr: the t in [0, 1] that has it, or the nearer end."""
-        return _in_float64(self._time, log_snr, "log_snr", -math.inf, math.inf)
+        return _in_float64(lambda log_snr: self._time(log_snr).clamp(0, 1), log_snr, "log_snr", -math.inf, math.inf)
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs to make this schedule again, as JSON."""
         return {"name": self.name}
 
-    _alpha: Callable[[Tensor], Tensor]
-    _sigma: Callable[[Tensor], Tensor]
-    _log_snr: Callable[[Tensor], Tensor]
-    _time: Callable[[Tensor], Tensor]
+    def _log_alpha(self, t: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _log_sigma(self, t: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _time(self, log_snr: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 def _in_float64(curve: Callable[[Tensor], Tensor], value: Any, name: str, low: float, high: float) -> Any:
@@ -77,24 +81,15 @@ def _in_float64(curve: Callable[[Tensor], Tensor], value: Any, name: str, low: f
 class VariancePreserving(Schedule):
     """alpha^2 + sigma^2 = 1, so that log alpha says everything (Ho et al. 2020, eq. 4)."""
 
-    _log_alpha: Callable[[Tensor], Tensor]
-    _time_of_log_alpha: Callable[[Tensor], Tensor]
-
-    def _alpha(self, t: Tensor) -> Tensor:
-        return self._log_alpha(t).exp()
-
-    def _sigma(self, t: Tensor) -> Tensor:
-        return self._variance(t).sqrt()
-
-    def _variance(self, t: Tensor) -> Tensor:
-        return torch.expm1(2 * self._log_alpha(t)).abs()  # 1 - alpha^2, with all its digits where alpha is near 1
-
-    def _log_snr(self, t: Tensor) -> Tensor:
-        return 2 * self._log_alpha(t) - self._variance(t).log()
+    def _log_sigma(self, t: Tensor) -> Tensor:
+        # expm1 keeps all digits of 1 - alpha^2 where alpha is nearly 1; abs because -expm1(0) is -0
+        return 0.5 * torch.expm1(2 * self._log_alpha(t)).abs().log()
 
     def _time(self, log_snr: Tensor) -> Tensor:
-        log_alpha = 0.5 * torch.nn.functional.logsigmoid(log_snr)  # alpha^2 = sigmoid(log_snr)
-        return self._time_of_log_alpha(log_alpha).clamp(0, 1)
+        return self._time_of_log_alpha(0.5 * torch.nn.functional.logsigmoid(log_snr))  # alpha^2 = sigmoid(log_snr)
+
+    def _time_of_log_alpha(self, log_alpha: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -187,14 +182,11 @@ class Flow(Schedule):
 
     name = "flow"
 
-    def _alpha(self, t: Tensor) -> Tensor:
-        return 1 - t
+    def _log_alpha(self, t: Tensor) -> Tensor:
+        return torch.log1p(-t)
 
-    def _sigma(self, t: Tensor) -> Tensor:
-        return t
-
-    def _log_snr(self, t: Tensor) -> Tensor:
-        return 2 * (torch.log1p(-t) - t.log())
+    def _log_sigma(self, t: Tensor) -> Tensor:
+        return t.log()
 
     def _time(self, log_snr: Tensor) -> Tensor:
         return torch.sigmoid(-log_snr / 2)
@@ -209,17 +201,14 @@ class VarianceExploding(Schedule):
 
     name = "ve"
 
-    def _alpha(self, t: Tensor) -> Tensor:
-        return torch.ones_like(t)
+    def _log_alpha(self, t: Tensor) -> Tensor:
+        return torch.zeros_like(t)
 
-    def _sigma(self, t: Tensor) -> Tensor:
-        return 0.002 * 40000.0**t
-
-    def _log_snr(self, t: Tensor) -> Tensor:
-        return -2 * (math.log(0.002) + t * math.log(40000.0))
+    def _log_sigma(self, t: Tensor) -> Tensor:
+        return math.log(0.002) + t * math.log(80.0 / 0.002)
 
     def _time(self, log_snr: Tensor) -> Tensor:
-        return ((-log_snr / 2 - math.log(0.002)) / math.log(40000.0)).clamp(0, 1)
+        return (-log_snr / 2 - math.log(0.002)) / math.log(80.0 / 0.002)
 
 
 def from_betas(betas: Sequence[float] | np.ndarray | Tensor) -> Schedule:
@@ -259,14 +248,9 @@ def zero_terminal_snr(schedule: Schedule) -> Schedule:
 
 
 cosine, flow, ve = Cosine, Flow, VarianceExploding
-NAMED: dict[str, Callable[[], Schedule]] = {
-    "linear": linear,
-    "scaled_linear": scaled_linear,
-    "cosine": cosine,
-    "sigmoid": sigmoid,
-    "flow": flow,
-    "ve": ve,
-}
+NAMED: dict[str, Callable[[], Schedule]] = dict(
+    linear=linear, scaled_linear=scaled_linear, cosine=cosine, sigmoid=sigmoid, flow=flow, ve=ve
+)
 
 
 def from_config(config: dict[str, Any]) -> Schedule:
