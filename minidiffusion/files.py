@@ -1,0 +1,50 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+@contextlib.contextmanager
+def write_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A file to write, which becomes `path` once all of it is on the disk. An error leaves nothing.
+
+    OSError, naming `path`, if it cannot be written.
+    """
+    path = Path(path)
+    temporary = _temporary(path)
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """OSError if `write_whole(path)` could not even begin: ask before long work, not after it."""
+    path = Path(path)
+    if path.is_dir():
+        raise OSError(f"{path} is a folder")
+    if not path.parent.is_dir():
+        raise OSError(f"there is no folder {path.parent}")
+    try:
+        # the temporary file itself: this finds a name that is too long, which permissions do not tell
+        open(_temporary(path), "wb").close()
+        _temporary(path).unlink()
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}") from None
