@@ -59,6 +59,8 @@ def read_header(path: str | os.PathLike) -> dict[str, Any]:
         if raw.get("format") != FORMAT:
             raise ValueError(f"its format is {raw.get('format')!r}, and this version reads {FORMAT!r}")
         parsed = {key: json.loads(raw[key]) for key in ("config", "schedule", "about")}
+        if not all(isinstance(value, dict) for value in parsed.values()):
+            raise ValueError("its config, schedule and about must be dictionaries")
         return {**parsed, "network": raw["network"], "head": raw["head"]}
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"path must be a minidiffusion checkpoint, and {path} is not: {error}") from None
@@ -73,7 +75,7 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Denoise
             weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         net.load_state_dict(weights)
         denoiser = Denoiser(net, schedules.from_config(header["schedule"]), HEADS[header["head"]])
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise ValueError(f"path must be a whole checkpoint, and {path} is not: {error}") from None
     return denoiser.to(device).eval().requires_grad_(False)
 

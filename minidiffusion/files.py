@@ -43,8 +43,10 @@ def check_writable(path: str | os.PathLike) -> None:
     if not path.parent.is_dir():
         raise OSError(f"there is no folder {path.parent}")
     try:
-        # the temporary file itself: this finds a name that is too long, which permissions do not tell
+        # the temporary file itself: it finds a name that is too long, which permissions do not tell
         open(_temporary(path), "wb").close()
         _temporary(path).unlink()
+        if path.exists():
+            open(path, "ab").close()
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror}") from None

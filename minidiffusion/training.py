@@ -113,7 +113,7 @@ def fit(
     return train()
 
 
-def _check(x0: Tensor, labels: Tensor | None, **numbers: float) -> None:
+def _check(x0: Tensor, labels: Tensor | None, **numbers: int | float) -> None:
     """Before any work: name what is wrong."""
     if not isinstance(x0, Tensor) or len(x0) == 0:
         raise TypeError(f"data must be a tensor of images or points, got {type(x0).__name__}")
