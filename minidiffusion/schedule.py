@@ -67,7 +67,8 @@ def _in_float64(curve: Callable[[Tensor], Tensor], value: Any, name: str, low: f
         exact = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
     else:
         try:
-            exact = torch.as_tensor(np.asarray(value, dtype=np.float64))
+            # a copy in order: torch cannot read numpy's reversed views
+            exact = torch.from_numpy(np.array(value, dtype=np.float64, order="C"))
         except (TypeError, ValueError):
             raise TypeError(f"{name} must be a number, an array or a tensor, got {value!r}") from None
     if not bool(((exact >= low) & (exact <= high)).all()):  # false for nan too
@@ -216,7 +217,10 @@ def from_betas(betas: Sequence[float] | np.ndarray | Tensor) -> Schedule:
 
     betas: T numbers in (0, 1), beta_1 first (Ho et al. 2020, eq. 2 and 4).
     """
-    values = np.asarray(betas, dtype=np.float64)
+    try:
+        values = np.asarray(betas, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"betas must be a row of numbers in (0, 1), got {betas!r}") from None
     if values.ndim != 1 or values.size == 0 or not ((values > 0) & (values < 1)).all():
         raise ValueError(f"betas must be a row of numbers in (0, 1), got shape {values.shape}: {values}")
     return FromBetas(tuple(values.tolist()))
@@ -255,11 +259,11 @@ NAMED: dict[str, Callable[[], Schedule]] = dict(
 
 def from_config(config: dict[str, Any]) -> Schedule:
     """The schedule whose `config()` this is; ValueError if there is no such schedule."""
-    name = config.get("name")
+    name = config.get("name") if isinstance(config, dict) else None
     if name == "from_betas":
-        return from_betas(config["betas"])
+        return from_betas(config.get("betas", []))
     if name == "zero_terminal_snr":
-        return zero_terminal_snr(from_config(config["schedule"]))
+        return zero_terminal_snr(from_config(config.get("schedule", {})))
     if name not in NAMED:
         raise ValueError(f"name must be one of {', '.join(NAMED)}, got {name!r}")
     return NAMED[name]()
