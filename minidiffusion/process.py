@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 
 import torch
@@ -21,8 +22,10 @@ Scale = float | Tensor  # alpha or sigma, ready to multiply a batch
 
 def alpha_sigma(schedule: Schedule, t: Time, x: Tensor) -> tuple[Scale, Scale]:
     """alpha(t) and sigma(t), shaped to multiply x: one number for all, or one for each item of the batch."""
-    if not isinstance(t, Tensor):
-        return schedule.alpha(t), schedule.sigma(t)
+    if isinstance(t, numbers.Real):
+        return schedule.alpha(float(t)), schedule.sigma(float(t))
+    if not isinstance(t, Tensor) or not t.is_floating_point():
+        raise TypeError(f"t must be a number or a floating point tensor, got {t!r}")
     if t.ndim > 1 or (t.ndim == 1 and len(t) != len(x)):
         raise ValueError(f"t must be one time, or one for each of {len(x)} items, got shape {tuple(t.shape)}")
     shape = t.shape + (1,) * (x.ndim - 1) if t.ndim else ()
@@ -79,6 +82,8 @@ def prior(
 
     Drawn on the generator's device; without one, on the CPU, so that a seed means the same picture everywhere.
     """
+    if not isinstance(shape, Sequence) or not all(isinstance(n, int) and n >= 0 for n in shape):
+        raise ValueError(f"shape must be whole numbers of at least 0, got {shape!r}")
     device = generator.device if generator is not None else "cpu"
     return _prior_std(schedule) * torch.randn(tuple(shape), generator=generator, device=device)
 
