@@ -1,4 +1,4 @@
-"""The curves against the formulas as printed, in plain numpy, and the promises that hold for every schedule."""
+"""The curves against the formulas as printed, in plain numpy, and the promises of every schedule."""
 
 import dataclasses
 import json
@@ -81,7 +81,7 @@ def test_flow_and_ve_are_their_formulas():
     np.testing.assert_allclose(flow.alpha(t), 1 - t, rtol=0, atol=1e-15)  # Liu et al. 2022, eq. 1
     np.testing.assert_allclose(flow.sigma(t), t, rtol=0, atol=1e-15)
     np.testing.assert_allclose(ve.alpha(t), 1.0, rtol=0, atol=0)
-    # Song et al. 2021, appendix C: sigma_min (sigma_max / sigma_min)^t; the ends are Karras et al. 2022, table 1
+    # Song et al. 2021, appendix C: sigma_min (sigma_max / sigma_min)^t; ends: Karras et al. 2022, table 1
     np.testing.assert_allclose(ve.sigma(t), 0.002 * (80 / 0.002) ** t, rtol=1e-12)
 
 
@@ -193,7 +193,7 @@ def test_variance_is_preserved_with_all_its_digits(name):
     schedule, t = MAKERS[name](), np.linspace(0, 1, 1001)
     np.testing.assert_allclose(schedule.alpha(t) ** 2 + schedule.sigma(t) ** 2, 1, rtol=1e-14)
     if name != "cosine":
-        # near t = 0, sigma^2 = -log(1 - beta_1) T t up to the square of itself: 1 - alpha^2 has no digit of it
+        # near t = 0, sigma^2 = -log(1 - beta_1) T t up to its square: 1 - alpha^2 has no digit of it
         rate = -math.log1p(-published_betas(name)[0]) * 1000
         assert schedule.sigma(1e-13) == pytest.approx(math.sqrt(rate * 1e-13), rel=1e-9)
 
