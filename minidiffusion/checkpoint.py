@@ -33,18 +33,19 @@ def save(
     about: a JSON dictionary kept in the header. dtype: store the weights in this type, such as torch.float16,
     which halves the file; None keeps theirs.
     """
-    network = type(denoiser.net).__name__
+    net: Any = denoiser.net
+    network = type(net).__name__
     if network not in NETS:
         raise TypeError(f"denoiser.net must be one of {', '.join(NETS)} to be saved, got {network}")
     header = {
         "format": FORMAT,
         "network": network,
-        "config": denoiser.net.config,  # type: ignore[union-attr]
+        "config": net.config,
         "schedule": denoiser.schedule.config(),
         "head": denoiser.head.name,
         "about": about or {},
     }
-    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in denoiser.net.state_dict().items()}  # type: ignore[union-attr]
+    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in net.state_dict().items()}
     with write_whole(path) as file:
         file.write(serialise(weights, {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()}))
 

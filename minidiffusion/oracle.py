@@ -90,9 +90,7 @@ class DataSet:
             raise TypeError("x0 must be a floating point tensor of one item or more")
         self.x0, self.schedule, self.chunk = x0, schedule, chunk
 
-    def __call__(
-        self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None
-    ) -> Float[Tensor, "batch *shape"]:
+    def __call__(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
         """E[x0 | x_t]. The items pass by in chunks, so that memory does not grow with N."""
         if x_t.shape[1:] != self.x0.shape[1:]:
             raise ValueError(f"x_t must be (batch, {tuple(self.x0.shape[1:])}), got {tuple(x_t.shape)}")

@@ -1,7 +1,7 @@
 """The forward process: destroy data in one line, and walk back one step when x0 is known.
 
-    q(x_t | x0) = N(alpha(t) x0, sigma(t)^2 I)
-    q(x_s | x_t, x0) for s < t is Gaussian too, with the mean and std that `posterior` returns
+q(x_t | x0) = N(alpha(t) x0, sigma(t)^2 I)
+q(x_s | x_t, x0) for s < t is Gaussian too, with the mean and std that `posterior` returns
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -176,7 +177,6 @@ def sample(
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "batch *shape"]:
     """The end of `trajectory`, which explains the arguments: the state at times[-1], clean data if that is 0."""
-    x = x_1
-    for _, x, _ in trajectory(denoise, x_1, schedule, steps, method, eta, times, cond, generator):
-        pass
-    return x
+    walk = trajectory(denoise, x_1, schedule, steps, method, eta, times, cond, generator)
+    ((_, x_0, _),) = deque(walk, maxlen=1)  # the last of them; keeping all would cost steps times the memory
+    return x_0

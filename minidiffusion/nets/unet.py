@@ -1,16 +1,16 @@
 """A small U-Net: look at the picture coarse and fine at once, and say one number for every pixel.
 
-    28x28 --> 14x14 --> 7x7       each level: residual blocks, at the coarsest with attention
-      |         |        |
-      +---------+--------+-->     on the way back up each block adds what the block opposite saw
+28x28 --> 14x14 --> 7x7       each level: residual blocks, at the coarsest with attention
+  |         |        |
+  +---------+--------+-->     on the way back up each block adds what the block opposite saw
 """
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -60,13 +60,19 @@ class Attention(nn.Module):
 class UNet(nn.Module):
     """net(x, t, cond) -> output of the shape of x (Ronneberger et al. 2015; Ho et al. 2020, appendix B).
 
-    channels: of the pictures. widths: channels inside, from fine to coarse; each level halves the side, which
-    must divide by 2 ** (levels - 1). blocks: residual blocks a level, on the way down and again on the way up.
-    classes: number of labels, 0 for none; cond is then an int tensor (batch,), where `classes` is the null label
+    channels: of the pictures. widths: channels inside, from fine to coarse, multiples of 16, the last of 32; each
+    level halves the side, which must divide by 2 ** (levels - 1). blocks: residual blocks at each level, on the
+    way down and again on the way up; at the finest they cost most. classes: number of labels, 0 for none; cond is then an int tensor (batch,), where `classes` is the null label
     that means "anything". cond=None is the null label for all.
     """
 
-    def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 64, 128), blocks: Sequence[int] = (1, 2, 2), classes: int = 0):
+    def __init__(
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (32, 64, 128),
+        blocks: Sequence[int] = (1, 2, 2),
+        classes: int = 0,
+    ):
         super().__init__()
         self.config = dict(channels=channels, widths=list(widths), blocks=list(blocks), classes=classes)
         size = 4 * widths[0]
@@ -97,14 +103,14 @@ class UNet(nn.Module):
         for i, blocks in enumerate(self.down):
             if i > 0:
                 h = self.shrink[i - 1](h)
-            for block in blocks:  # type: ignore[union-attr]
+            for block in blocks:  # type: ignore[attr-defined, union-attr]
                 h = block(h, embedded)
                 seen.append(h)
         h = self.attention[0](h)
         for i, blocks in enumerate(self.up):
             if i > 0:
                 h = self.grow[i - 1](h)
-            for block in blocks:  # type: ignore[union-attr]
+            for block in blocks:  # type: ignore[attr-defined, union-attr]
                 h = block(h + seen.pop(), embedded)
             if i == 0:
                 h = self.attention[1](h)
