@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,8 +63,9 @@ class UNet(nn.Module):
 
     channels: of the pictures. widths: channels inside, from fine to coarse, multiples of 16, the last of 32; each
     level halves the side, which must divide by 2 ** (levels - 1). blocks: residual blocks at each level, on the
-    way down and again on the way up; at the finest they cost most. classes: number of labels, 0 for none; cond is then an int tensor (batch,), where `classes` is the null label
-    that means "anything". cond=None is the null label for all.
+    way down and again on the way up; at the finest they cost most. classes: number of labels, 0 for none; cond is
+    then an int tensor (batch,), where `classes` is the null label that means "anything". cond=None is the null
+    label for all.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class UNet(nn.Module):
         blocks: Sequence[int] = (1, 2, 2),
         classes: int = 0,
     ):
+        if len(widths) != len(blocks) or any(w % 16 for w in widths) or widths[-1] % 32:
+            raise ValueError(f"widths and blocks must be as many, widths by 16 and the last by 32: {widths}, {blocks}")
         super().__init__()
-        self.config = dict(channels=channels, widths=list(widths), blocks=list(blocks), classes=classes)
+        self.config: dict[str, Any] = dict(channels=channels, widths=list(widths), blocks=list(blocks), classes=classes)
         size = 4 * widths[0]
         self.condition = Condition(size, classes)
         self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
@@ -98,6 +102,10 @@ class UNet(nn.Module):
         t: Float[Tensor, "batch"],
         cond: Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch channel height width"]:
+        factor = 2 ** len(self.shrink)
+        if x.shape[1] != self.config["channels"] or x.shape[2] % factor or x.shape[3] % factor:
+            wanted = f"(batch, {self.config['channels']}, height, width), sides that divide by {factor}"
+            raise ValueError(f"x must be {wanted}, got {tuple(x.shape)}")
         embedded = self.condition(t, cond)
         h, seen = self.first(x.contiguous(memory_format=torch.channels_last)), []
         for i, blocks in enumerate(self.down):
