@@ -23,6 +23,7 @@ MD5 = {
 }
 BATCHES = {"train": tuple(MD5)[:5], "test": tuple(MD5)[5:]}
 RECORD = 1 + 3 * 32 * 32  # bytes
+BATCH = 10_000 * RECORD
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 Bytes = NDArray[np.uint8]
@@ -38,11 +39,13 @@ def from_archive(path: Path, split: str) -> tuple[Bytes, Bytes]:
     try:
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:
-                if member.name not in wanted or not member.isfile():
-                    continue
-                stream = archive.extractfile(member)
-                # The size is checked before the read, so that an altered header cannot fill the memory.
-                if stream is not None and member.size == 10_000 * RECORD:
+                # Checked before anything is read or skipped: an altered size costs neither memory nor time.
+                if member.size > BATCH:
+                    raise ValueError(
+                        f"{path}: {member.name} promises {member.size} bytes, want at most {BATCH}"
+                    )
+                stream = archive.extractfile(member) if member.isfile() else None
+                if stream is not None and member.name in wanted and member.size == BATCH:
                     found[wanted.pop(member.name)] = stream.read()
                 if not wanted:
                     break

@@ -52,7 +52,7 @@ def checkerboard(count: int, seed: int = 0) -> Toy:
     column = 2 * (label % 2) + row % 2
     points = np.stack([column, row], axis=1) + rng.uniform(size=(count, 2))
     # Each axis alone is uniform on [0, 4], whose variance is 16/12.
-    return _scaled(points, label, mean=(2, 2), square=2 * 16 / 12)
+    return _scaled(points, label, mean=(2.0, 2.0), square=2 * 16 / 12)
 
 
 def spiral(count: int, seed: int = 0) -> Toy:
@@ -64,7 +64,7 @@ def spiral(count: int, seed: int = 0) -> Toy:
     points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     points += 0.02 * rng.standard_normal((count, 2))
     # The arms mirror each other, so the mean is 0; E[radius^2] = 1/2.
-    return _scaled(points, label, mean=(0, 0), square=1 / 2 + 2 * 0.02**2)
+    return _scaled(points, label, mean=(0.0, 0.0), square=1 / 2 + 2 * 0.02**2)
 
 
 def gaussians(count: int, seed: int = 0) -> Toy:
@@ -73,7 +73,7 @@ def gaussians(count: int, seed: int = 0) -> Toy:
     label = rng.integers(25, size=count)
     points = np.stack([label % 5, label // 5], axis=1) + 0.05 * rng.standard_normal((count, 2))
     # The variance of 0, 1, 2, 3, 4, equally likely, is 2.
-    return _scaled(points, label, mean=(2, 2), square=2 * (2 + 0.05**2))
+    return _scaled(points, label, mean=(2.0, 2.0), square=2 * (2 + 0.05**2))
 
 
 def dino(count: int, seed: int = 0) -> Toy:
@@ -91,7 +91,7 @@ def dino(count: int, seed: int = 0) -> Toy:
         points = rng.choice(exact, count, replace=False)
     else:
         points = rng.choice(exact, count) + 0.02 * rng.standard_normal((count, 2))
-    return _scaled(points, np.zeros(count), mean=(0, 0), square=2)
+    return _scaled(points, np.zeros(count), mean=(0.0, 0.0), square=2.0)
 
 
 TOYS: dict[str, Callable[..., Toy]] = {
