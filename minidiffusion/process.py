@@ -35,8 +35,10 @@ def alpha_sigma(schedule: Schedule, t: Time, x: Tensor) -> tuple[Scale, Scale]:
 
 
 def same_shape(**tensors: Tensor) -> None:
-    """ValueError, with both names, unless all the tensors have one shape."""
+    """Names what is wrong unless all the tensors have one shape, and numbers that can carry noise."""
     (first, a), *rest = tensors.items()
+    if not a.is_floating_point():
+        raise TypeError(f"{first} must be floating point, got {a.dtype}; images: datasets.to_float")
     for name, b in rest:
         if a.shape != b.shape:
             raise ValueError(f"{name} must have the shape of {first}, {tuple(a.shape)}, got {tuple(b.shape)}")
