@@ -1,0 +1,104 @@
+"""A network as a denoiser: what goes in, what comes out, and that nothing is drawn or kept on the way."""
+
+import math
+
+import pytest
+import torch
+
+import minidiffusion as md
+from minidiffusion.heads import HEADS
+
+COSINE = md.schedule.cosine()
+
+
+class Spy:
+    """A network that remembers what it was asked and says `answer`."""
+
+    def __init__(self, answer=None):
+        self.answer = answer
+
+    def __call__(self, x, t, cond):
+        self.x, self.t, self.cond = x, t, cond
+        return x if self.answer is None else self.answer
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_perfect_network_is_the_oracle_under_every_head(name, schedule):
+    # The network says in its head's terms what the exact denoiser knows; the Denoiser must understand it.
+    oracle = md.oracle.gaussian(torch.tensor([1.0, -1.0]), torch.tensor([[1.0, 0.5], [0.5, 0.6]]), schedule)
+    x_t = torch.randn(4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    t = torch.tensor([0.125, 0.25, 0.5, 0.9375])  # exact in float32, in which the network hears of it
+    head, guess = HEADS[name], oracle(x_t, t)
+    answer = head.target(guess, md.to_eps(guess, x_t, t, schedule), t, schedule)
+    denoiser = md.Denoiser(Spy(answer), schedule, head)
+    torch.testing.assert_close(denoiser.output(x_t, t), answer)
+    torch.testing.assert_close(denoiser(x_t, t), guess, rtol=1e-9, atol=1e-9)
+
+
+def test_the_network_sees_unit_variance_if_the_data_has_it(schedule):
+    net, x_t = Spy(), torch.ones(2, 3, dtype=torch.float64)
+    t = torch.tensor([0.25, 0.75])
+    md.Denoiser(net, schedule, HEADS["x0"])(x_t, t)
+    for i in range(2):
+        # Karras et al. 2022, table 1: c_in = 1 / sqrt(sigma^2 + sigma_data^2), with sigma_data = 1 and alpha
+        c_in = 1 / math.sqrt(schedule.alpha(t[i].item()) ** 2 + schedule.sigma(t[i].item()) ** 2)
+        assert net.x[i].tolist() == pytest.approx([c_in] * 3, rel=1e-12)
+
+
+@pytest.mark.parametrize("t", [0.5, torch.tensor(0.5), torch.tensor(0.5).double(), torch.full((3,), 0.5).double()])
+def test_the_network_hears_one_float32_time_for_each_item(t):
+    net = Spy()
+    md.Denoiser(net, COSINE, HEADS["v"])(torch.zeros(3, 2), t)
+    assert net.t.dtype == torch.float32 and torch.equal(net.t, torch.full((3,), 0.5))
+
+
+def test_the_condition_goes_through_untouched():
+    net, cond = Spy(), object()
+    denoiser = md.Denoiser(net, COSINE, HEADS["v"])
+    denoiser(torch.zeros(3, 2), 0.5, cond)
+    assert net.cond is cond
+    denoiser(torch.zeros(3, 2), 0.5)
+    assert net.cond is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", HEADS)
+def test_the_guess_has_the_dtype_of_x_t(name, dtype):
+    x_t = torch.ones(2, 1, 4, 4, dtype=dtype)
+    low_answer = torch.zeros(2, 1, 4, 4, dtype=torch.bfloat16)  # as under autocast
+    for net in (Spy(), Spy(low_answer)):
+        guess = md.Denoiser(net, COSINE, HEADS[name])(x_t, torch.tensor([0.25, 0.5]))
+        assert guess.dtype == dtype and guess.shape == x_t.shape and guess.isfinite().all()
+
+
+def test_a_module_inside_is_trained_with_the_denoiser():
+    net = md.nets.MLP(width=16, depth=1)
+    denoiser = md.Denoiser(net, COSINE, HEADS["v"])
+    assert list(denoiser.parameters()) == list(net.parameters())
+    denoiser(torch.ones(2, 2), 0.5).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_denoising_draws_nothing(global_rng_untouched):
+    md.Denoiser(Spy(), COSINE, HEADS["v"])(torch.zeros(3, 2), 0.5)
+
+
+def test_bad_parts_are_named(unchecked):
+    for parts, name in [
+        ((None, COSINE, HEADS["v"]), "net"),
+        ((Spy(), "cosine", HEADS["v"]), "schedule"),
+        ((Spy(), COSINE, "v"), "head"),
+        ((Spy(), HEADS["v"], COSINE), "schedule"),
+    ]:
+        with pytest.raises(TypeError, match=f"^{name} must"):
+            md.Denoiser(*parts)
+
+
+def test_bad_calls_are_named(unchecked):
+    x_t = torch.zeros(3, 2)
+    with pytest.raises(ValueError, match="x_t must have the shape of output"):
+        md.Denoiser(Spy(torch.zeros(3, 1)), COSINE, HEADS["v"])(x_t, 0.5)
+    with pytest.raises(ValueError, match="t must be one time, or one for each of 3"):
+        md.Denoiser(Spy(), COSINE, HEADS["v"])(x_t, torch.rand(2))
+    with pytest.raises(ValueError, match="t must be in"):
+        md.Denoiser(Spy(), COSINE, HEADS["v"])(x_t, 1.5)
