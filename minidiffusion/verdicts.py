@@ -1,0 +1,26 @@
+"""Verdicts: what an experiment found, computed, and printed so that two machines print the same."""
+
+from __future__ import annotations
+
+import operator
+from typing import SupportsFloat
+
+RELATIONS = {"<": operator.lt, ">": operator.gt}
+
+
+def short(value: SupportsFloat) -> str:
+    """Two significant figures: 0.0064, 1.2, 150, 3.1e-06. The digits after them differ between machines."""
+    return f"{float(f'{float(value):.1e}'):.6g}"
+
+
+def verdict(claim: str, value: SupportsFloat, relation: str, bound: SupportsFloat, name: str = "") -> None:
+    """Print `claim: PASS (name value < bound)`, or `claim: FAIL (name value, not < bound)`.
+
+    relation: "<" or ">". A NaN never passes. Choose the bound before the experiment, and far from the value.
+    """
+    if relation not in RELATIONS:
+        raise ValueError(f"relation must be one of {', '.join(RELATIONS)}, got {relation!r}")
+    passed = RELATIONS[relation](float(value), float(bound))
+    found = f"{name} {short(value)}".strip()
+    limit = f"{relation} {float(bound):g}"
+    print(f"{claim}: " + (f"PASS ({found} {limit})" if passed else f"FAIL ({found}, not {limit})"))
