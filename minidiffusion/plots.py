@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from .data import to_uint8
+
+# Okabe and Ito 2008: eight colours that colour-blind readers tell apart, here without the pale yellow.
+# Each has a marker of its own, so that a figure printed in grey can still be read.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def tile(
     images: Float[Tensor, "count channel height width"], columns: int = 8, gap: int = 2
 ) -> UInt8[np.ndarray, "rows columns 3"]:
-    """One uint8 picture of many: row by row, `columns` wide, white between, grey made RGB. images in [-1, 1]."""
+    """One uint8 picture of many: row by row, up to `columns` wide, white between, grey made RGB.
+
+    images: floats in [-1, 1].
+    """
     pictures = to_uint8(images.detach().cpu().float()).permute(0, 2, 3, 1).numpy()
     count, height, width, _ = pictures.shape
+    columns = min(columns, count)
     rows = -(-count // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
     for i, picture in enumerate(pictures):
@@ -26,27 +38,79 @@ def tile(
     return sheet
 
 
-def grid(images: Float[Tensor, "count channel height width"], columns: int = 8, title: str = "") -> Figure:
-    """Pictures side by side, `columns` in a row, an eighth of the page wide each."""
-    return strips([(title, images[i : i + columns]) for i in range(0, len(images), columns)])
+def png(sheet: UInt8[np.ndarray, "rows columns 3"], zoom: int = 3) -> bytes:
+    """The bytes of a PNG file, each pixel drawn `zoom` wide and high: what a browser or a widget shows."""
+    file = io.BytesIO()
+    Image.fromarray(sheet.repeat(zoom, axis=0).repeat(zoom, axis=1)).save(file, "PNG")
+    return file.getvalue()
 
 
 def strips(rows: Sequence[tuple[str, Tensor]], titles: Sequence[str] = ()) -> Figure:
-    """Rows of pictures, each with its name above its left end; `titles` stand over the columns of the first row.
+    """Rows of pictures, the name of a row on its left; `titles` stand over the columns.
 
     rows: pairs (name, images (count, channel, height, width) in [-1, 1]).
     """
     columns = max(len(images) for _, images in rows)
-    size = 0.9
-    figure = Figure(figsize=(columns * size, len(rows) * (size + 0.12 * any(name for name, _ in rows))))
-    axes = figure.subplots(len(rows), columns, squeeze=False)
+    left = 0.075 * max(len(name) for name, _ in rows) + 0.05  # inches, wide enough for the longest name
+    top = 0.25 if titles else 0.05
+    width, height = left + 0.75 * columns, top + 0.75 * len(rows)
+    figure = Figure(figsize=(width, height))
+    margins = {"left": left / width, "right": 1, "bottom": 0, "top": 1 - top / height}
+    axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw=margins | {"wspace": 0.05, "hspace": 0.05})
     for line, (name, images) in zip(axes, rows, strict=True):
-        for axis, i in zip(line, range(columns), strict=True):
+        line[0].text(-0.1, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
+        for i, axis in enumerate(line):
             axis.set_axis_off()
             if i < len(images):
                 axis.imshow(tile(images[i : i + 1]), interpolation="nearest")
-        line[0].set_title(name, fontsize=8, loc="left")
     for axis, title in zip(axes[0], titles, strict=False):
-        axis.set_title(title, fontsize=8)
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.9 if len(rows) == 1 else 0.95, wspace=0.05)
+        axis.set_title(title, fontsize=9)
     return figure
+
+
+def curves(
+    lines: Mapping[str, tuple[Sequence[float] | Tensor, Sequence[float] | Tensor]],
+    x_label: str,
+    y_label: str,
+    levels: Mapping[str, float] | None = None,
+    y_scale: str = "linear",
+) -> Figure:
+    """Lines (x, y) by name, told apart by colour and by marker. levels: dashed lines at these heights, by name."""
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axis = figure.subplots()
+    for (name, (x, y)), (colour, marker) in zip(lines.items(), _styles(len(lines)), strict=True):
+        axis.plot(np.asarray(x), np.asarray(y), color=colour, marker=marker, markersize=4, lw=1.5, label=name)
+    for name, height in (levels or {}).items():
+        axis.axhline(height, color="0.4", lw=1, ls="--")
+        axis.annotate(name, (1, height), (-4, 3), ("axes fraction", "data"), "offset points", ha="right", fontsize=8)
+    axis.set_yscale(y_scale)
+    axis.legend(frameon=False, fontsize=8)
+    _label(axis, x_label, y_label)
+    return figure
+
+
+def clouds(
+    points: Mapping[str, tuple[Sequence[float] | Tensor, Sequence[float] | Tensor]], x_label: str, y_label: str
+) -> Figure:
+    """Clouds of points (x, y), each in a panel under its name; all panels have the same axes."""
+    figure = Figure(figsize=(2.4 * len(points) + 0.6, 2.8), layout="constrained")
+    axes = figure.subplots(1, len(points), squeeze=False, sharex=True, sharey=True)[0]
+    for axis, (name, (x, y)), (colour, _) in zip(axes, points.items(), _styles(len(points)), strict=True):
+        axis.scatter(np.asarray(x), np.asarray(y), s=4, color=colour, alpha=0.4, lw=0)
+        axis.set_title(name, fontsize=9)
+        _label(axis, x_label, y_label if axis is axes[0] else "")
+    return figure
+
+
+def _styles(count: int) -> list[tuple[str, str]]:
+    """A colour and a marker for each of `count` sets of data, no two alike."""
+    if count > len(COLOURS):
+        raise ValueError(f"a figure can tell apart at most {len(COLOURS)}, got {count}")
+    return list(zip(COLOURS, MARKERS, strict=True))[:count]
+
+
+def _label(axis: Axes, x_label: str, y_label: str) -> None:
+    axis.set_xlabel(x_label, fontsize=9)
+    axis.set_ylabel(y_label, fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)

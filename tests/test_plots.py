@@ -1,0 +1,94 @@
+"""What the figures draw, read back from the axes."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from minidiffusion.plots import COLOURS, MARKERS, clouds, curves, png, strips, tile
+
+
+def pictures(count, channels=1, side=4):
+    return torch.linspace(-1, 1, count * channels * side * side).view(count, channels, side, side)
+
+
+def test_tile_lays_pictures_out_row_by_row():
+    sheet = tile(torch.stack([torch.full((1, 2, 3), v) for v in (-1.0, 0.2, 1.0)]), columns=2, gap=1)
+    assert sheet.shape == (5, 7, 3) and sheet.dtype == np.uint8
+    assert (sheet[:2, :3] == 0).all() and (sheet[:2, 4:] == 153).all() and (sheet[3:, :3] == 255).all()
+    assert (sheet[2] == 255).all() and (sheet[:, 3] == 255).all() and (sheet[3:, 4:] == 255).all()
+
+
+def test_tile_is_no_wider_than_its_pictures():
+    assert tile(pictures(3), columns=8, gap=2).shape == (4, 3 * 4 + 2 * 2, 3)
+
+
+def test_tile_keeps_colours():
+    image = torch.tensor([1.0, -1.0, 0.2]).view(1, 3, 1, 1)
+    assert tile(image)[0, 0].tolist() == [255, 0, 153]
+
+
+def test_png_is_the_sheet_enlarged():
+    sheet = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    opened = np.asarray(Image.open(io.BytesIO(png(sheet, zoom=4))))
+    assert opened.shape == (8, 12, 3)
+    assert (opened[::4, ::4] == sheet).all() and (opened[3::4, 3::4] == sheet).all()
+
+
+def test_strips_draw_each_picture_where_it_belongs():
+    first, second = pictures(3), pictures(2).flip(0)
+    figure = strips([("x_t", first), ("guess", second)], titles=["t = 1", "t = 0.5", "t = 0"])
+    axes = np.array(figure.axes).reshape(2, 3)
+    for row, images in enumerate((first, second)):
+        for i, image in enumerate(images):
+            assert (axes[row, i].images[0].get_array() == tile(image[None])).all()
+    assert not axes[1, 2].images
+    assert [axis.get_title() for axis in axes[0]] == ["t = 1", "t = 0.5", "t = 0"]
+    assert [axis.get_title() for axis in axes[1]] == ["", "", ""]
+    assert [line[0].texts[0].get_text() for line in axes] == ["x_t", "guess"]
+
+
+def test_strips_leave_room_for_the_names():
+    figure = strips([("a name of some length", pictures(2))])
+    figure.canvas.draw()
+    name = figure.axes[0].texts[0].get_window_extent()
+    assert name.x0 >= 0 and name.x1 <= figure.axes[0].get_window_extent().x0
+
+
+def test_curves_draw_the_data_in_colours_and_markers_that_can_be_told_apart():
+    x = torch.linspace(0, 1, 5)
+    figure = curves({"up": (x, x**2), "down": ([0, 1], [1, 0])}, "time", "height", {"chance": 0.1}, y_scale="log")
+    (axis,) = figure.axes
+    up, down, level = axis.lines
+    assert (up.get_xdata() == x.numpy()).all() and (up.get_ydata() == (x**2).numpy()).all()
+    assert list(down.get_ydata()) == [1, 0]
+    assert [to_hex(line.get_color()).upper() for line in (up, down)] == list(COLOURS[:2])
+    assert [line.get_marker() for line in (up, down)] == list(MARKERS[:2])
+    assert list(level.get_ydata()) == [0.1, 0.1] and axis.texts[0].get_text() == "chance"
+    assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_yscale()) == ("time", "height", "log")
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["up", "down"]
+
+
+def test_clouds_share_their_axes():
+    a, b = torch.randn(2, 10), 5 * torch.randn(2, 20)
+    figure = clouds({"a": (a[0], a[1]), "b": (b[0], b[1])}, "x0", "x1")
+    left, right = figure.axes
+    np.testing.assert_allclose(left.collections[0].get_offsets(), a.T)
+    np.testing.assert_allclose(right.collections[0].get_offsets(), b.T)
+    assert left.get_xlim() == right.get_xlim() and left.get_ylim() == right.get_ylim()
+    assert [axis.get_title() for axis in figure.axes] == ["a", "b"]
+    assert (left.get_xlabel(), left.get_ylabel(), right.get_ylabel()) == ("x0", "x1", "")
+    assert to_hex(left.collections[0].get_facecolor()[0]).upper() == COLOURS[0]
+
+
+@pytest.mark.parametrize("draw", [curves, clouds])
+def test_no_two_of_many_look_alike(draw):
+    with pytest.raises(ValueError, match=f"at most {len(COLOURS)}, got 8"):
+        draw({str(i): ([0.0], [0.0]) for i in range(8)}, "x", "y")
+
+
+def test_colours_and_markers_are_all_different():
+    assert len(set(COLOURS)) == len(COLOURS) == len(set(MARKERS)) == len(MARKERS)
