@@ -1,0 +1,46 @@
+"""Pictures to play with: thin shells of ipywidgets around frames drawn beforehand. No mathematics."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+try:
+    import ipywidgets
+except ImportError:
+    raise ImportError("the widgets need ipywidgets: pip install minidiffusion[lessons]") from None
+
+Film = Sequence[tuple[str, bytes]]  # frames, each a caption and a PNG
+
+
+class Scrubber(ipywidgets.VBox):
+    """A menu of films, and a slider through the frames of the one that is chosen.
+
+    films: by name, all with the same number of frames. menu: what the menu is called. The frames are ready
+    before the slider moves, so a drag shows them at once.
+    """
+
+    def __init__(self, films: Mapping[str, Film], menu: str):
+        lengths = {len(film) for film in films.values()}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(f"films must have the same number of frames, at least one, got {sorted(lengths)}")
+        self.films = dict(films)
+        self.choice = ipywidgets.Dropdown(options=list(films), description=menu)
+        self.slider = ipywidgets.IntSlider(max=lengths.pop() - 1, description="frame", readout=False)
+        self.slider.value = self.slider.max // 2  # the picture for readers without a kernel: neither end
+        self.caption = ipywidgets.Label()
+        self.image = ipywidgets.Image(format="png")
+        self.image.layout.object_fit = "none"
+        super().__init__([self.choice, self.slider, self.caption, self.image])
+        for control in (self.choice, self.slider):
+            control.observe(self._show, "value")
+        self._show()
+
+    def _show(self, change: Any = None) -> None:
+        self.caption.value, self.image.value = self.films[self.choice.value][self.slider.value]
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """Beside the live widget its picture, for readers without a kernel."""
+        still = {"text/plain": f"A slider; {self.caption.value}", "image/png": b64encode(self.image.value).decode()}
+        return super()._repr_mimebundle_(**kwargs) | still
