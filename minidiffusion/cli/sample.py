@@ -1,0 +1,98 @@
+"""Draw pictures from a trained network, and write them as one PNG."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .inputs import check_picture, one_of, whole
+
+HELP = "draw pictures from a trained network"
+EXAMPLES = """examples:
+  minidiffusion sample
+  minidiffusion sample --label trouser --count 16 --seed 7 --out trousers.png
+  minidiffusion sample --checkpoint minidiffusion-emoji/model.safetensors --steps 50 --method ddim
+"""
+SHIPPED = Path(__file__).parents[1] / "checkpoints" / "fashion_mnist.safetensors"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--checkpoint", type=Path, default=SHIPPED, metavar="FILE", help="default: the one in the package")
+    add("--count", type=whole(1, 10_000), default=64, metavar="N", help="how many pictures (64)")
+    add("--steps", type=whole(1, 10_000), default=25, metavar="N", help="steps from noise to data (25)")
+    add("--method", default="dpmpp_2m", metavar="NAME", help="ddpm, ddim, euler, heun or dpmpp_2m (dpmpp_2m)")
+    add("--seed", type=whole(0), default=0, metavar="N", help="the same seed draws the same pictures (0)")
+    add("--label", metavar="L", help="draw only this class, by name or number; default: all, a row for each")
+    add("--out", type=Path, default=Path("samples.png"), metavar="FILE.png", help="where to (samples.png)")
+
+
+def run(args: argparse.Namespace) -> int:
+    check_picture("--out", args.out)
+
+    import torch
+    from tqdm import tqdm
+
+    from .. import checkpoint
+    from ..device import best_device
+    from ..process import prior
+    from ..samplers import METHODS
+    from .pictures import BATCH, draw, write_sheet
+
+    one_of("--method", args.method, METHODS)
+    try:
+        header = checkpoint.read_header(args.checkpoint)
+        denoise = checkpoint.load(args.checkpoint, best_device())
+        shape = item_shape(header)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"--checkpoint: {error}") from None
+
+    classes, labels = header["config"].get("classes", 0), None
+    if args.label is not None:
+        labels = torch.full((args.count,), label_number(args.label, header), device=best_device())
+    elif classes:
+        labels = torch.arange(args.count, device=best_device()) % classes
+
+    generator = torch.Generator().manual_seed(args.seed)
+    x_1 = prior((args.count, *shape), denoise.schedule, generator).to(best_device())
+    with tqdm(total=args.steps * -(-args.count // BATCH), desc="sample", disable=None) as bar:
+        x0 = draw(denoise, x_1, labels, args.steps, args.method, generator, bar.update)
+    write_sheet(args.out, x0, classes if args.label is None else 0)
+    print(args.out)
+    return 0
+
+
+def item_shape(header: dict[str, Any]) -> tuple[int, ...]:
+    """The shape of one picture or point; ValueError if it cannot be drawn.
+
+    `train` writes it down. If not, grey pictures are 28x28 and coloured ones 32x32, as in every set here.
+    """
+    config = header["config"]
+    if header["network"] == "MLP":
+        shape, fits = [config["dimension"]], config["dimension"] == 2
+    else:
+        channels, coarse = config["channels"], 2 ** (len(config["widths"]) - 1)
+        shape = header["about"].get("shape", [channels, *((28, 28) if channels == 1 else (32, 32))])
+        whole_numbers = isinstance(shape, list) and all(isinstance(n, int) for n in shape)
+        fits = whole_numbers and len(shape) == 3 and shape[0] == channels and channels in (1, 3)
+        fits = fits and all(0 < n <= 512 and n % coarse == 0 for n in shape[1:])
+    if not fits:
+        raise ValueError(f"items of shape {shape} do not fit on a sheet of pictures or of points")
+    return tuple(shape)
+
+
+def label_number(text: str, header: dict[str, Any]) -> int:
+    """The number of a class from its name or number."""
+    from ..data import class_names, names
+
+    classes, data = header["config"].get("classes", 0), header["about"].get("data")
+    if not classes:
+        raise ValueError(f"--label must be left out, because this checkpoint knows no labels, got {text!r}")
+    numbers = tuple(str(i) for i in range(classes))
+    if text in numbers:
+        return int(text)
+    known = class_names(data) if data in names() else ()
+    if len(known) != classes:
+        known = numbers
+    return known.index(one_of("--label", text.lower(), known))
