@@ -1,7 +1,6 @@
 """The command line: minidiffusion learn | sample | train | doctor. One file a command.
 
-Each has a `HELP`, `EXAMPLES`, the `arguments` it takes, and `run`. Torch is imported by `run` alone, so that
-`--help` and `--version` answer at once.
+Each has a `HELP`, `EXAMPLES`, the `arguments` it takes, and `run`.
 """
 
 from __future__ import annotations
