@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .denoiser import Denoiser
+import torch
+
+from . import heads, nets, schedule
+from .denoiser import Denoiser
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,6 @@ class Recipe:
 
     def denoiser(self, seed: int = 0) -> Denoiser:
         """The untrained denoiser, its first weights drawn with this seed."""
-        # imported when it is needed: the help lists the recipes, and does not wait for torch
-        import torch
-
-        from . import heads, nets, schedule
-        from .denoiser import Denoiser
-
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = nets.NETS[self.network](**self.sizes)

@@ -10,7 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pooch
+import torch
+
 from .. import __version__
+from ..checkpoint import read_header
+from ..data.downloads import EMBEDDED, SOURCES
+from ..device import best_device, has_fast_bfloat16
 from .learn import lessons
 from .sample import SHIPPED
 
@@ -31,22 +37,15 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))
         return 0
     for name, value in found.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {item}" for key, item in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(value)
-        print(f"{name.replace('_', ' '):20}{value or 'none'}")
+        value = value if isinstance(value, dict) else {"": value}
+        for key, item in value.items():
+            item = ", ".join(map(str, item)) if isinstance(item, list) else item
+            print(f"{f'{name} {key}':36}{item or 'none'}")
     return 0
 
 
 def facts() -> dict[str, Any]:
     """Everything that `doctor` says. None: not there."""
-    import pooch
-    import torch
-
-    from ..data.downloads import EMBEDDED, SOURCES
-    from ..device import best_device, has_fast_bfloat16
-
     device = best_device()
     name = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
     if device.type == "cuda":
@@ -96,10 +95,9 @@ def own_data(sets: list[str]) -> str | None:
 
 def shipped() -> dict[str, Any] | str | None:
     """What the checkpoint in the package says of itself: its recipe, its quality."""
-    from ..checkpoint import read_header
-
     try:
-        return {"file": str(SHIPPED), **read_header(SHIPPED)["about"]}
+        about = read_header(SHIPPED)["about"]
+        return {"file": str(SHIPPED), **about, **about.pop("quality", {})}
     except FileNotFoundError:
         return None
     except ValueError as error:

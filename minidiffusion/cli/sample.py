@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import torch
+from tqdm import tqdm
+
+from .. import checkpoint
+from ..data import class_names, names
+from ..device import best_device
+from ..process import prior
+from ..samplers import METHODS
 from .inputs import check_picture, one_of, whole
+from .pictures import BATCH, draw, write_sheet
 
 HELP = "draw pictures from a trained network"
 EXAMPLES = """examples:
@@ -30,15 +39,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_picture("--out", args.out)
-
-    import torch
-    from tqdm import tqdm
-
-    from .. import checkpoint
-    from ..device import best_device
-    from ..process import prior
-    from ..samplers import METHODS
-    from .pictures import BATCH, draw, write_sheet
 
     one_of("--method", args.method, METHODS)
     try:
@@ -84,8 +84,6 @@ def item_shape(header: dict[str, Any]) -> tuple[int, ...]:
 
 def label_number(text: str, header: dict[str, Any]) -> int:
     """The number of a class from its name or number."""
-    from ..data import class_names, names
-
     classes, data = header["config"].get("classes", 0), header["about"].get("data")
     if not classes:
         raise ValueError(f"--label must be left out, because this checkpoint knows no labels, got {text!r}")

@@ -7,9 +7,16 @@ import sys
 import time
 from pathlib import Path
 
-from .. import __version__
+import torch
+from tqdm import tqdm
+
+from .. import __version__, checkpoint, data
+from ..device import as_device
+from ..process import prior
 from ..recipes import RECIPES
+from ..training import Step, fit
 from .inputs import check_folder, one_of, whole
+from .pictures import draw, write_sheet
 
 HELP = "train a network by a recipe"
 EXAMPLES = "recipes:\n" + "".join(f"  {recipe.name:18}{recipe.about}\n" for recipe in RECIPES.values())
@@ -40,15 +47,6 @@ def run(args: argparse.Namespace) -> int:
     check_folder("--out", folder)
     if model.exists():
         raise ValueError(f"--out: there is a trained network already, {model}; name another folder")
-
-    import torch
-    from tqdm import tqdm
-
-    from .. import checkpoint, data
-    from ..device import as_device
-    from ..process import prior
-    from ..training import Step, fit
-    from .pictures import draw, write_sheet
 
     device = as_device(args.device)
     x0, labels = data.load(recipe.data)
