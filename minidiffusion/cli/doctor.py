@@ -97,7 +97,8 @@ def shipped() -> dict[str, Any] | str | None:
     """What the checkpoint in the package says of itself: its recipe, its quality."""
     try:
         about = read_header(SHIPPED)["about"]
-        return {"file": str(SHIPPED), **about, **about.pop("quality", {})}
+        quality = about.pop("quality", {})
+        return {"file": str(SHIPPED), **about, **{f"quality {key}": value for key, value in quality.items()}}
     except FileNotFoundError:
         return None
     except ValueError as error:
