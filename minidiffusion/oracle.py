@@ -53,7 +53,8 @@ class Mixture:
         if x_t.ndim != 2 or x_t.shape[1] != self.means.shape[1]:
             raise ValueError(f"x_t must be (batch, {self.means.shape[1]}), got {tuple(x_t.shape)}")
         means, values, vectors = (a.to(x_t.device) for a in (self.means, self._values, self._vectors))
-        alpha, sigma = (torch.as_tensor(a).reshape(-1, 1, 1) for a in alpha_sigma(self.schedule, t, x_t.double()))
+        scales = alpha_sigma(self.schedule, t, x_t.double())
+        alpha, sigma = (torch.as_tensor(a, dtype=torch.float64, device=x_t.device).reshape(-1, 1, 1) for a in scales)
         away = torch.einsum("kde,bkd->bke", vectors, x_t.double()[:, None] - alpha * means)  # in C_k's axes
         variance = alpha**2 * values + sigma**2  # of x_t along them; 0 only for point masses at sigma = 0
         if bool((variance == 0).any()):
@@ -95,9 +96,8 @@ class DataSet:
         if x_t.shape[1:] != self.x0.shape[1:]:
             raise ValueError(f"x_t must be (batch, {tuple(self.x0.shape[1:])}), got {tuple(x_t.shape)}")
         x = x_t.double().flatten(1)
-        alpha, sigma = (torch.as_tensor(a).reshape(-1, 1) for a in alpha_sigma(self.schedule, t, x))
-        if bool((sigma == 0).any()):
-            return x_t.clone()  # without noise there is nothing to guess
+        scales = alpha_sigma(self.schedule, t, x)
+        alpha, sigma = (torch.as_tensor(a, dtype=torch.float64, device=x.device).reshape(-1, 1) for a in scales)
         highest = torch.full((len(x), 1), -math.inf, dtype=x.dtype, device=x.device)
         total, mean = torch.zeros_like(highest), torch.zeros_like(x)
         for items in self.x0.to(x.device).split(self.chunk):
@@ -107,7 +107,8 @@ class DataSet:
             new = torch.maximum(highest, logit.max(1, keepdim=True).values)
             weight, keep = (logit - new).exp(), (highest - new).exp()
             total, mean, highest = keep * total + weight.sum(1, keepdim=True), keep * mean + weight @ y, new
-        return (mean / total).view_as(x_t).to(x_t.dtype)
+        guess = torch.where(sigma == 0, x, mean / total)  # without noise there is nothing to guess
+        return guess.view_as(x_t).to(x_t.dtype)
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count *shape"]:
         """Items drawn at random, with replacement."""
