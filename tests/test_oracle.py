@@ -1,0 +1,256 @@
+"""The exact denoisers against brute force: integrals on a grid, sums over the data, gradients of log q."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidiffusion as md
+
+NAMED = {name: make() for name, make in md.schedule.NAMED.items()}
+WEIGHTS = [0.5, 0.3, 0.2]
+MEANS, STDS = [-1.0, 0.2, 1.5], [0.3, 0.1, 0.5]
+LINE = dict(weights=WEIGHTS, means=[[m] for m in MEANS], covs=[[[s * s]] for s in STDS])  # in one dimension
+PLANE = dict(  # in two, its axes turned
+    weights=[0.3, 0.7],
+    means=[[-1.0, 0.5], [0.8, -0.3]],
+    covs=[[[0.3, 0.12], [0.12, 0.1]], [[0.05, -0.04], [-0.04, 0.2]]],
+)
+
+
+def mixture(data, schedule):
+    return md.oracle.mixture(*(torch.tensor(data[k]) for k in ("weights", "means", "covs")), schedule)
+
+
+def normal(x, mean, std):
+    return np.exp(-0.5 * ((x - mean) / std) ** 2) / (std * math.sqrt(2 * math.pi))
+
+
+def trapezoid(y, x):
+    return ((y[..., 1:] + y[..., :-1]) / 2 * np.diff(x)).sum(-1)
+
+
+def noisy(schedule, t, count, dimension, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    spread = math.hypot(schedule.alpha(t), schedule.sigma(t))
+    return 1.5 * spread * torch.randn(count, dimension, generator=generator, dtype=torch.float64)
+
+
+# Mixtures
+
+
+@pytest.mark.parametrize("t", [0.05, 0.3, 0.7, 1.0])
+def test_mixture_is_the_integral_over_x0(schedule, t):
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    x_t = noisy(schedule, t, 7, 1)
+    x0 = np.linspace(-6, 6, 40_001)
+    density = sum(w * normal(x0, m, s) for w, m, s in zip(WEIGHTS, MEANS, STDS, strict=True))
+    # Bayes: p(x0 | x_t) ~ p(x0) q(x_t | x0); in logs, for far from the data both are small
+    log_joint = np.log(density + 1e-300) - 0.5 * ((x_t.numpy() - alpha * x0) / sigma) ** 2
+    joint = np.exp(log_joint - log_joint.max(1, keepdims=True))
+    by_hand = trapezoid(x0 * joint, x0) / trapezoid(joint, x0)
+    log_density = np.log(trapezoid(joint, x0) / (sigma * math.sqrt(2 * math.pi))) + log_joint.max(1)
+    oracle = mixture(LINE, schedule)
+    np.testing.assert_allclose(oracle(x_t, t)[:, 0].numpy(), by_hand, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(oracle.log_density(x_t, t).numpy(), log_density, rtol=1e-6, atol=1e-6)
+
+
+def test_one_gaussian_is_the_formula_for_conditioning(schedule):
+    mean = np.array([1.0, -2.0])
+    cov = np.array([[1.0, 0.6], [0.6, 0.5]])
+    t = 0.4
+    x_t = noisy(schedule, t, 5, 2)
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    # joint normal of x0 and x_t: E[x0 | x_t] = m + Cov(x0, x_t) Cov(x_t)^-1 (x_t - alpha m)
+    gain = alpha * cov @ np.linalg.inv(alpha**2 * cov + sigma**2 * np.eye(2))
+    by_hand = mean + (x_t.numpy() - alpha * mean) @ gain.T
+    oracle = md.oracle.gaussian(torch.from_numpy(mean), torch.from_numpy(cov), schedule)
+    np.testing.assert_allclose(oracle(x_t, t).numpy(), by_hand, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("t", [0.1, 0.5, 0.9])
+def test_tweedie_the_gradient_of_log_density_is_the_score(schedule, t):
+    oracle = mixture(PLANE, schedule)
+    x_t = noisy(schedule, t, 6, 2).requires_grad_()
+    (gradient,) = torch.autograd.grad(oracle.log_density(x_t, t).sum(), x_t)
+    # Efron 2011, eq. 1.4: score = -E[eps | x_t] / sigma
+    score = -md.to_eps(oracle(x_t, t), x_t, t, schedule) / schedule.sigma(t)
+    torch.testing.assert_close(gradient, score.detach(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("t", [0.2, 0.9])
+def test_the_density_integrates_to_1(schedule, t):
+    scale = 6 * math.hypot(schedule.alpha(t), schedule.sigma(t))
+    side = torch.linspace(-scale, scale, 401, dtype=torch.float64)
+    cell = (side[1] - side[0]).item()
+    line = mixture(LINE, schedule).log_density(side[:, None], t).exp().sum() * cell
+    plane = mixture(PLANE, schedule).log_density(torch.cartesian_prod(side, side), t).exp().sum() * cell**2
+    assert line.item() == pytest.approx(1, abs=1e-4) and plane.item() == pytest.approx(1, abs=1e-4)
+
+
+def test_scaled_weights_are_one_mixture():
+    x_t, schedule = noisy(NAMED["cosine"], 0.5, 5, 1), NAMED["cosine"]
+    scaled = {**LINE, "weights": [5.0, 3.0, 2.0]}
+    torch.testing.assert_close(mixture(scaled, schedule)(x_t, 0.5), mixture(LINE, schedule)(x_t, 0.5))
+    torch.testing.assert_close(
+        mixture(scaled, schedule).log_density(x_t, 0.5), mixture(LINE, schedule).log_density(x_t, 0.5)
+    )
+
+
+def test_each_item_has_its_own_time(schedule):
+    t = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    x_t = noisy(schedule, 0.5, 3, 2)
+    for oracle in (mixture(PLANE, schedule), md.oracle.dataset(noisy(schedule, 0.5, 6, 2, seed=1), schedule)):
+        together = oracle(x_t, t)
+        for i in range(3):
+            torch.testing.assert_close(oracle(x_t[i : i + 1], t[i].item())[0], together[i])
+            torch.testing.assert_close(oracle(x_t[i : i + 1], t[i])[0], together[i])
+
+
+def test_without_noise_a_mixture_with_width_knows_x0(schedule):
+    x_t = noisy(schedule, 0.0, 4, 2)
+    torch.testing.assert_close(
+        mixture(PLANE, schedule)(x_t, 0.0), x_t, atol=1e-3 if schedule.sigma(0.0) else 1e-12, rtol=0
+    )
+
+
+def test_in_pure_noise_the_guess_is_the_mean():
+    schedule = NAMED["flow"]
+    mean = sum(w * np.array(m) for w, m in zip(PLANE["weights"], PLANE["means"], strict=True))
+    guess = mixture(PLANE, schedule)(noisy(schedule, 1.0, 4, 2), 1.0)
+    np.testing.assert_allclose(guess.numpy(), np.tile(mean, (4, 1)), rtol=1e-6)
+
+
+def test_draws_have_the_moments_of_the_mixture():
+    oracle, count = mixture(PLANE, NAMED["cosine"]), 200_000
+    x0 = oracle.sample(count, torch.Generator().manual_seed(0))
+    assert x0.shape == (count, 2) and x0.dtype == torch.float32
+    weights, means, covs = (np.array(PLANE[k]) for k in ("weights", "means", "covs"))
+    mean = weights @ means
+    second = np.einsum("k,kde->de", weights, covs + means[:, :, None] * means[:, None, :])
+    got = x0.double().numpy()
+    products = got[:, :, None] * got[:, None, :]
+    # 5 standard errors on each of 6 numbers: red by chance 4e-6 of the time, and the seed is fixed
+    assert (abs(got.mean(0) - mean) < 5 * got.std(0) / math.sqrt(count)).all()
+    assert (abs(products.mean(0) - second) < 5 * products.std(0) / math.sqrt(count)).all()
+    # and of each component: the left one by its sign
+    left = got[:, 0] - got[:, 1] < -0.1
+    share = 0.3 * 0.5 * math.erfc((-0.1 + 1.5) / math.sqrt(2 * (0.3 + 0.1 - 0.24)) * -1)
+    share += 0.7 * 0.5 * math.erfc((-0.1 - 1.1) / math.sqrt(2 * (0.05 + 0.2 + 0.08)) * -1)
+    assert abs(left.mean() - share) < 5 * math.sqrt(share * (1 - share) / count)
+
+
+def test_a_seed_is_one_draw_and_the_global_generator_is_left_alone(global_rng_untouched):
+    for oracle in (mixture(PLANE, NAMED["flow"]), md.oracle.dataset(torch.arange(9.0).view(9, 1), NAMED["flow"])):
+        draws = [oracle.sample(50, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+        assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+
+
+# Data sets
+
+
+@pytest.mark.parametrize("t", [0.02, 0.3, 0.7, 1.0])
+def test_dataset_is_a_softmax_over_its_items(schedule, t):
+    generator = torch.Generator().manual_seed(0)
+    items = torch.randn(50, 1, 3, 4, generator=generator, dtype=torch.float64)
+    eps = torch.randn(6, 1, 3, 4, generator=generator, dtype=torch.float64)
+    x_t = md.diffuse(items[:6], t, eps, schedule)
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    by_hand = np.zeros((6, 12))
+    for b in range(6):
+        logits = np.array(
+            [-((x_t[b] - alpha * item).numpy() ** 2).sum() / (2 * sigma**2) for item in items]
+        )  # fmt: skip
+        weights = np.exp(logits - logits.max())
+        by_hand[b] = (weights / weights.sum()) @ items.flatten(1).numpy()
+    for chunk in (1, 7, 50, 4096):
+        guess = md.oracle.DataSet(items, schedule, chunk=chunk)(x_t, t)
+        np.testing.assert_allclose(guess.flatten(1).numpy(), by_hand, rtol=1e-8, atol=1e-8)
+
+
+def test_dataset_is_a_mixture_of_points(schedule):
+    items = torch.randn(9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    points = md.oracle.mixture(torch.ones(9), items, torch.zeros(9, 2, 2), schedule)
+    for t in (0.1, 0.6):
+        x_t = noisy(schedule, t, 5, 2)
+        torch.testing.assert_close(md.oracle.dataset(items, schedule)(x_t, t), points(x_t, t), rtol=1e-8, atol=1e-8)
+
+
+def test_without_noise_a_dataset_gives_the_picture_back():
+    items = torch.randn(9, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    oracle = md.oracle.dataset(items, NAMED["cosine"])
+    torch.testing.assert_close(oracle(items[:3], 0.0), items[:3])
+    # and only where there is none: the others in the batch are still denoised
+    t = torch.tensor([0.0, 0.5, 0.0])
+    together = oracle(items[:3], t)
+    torch.testing.assert_close(together[::2], items[:3:2])
+    torch.testing.assert_close(together[1:2], oracle(items[1:2], 0.5))
+
+
+def test_a_dataset_draws_its_items():
+    items = torch.arange(5.0).view(5, 1)
+    drawn = md.oracle.dataset(items, NAMED["flow"]).sample(1000, torch.Generator().manual_seed(0))
+    counts = torch.bincount(drawn[:, 0].long(), minlength=5)
+    assert len(counts) == 5 and (abs(counts - 200) < 5 * math.sqrt(1000 * 0.2 * 0.8)).all()
+
+
+# Kinds of argument
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_guess_has_the_dtype_of_x_t(dtype):
+    for oracle in (mixture(PLANE, NAMED["cosine"]), md.oracle.dataset(torch.eye(2), NAMED["cosine"])):
+        assert oracle(torch.ones(3, 2, dtype=dtype), 0.5).dtype == dtype
+    assert mixture(PLANE, NAMED["cosine"]).log_density(torch.ones(3, 2, dtype=dtype), 0.5).dtype == dtype
+
+
+def test_points_without_width_have_no_density_without_noise():
+    points = md.oracle.mixture(torch.ones(2), torch.eye(2), torch.zeros(2, 2, 2), NAMED["cosine"])
+    with pytest.raises(ValueError, match=r"t must not be where sigma = 0"):
+        points(torch.eye(2), 0.0)
+
+
+def test_bad_mixtures_are_named(unchecked):
+    good = {k: torch.tensor(v) for k, v in PLANE.items()}
+    for name, bad in [
+        ("weights", torch.ones(3)),
+        ("weights", torch.tensor([0.5, -0.1])),
+        ("weights", torch.zeros(2)),
+        ("weights", torch.tensor([math.nan, 1.0])),
+        ("means", torch.ones(2)),
+        ("covs", torch.eye(2)),
+        ("covs", torch.eye(3).repeat(2, 1, 1)),
+        ("covs", -torch.eye(2).repeat(2, 1, 1)),
+        ("covs", torch.tensor([[1.0, 0.5], [0.0, 1.0]]).repeat(2, 1, 1)),
+        ("covs", torch.full((2, 2, 2), math.nan)),
+    ]:
+        with pytest.raises(ValueError, match=name):
+            md.oracle.mixture(**{**good, name: bad}, schedule=NAMED["cosine"])
+    with pytest.raises(ValueError, match="x_t must"):
+        md.oracle.mixture(**good, schedule=NAMED["cosine"])(torch.zeros(2, 3), 0.5)
+    for bad in (torch.zeros(0, 2), torch.zeros(3, 2).long(), [[0.0]]):
+        with pytest.raises(TypeError, match="x0 must"):
+            md.oracle.dataset(bad, NAMED["cosine"])
+    with pytest.raises(ValueError, match="x_t must"):
+        md.oracle.dataset(torch.zeros(3, 2), NAMED["cosine"])(torch.zeros(2, 3), 0.5)
+
+
+@given(
+    name=st.sampled_from(list(NAMED)),
+    t=(st.floats(0, 1) | st.floats()).filter(lambda t: not 0 < t < 1e-100),  # sigma^2 still is a number
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    scale=st.floats(0, 1e6),
+    batch=st.integers(0, 3),
+)
+def test_an_oracle_is_finite_or_names_the_time(name, t, dtype, scale, batch):
+    x_t = scale * torch.ones(batch, 2, dtype=dtype)
+    for oracle in (mixture(PLANE, NAMED[name]), md.oracle.dataset(torch.eye(2), NAMED[name])):
+        try:
+            guess = oracle(x_t, t)
+        except ValueError as error:
+            assert str(error).startswith("t must") and not 0 <= t <= 1
+        else:
+            assert guess.shape == x_t.shape and guess.isfinite().all()
