@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .denoiser import Denoise
 from .heads import to_eps
-from .process import posterior
+from .process import posterior, same_shape
 from .schedule import Schedule
 
 
@@ -45,6 +45,7 @@ class Walk:
 
 def _line(x_t: Tensor, x0: Tensor, t: float, s: float, schedule: Schedule) -> Tensor:
     """x_s on the line through x_t that aims at x0."""
+    same_shape(x_t=x_t, x0=x0)
     shrink = schedule.sigma(s) / schedule.sigma(t)
     return shrink * x_t + (schedule.alpha(s) - schedule.alpha(t) * shrink) * x0
 
@@ -138,6 +139,8 @@ def trajectory(
     the denoiser's own. times: decreasing, both ends included; None is `uniform(steps)`. eta: noise of ddim, in
     [0, 1]. generator: repeats the noise of ddpm, and of ddim with eta > 0.
     """
+    if not callable(denoise):
+        raise TypeError(f"denoise must be callable, denoise(x_t, t) -> x0_hat, got {denoise!r}")
     schedule = schedule if schedule is not None else getattr(denoise, "schedule", None)
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, because denoise has none of its own, got {schedule!r}")
@@ -147,9 +150,12 @@ def trajectory(
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}{hint}")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
-    if not 0 <= eta <= 1 or (eta > 0 and method != "ddim"):
+    if not isinstance(eta, (int, float)) or not 0 <= eta <= 1 or (eta > 0 and method != "ddim"):
         raise ValueError(f"eta must be in [0, 1], and 0 unless method is 'ddim', got {eta!r} for {method!r}")
-    grid = uniform(steps) if times is None else [float(t) for t in times]
+    try:
+        grid = uniform(steps) if times is None else [float(t) for t in times]
+    except (TypeError, ValueError):
+        raise TypeError(f"times must be a row of numbers, got {times!r}") from None
     if len(grid) < 2 or not all(1 >= t > s >= 0 for t, s in zip(grid, grid[1:], strict=False)):
         raise ValueError(f"times must fall from at most 1 to at least 0, two or more of them, got {times!r}")
     if not isinstance(x_1, Tensor) or not x_1.is_floating_point():
