@@ -81,8 +81,9 @@ def curves(
     for (name, (x, y)), (colour, marker) in zip(lines.items(), _styles(len(lines)), strict=True):
         axis.plot(np.asarray(x), np.asarray(y), color=colour, marker=marker, markersize=4, lw=1.5, label=name)
     for name, height in (levels or {}).items():
-        axis.axhline(height, color="0.4", lw=1, ls="--")
-        axis.annotate(name, (1, height), (-4, 3), ("axes fraction", "data"), "offset points", ha="right", fontsize=8)
+        axis.axhline(height, color="0.4", lw=1, ls="--", zorder=1)
+        note = axis.annotate(name, (1, height), (-4, 3), ("axes fraction", "data"), "offset points", ha="right")
+        note.set(fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
     axis.set_yscale(y_scale)
     axis.legend(frameon=False, fontsize=8)
     _label(axis, x_label, y_label)
