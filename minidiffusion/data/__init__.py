@@ -87,7 +87,7 @@ def _fashion_mnist_6k(split: str) -> tuple[NDArray, NDArray]:
 
 
 def _embedded(file: str, *wanted: str) -> dict[str, NDArray]:
-    with files(__package__).joinpath("files", file).open("rb") as stream:
+    with files(__package__).joinpath(f"files/{file}").open("rb") as stream:
         arrays = np.load(stream, allow_pickle=False)
         return {name: arrays[name] for name in wanted}
 

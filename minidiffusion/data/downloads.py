@@ -94,9 +94,7 @@ def fetch(name: str, file: str) -> Path:
             return Path(path)
         except requests.RequestException as error:
             failures.append(f"{mirror + file} ({type(error).__name__})")
-        except (
-            ValueError
-        ):  # pooch's word for a file that is not the one its hash names; it keeps no such file
+        except ValueError:  # so pooch calls a file with another hash; it keeps no such file
             failures.append(f"{mirror + file} (another file: its sha256 differs)")
     raise ConnectionError(
         f"{name}: could not be downloaded; tried {', '.join(failures)}. Without a network, use "
