@@ -3,7 +3,7 @@ import pytest
 
 from minidiffusion.data import toys
 
-MANY = 400_000
+MANY = 1_000_000
 
 
 @pytest.mark.parametrize("name", toys.TOYS)
