@@ -31,6 +31,8 @@ class MLP(nn.Module):
         t: Float[Tensor, "batch"],
         cond: Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch dimension"]:
+        if x.ndim != 2 or x.shape[1] != self.config["dimension"]:
+            raise ValueError(f"x must be (batch, {self.config['dimension']}), got {tuple(x.shape)}")
         embedded = self.condition(t, cond)
         h = self.first(x)
         for layer in self.layers:

@@ -75,7 +75,7 @@ class UNet(nn.Module):
         blocks: Sequence[int] = (1, 2, 2),
         classes: int = 0,
     ):
-        if len(widths) != len(blocks) or any(w % 16 for w in widths) or widths[-1] % 32:
+        if not widths or len(widths) != len(blocks) or any(w % 16 for w in widths) or widths[-1] % 32:
             raise ValueError(f"widths and blocks must be as many, widths by 16 and the last by 32: {widths}, {blocks}")
         super().__init__()
         self.config: dict[str, Any] = dict(channels=channels, widths=list(widths), blocks=list(blocks), classes=classes)
