@@ -33,6 +33,8 @@ def save(
     about: a JSON dictionary kept in the header. dtype: store the weights in this type, such as torch.float16,
     which halves the file; None keeps theirs.
     """
+    if about is not None and not isinstance(about, dict):
+        raise TypeError(f"about must be a JSON dictionary, got {about!r}")
     net: Any = denoiser.net
     network = type(net).__name__
     if network not in NETS:
@@ -45,9 +47,13 @@ def save(
         "head": denoiser.head.name,
         "about": about or {},
     }
+    try:
+        texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()}
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"about must be a JSON dictionary, got {about!r}: {error}") from None
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in net.state_dict().items()}
     with write_whole(path) as file:
-        file.write(serialise(weights, {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()}))
+        file.write(serialise(weights, texts))
 
 
 def read_header(path: str | os.PathLike) -> dict[str, Any]:
