@@ -68,7 +68,7 @@ def test_two_samples_of_one_gaussian_are_as_far_apart_as_documented():
     draws = torch.randn(20, 2, n, d, generator=torch.Generator().manual_seed(0))
     distances = torch.tensor([frechet_distance(a, b) for a, b in draws])
     expected = (d * d + d) / (2 * n) + 2 * d / n
-    assert distances.mean().item() == pytest.approx(expected, rel=0.03)
+    assert distances.mean().item() == pytest.approx(expected, rel=0.06)  # terms of third order left out
     assert expected == pytest.approx(d * d / (2 * n), rel=0.2)  # the docstring's rule of thumb: tr(I) features / 2n
 
 
