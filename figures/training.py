@@ -19,7 +19,7 @@ from minidiffusion.recipes import RECIPES
 
 HERE = Path(__file__).parent
 RECIPE = RECIPES["fashion_mnist_6k"]
-SHOWN = [0, 50, 200, 500, 1000, RECIPE.steps]  # steps with a picture
+SHOWN = [0, 50, 100, 200, 500, RECIPE.steps]  # steps with a picture
 EDGES = torch.tensor([-20.0, -6.0, -2.0, 2.0, 6.0, 20.0])  # of the log-SNR bins
 WINDOW = 50  # steps averaged into a point
 
@@ -62,7 +62,9 @@ if __name__ == "__main__":
     columns = list(zip(*curve["by_log_snr"], strict=True))
     lines = {name: (curve["step"], column) for name, column in zip(names, columns, strict=True)}
     lines["all"] = (curve["step"], curve["loss"])
-    md.plots.curves(lines, "step", "weighted loss", y_scale="log").savefig(HERE / "training_loss.png", dpi=120)
+    figure = md.plots.curves(lines, "step", "weighted loss", y_scale="log")
+    figure.axes[0].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(HERE / "training_loss.png", dpi=120)
     md.plots.strips(rows).savefig(HERE / "training.png", dpi=120)
     result = {
         "command": "python figures/training.py",
