@@ -46,7 +46,7 @@ RECIPES = {
             data="fashion_mnist_6k",
             network="UNet",
             sizes=dict(channels=1, widths=(16, 32, 64), blocks=(1, 2, 2), classes=10),
-            steps=1000,
+            steps=1300,
             batch_size=64,
             learning_rate=2e-3,
             ema_decay=0.99,
