@@ -71,7 +71,13 @@ def fit(
     same weights on one machine.
     """
     x0, labels = data if isinstance(data, tuple) else (data, None)
-    _check(x0, labels, steps=steps, batch_size=batch_size, drop_label=drop_label, ema_decay=ema_decay)
+    _check_data(denoiser, x0, labels)
+    for name, number, least in (("steps", steps, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if not isinstance(number, int) or number < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
+    for name, share in (("learning_rate", learning_rate), ("drop_label", drop_label), ("ema_decay", ema_decay)):
+        if not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise ValueError(f"{name} must be in [0, 1], got {share!r}")
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
     device = next(denoiser.parameters()).device
@@ -86,7 +92,7 @@ def fit(
         for number in range(1, steps + 1):
             started = time.perf_counter()
             index = torch.randint(len(x0), (batch_size,), generator=generator).to(device)
-            batch = to_float(x0[index]) if x0.dtype == torch.uint8 else x0[index]
+            batch = to_float(x0[index]) if x0.dtype == torch.uint8 else x0[index].float()
             t = draw_times(batch_size, generator)
             eps = torch.randn(batch.shape, generator=generator).to(batch)
             cond = None
@@ -113,17 +119,19 @@ def fit(
     return train()
 
 
-def _check(x0: Tensor, labels: Tensor | None, **numbers: int | float) -> None:
+def _check_data(denoiser: Denoiser, x0: Tensor, labels: Tensor | None) -> None:
     """Before any work: name what is wrong."""
-    if not isinstance(x0, Tensor) or len(x0) == 0:
-        raise TypeError(f"data must be a tensor of images or points, got {type(x0).__name__}")
-    if x0.is_floating_point() and x0.ndim == 4 and x0.abs().max() > 1.001:
-        raise ValueError(f"data must be uint8, or float images in [-1, 1], got floats up to {x0.abs().max():.3g}")
-    if labels is not None and (len(labels) != len(x0) or labels.is_floating_point()):
-        raise ValueError(f"labels must be {len(x0)} whole numbers, got {tuple(labels.shape)} of {labels.dtype}")
-    for name in ("steps", "batch_size"):
-        if not isinstance(numbers[name], int) or numbers[name] < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {numbers[name]!r}")
-    for name in ("drop_label", "ema_decay"):
-        if not 0 <= numbers[name] <= 1:
-            raise ValueError(f"{name} must be in [0, 1], got {numbers[name]!r}")
+    if not isinstance(denoiser, Denoiser) or not list(denoiser.parameters()):
+        raise TypeError(f"denoiser must be a Denoiser around a network with weights, got {denoiser!r}")
+    if not isinstance(x0, Tensor) or not (x0.is_floating_point() or x0.dtype == torch.uint8):
+        raise TypeError(f"data must be a tensor, uint8 or float, got {getattr(x0, 'dtype', type(x0).__name__)}")
+    if x0.ndim < 2 or len(x0) == 0:
+        raise ValueError(f"data must be images or points, one or more, got shape {tuple(x0.shape)}")
+    if x0.is_floating_point() and not x0.abs().max() < (1.001 if x0.ndim == 4 else math.inf):  # or nan
+        raise ValueError(f"data must be finite, and images in [-1, 1] or uint8, got floats up to {x0.abs().max():.3g}")
+    if labels is None:
+        return
+    classes = getattr(getattr(denoiser.net, "condition", None), "classes", 0)
+    whole = isinstance(labels, Tensor) and labels.dtype in (torch.int32, torch.int64)
+    if not whole or labels.shape != x0.shape[:1] or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels must be {len(x0)} whole numbers from 0 to {classes - 1}, got {labels!r}")
