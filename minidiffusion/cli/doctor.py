@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         value = value if isinstance(value, dict) else {"": value}
         for key, item in value.items():
             item = ", ".join(map(str, item)) if isinstance(item, list) else item
-            print(f"{f'{name} {key}':36}{item or 'none'}")
+            print(f"{f'{name} {key}':32} {'none' if item in (None, '') else item}")
     return 0
 
 
@@ -98,7 +98,7 @@ def shipped() -> dict[str, Any] | str | None:
     try:
         about = read_header(SHIPPED)["about"]
         quality = about.pop("quality", {})
-        return {"file": str(SHIPPED), **about, **{f"quality {key}": value for key, value in quality.items()}}
+        return {"file": str(SHIPPED), **about, "frechet_distance": quality.get("frechet_distance")}
     except FileNotFoundError:
         return None
     except ValueError as error:
