@@ -64,7 +64,7 @@ RECIPES = {
         ),
         Recipe(
             name="emoji",
-            about="3,482 emoji in colour, without labels, in the package; 50 minutes",
+            about="3,482 emoji in colour, without labels, in the package",
             data="emoji",
             network="UNet",
             sizes=dict(channels=3, widths=(32, 64, 128), blocks=(1, 2, 2)),

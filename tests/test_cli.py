@@ -160,6 +160,13 @@ def test_a_seed_decides_the_batches_too(monkeypatch):
     assert not torch.equal(a, b)
 
 
+def test_a_seed_decides_the_first_weights(monkeypatch):
+    first_weights, seeds = Recipe.denoiser, []
+    monkeypatch.setattr(Recipe, "denoiser", lambda recipe, seed: seeds.append(seed) or first_weights(recipe, seed))
+    assert main(["train", "moons", "--steps", "1", "--seed", "7"]) == 0
+    assert seeds == [7]
+
+
 def test_no_more_than_ten_pictures_are_written_and_the_last_step_has_one():
     assert main(["train", "moons", "--steps", "11", "--out", "run"]) == 0
     names = sorted(path.name for path in Path("run").glob("*.png"))
