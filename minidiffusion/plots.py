@@ -51,7 +51,7 @@ def strips(rows: Sequence[tuple[str, Tensor]], titles: Sequence[str] = ()) -> Fi
     rows: pairs (name, images (count, channel, height, width) in [-1, 1]).
     """
     columns = max(len(images) for _, images in rows)
-    left = 0.075 * max(len(name) for name, _ in rows) + 0.05  # inches, wide enough for the longest name
+    left = 0.075 * max(len(name) for name, _ in rows) + 0.12  # inches, wide enough for the longest name
     top = 0.25 if titles else 0.05
     width, height = left + 0.75 * columns, top + 0.75 * len(rows)
     figure = Figure(figsize=(width, height))
@@ -75,15 +75,14 @@ def curves(
     levels: Mapping[str, float] | None = None,
     y_scale: str = "linear",
 ) -> Figure:
-    """Lines (x, y) by name, told apart by colour and by marker. levels: dashed lines at these heights, by name."""
+    """Lines (x, y) by name, told apart by colour and by marker. levels: dashed lines, by name, at these heights."""
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axis = figure.subplots()
     for (name, (x, y)), (colour, marker) in zip(lines.items(), _styles(len(lines)), strict=True):
         axis.plot(np.asarray(x), np.asarray(y), color=colour, marker=marker, markersize=4, lw=1.5, label=name)
     for name, height in (levels or {}).items():
         axis.axhline(height, color="0.4", lw=1, ls="--", zorder=1)
-        note = axis.annotate(name, (1, height), (-4, 3), ("axes fraction", "data"), "offset points", ha="right")
-        note.set(fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
+        axis.text(1.01, height, name, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
     axis.set_yscale(y_scale)
     axis.legend(frameon=False, fontsize=8)
     _label(axis, x_label, y_label)

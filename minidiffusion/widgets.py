@@ -29,7 +29,7 @@ class Scrubber(ipywidgets.VBox):
         self.choice = ipywidgets.Dropdown(options=list(films), description=menu)
         self.slider = ipywidgets.IntSlider(max=lengths.pop() - 1, description="frame", readout=False)
         self.slider.layout.width = "30em"
-        self.slider.value = self.slider.max // 2  # the picture for readers without a kernel: neither end
+        self.slider.value = self.slider.max // 4  # the picture for readers without a kernel: not the first, pure noise
         self.caption = ipywidgets.Label()
         self.image = ipywidgets.Image(format="png")
         self.image.layout.object_fit = "none"

@@ -16,11 +16,11 @@ def test_slider_and_menu_show_the_frame():
     assert scrubber.slider.max == 4
 
 
-def test_it_starts_in_the_middle_and_shows_that_without_a_kernel():
+def test_it_starts_on_the_way_and_shows_that_without_a_kernel():
     scrubber = widgets.Scrubber(FILMS, "draw")
     bundle = scrubber._repr_mimebundle_()
-    assert bundle["image/png"] == base64.b64encode(b"coat2").decode()
-    assert bundle["text/plain"] == "A slider; coat at 2"
+    assert bundle["image/png"] == base64.b64encode(b"coat1").decode()
+    assert bundle["text/plain"] == "A slider; coat at 1"
     assert "application/vnd.jupyter.widget-view+json" in bundle
 
 

@@ -1,0 +1,41 @@
+"""Run notebooks and keep their outputs, without what changes from run to run.
+
+    python lessons/execute.py lessons/00_draw_something.ipynb ...     none named: all of them
+
+A live widget needs a kernel, so only its picture is kept; ids, times and versions are left out.
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leave sources, outputs and tags; drop everything else."""
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if "tags" in cell.metadata else {})
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+            output.pop("metadata", None) if output.output_type == "stream" else output.update(metadata={})
+    return notebook
+
+
+def execute(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}}).execute()
+    nbformat.write(clean(notebook), path)
+
+
+if __name__ == "__main__":
+    for path in map(Path, sys.argv[1:] or sorted(HERE.glob("*.ipynb")) + sorted(HERE.glob("solutions/*.ipynb"))):
+        print(path)
+        execute(path)

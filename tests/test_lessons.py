@@ -1,0 +1,196 @@
+"""Guards on the notebooks' form. nbval runs them and compares; here is what it would let pass."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from minidiffusion.exercises import CHECKS
+
+LESSONS = Path(__file__).parent.parent / "lessons"
+LESSON_FILES = sorted(LESSONS.glob("[0-9]*.ipynb"))
+SOLUTION_FILES = sorted((LESSONS / "solutions").glob("*.ipynb"))
+NAMES = [path.name for path in LESSON_FILES]
+
+lesson = pytest.mark.parametrize("path", LESSON_FILES, ids=NAMES)
+notebook = pytest.mark.parametrize(
+    "path", LESSON_FILES + SOLUTION_FILES, ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+
+
+def cells(path, kind):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def prose(path):
+    return "\n\n".join(cell.source for cell in cells(path, "markdown"))
+
+
+def printed(cell):
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
+
+
+def draws(cell):
+    return any("image/png" in output.get("data", {}) for output in cell.outputs)
+
+
+def headings(path):
+    text = re.sub(r"^```.*?^```", "", prose(path), flags=re.M | re.S)  # a comment in code begins with # too
+    return [(len(marks), title) for marks, title in re.findall(r"^(#+) (.+)$", text, flags=re.M)]
+
+
+def exercises(path):
+    return re.findall(r'exercises\.check\("([\d.]+)"', "\n".join(cell.source for cell in cells(path, "code")))
+
+
+def test_there_are_lessons():
+    assert NAMES and [path.name for path in SOLUTION_FILES] == NAMES
+    assert [int(name[:2]) for name in NAMES] == list(range(len(NAMES)))
+
+
+@notebook
+def test_every_cell_was_run_in_order(path):
+    assert [cell.execution_count for cell in cells(path, "code")] == list(range(1, len(cells(path, "code")) + 1))
+
+
+@notebook
+def test_something_is_compared(path):
+    compared = [cell for cell in cells(path, "code") if "nbval-ignore-output" not in cell.metadata.get("tags", [])]
+    assert any(re.search(r": (PASS|FAIL) \(|: passed$", printed(cell), flags=re.M) for cell in compared)
+
+
+@notebook
+def test_outputs_hold_nothing_of_one_machine_or_one_run(path):
+    for cell in cells(path, "code"):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+            assert not re.search(r"application/vnd|image/svg", " ".join(output.get("data", {})))
+            text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+            assert not re.search(r"Warning|(?<![\w.])/(\w+/)+\w|\w:\\", text), text
+
+
+@notebook
+def test_files_are_small_and_their_metadata_are_short(path):
+    read = nbformat.read(path, as_version=4)
+    assert path.stat().st_size < 1_500_000
+    assert set(read.metadata) == {"kernelspec", "language_info"} and read.metadata.kernelspec.name == "python3"
+    assert all(set(cell.metadata) <= {"tags"} for cell in read.cells)
+
+
+@notebook
+def test_cells_are_short(path):
+    for cell in cells(path, "code"):
+        assert len(cell.source.splitlines()) <= 15, cell.source
+        assert max(map(len, cell.source.splitlines())) <= 100, cell.source  # what JupyterLab shows of a line
+
+
+@notebook
+def test_headings_are_in_order(path):
+    levels = [level for level, _ in headings(path)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+@notebook
+def test_links_resolve(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if target.startswith("#"):
+            assert target[1:] in [title.replace(" ", "-") for _, title in headings(path)], target
+        elif not target.startswith("https://"):
+            assert (path.parent / target).exists(), target
+
+
+@notebook
+def test_pictures_in_the_text_have_a_description(path):
+    assert not re.search(r"!\[\]|<img(?![^>]*alt=\"[^\"]+\")", prose(path))
+
+
+@lesson
+def test_the_contents_name_every_section(path):
+    sections = [title for level, title in headings(path) if level == 2 and title != "Contents"]
+    assert re.findall(r"^- \[([^\]]+)\]\(#", prose(path), flags=re.M) == sections
+
+
+@lesson
+def test_the_parts_of_a_lesson_are_there(path):
+    text = prose(path)
+    for part in (
+        *(
+            "**The question.**",
+            "**After this lesson you can**",
+            "**Time.**",
+            "**What comes before.**",
+            "**References.**",
+        ),
+        *("## Contents", "### Predict", "## Play", "## Exercises", "## What this does not show"),
+        *("**Where to read on.**", "**Claims.**"),
+    ):
+        assert part in text, part
+    assert re.search(r"under test\.\*\*.*?[Rr]efuted", text, flags=re.S)
+
+
+@lesson
+def test_every_figure_is_followed_by_what_it_shows_and_a_number(path):
+    code = cells(path, "code")
+    for cell, following in zip(code, [*code[1:], None], strict=True):
+        if draws(cell) and "nbval-ignore-output" not in cell.metadata.get("tags", []):
+            said = printed(cell) + (printed(following) if following else "")
+            assert said.count("What the figure shows: ") == 1 and re.search(r"\d", said), cell.source
+
+
+@lesson
+def test_the_widget_has_a_picture_for_readers_without_a_kernel(path):
+    code = cells(path, "code")
+    widgets = [i for i, cell in enumerate(code) if "Scrubber(" in cell.source]
+    assert widgets
+    for i in widgets:
+        assert code[i].metadata.tags == ["nbval-ignore-output"] and draws(code[i])
+        assert draws(code[i + 1])
+
+
+@lesson
+def test_exercises_are_stubs_with_folded_solutions(path):
+    numbers = exercises(path)
+    assert numbers == [number for number in CHECKS if number.startswith(path.name[:2])]
+    stubs = [cell for cell in cells(path, "code") if "exercises.check(" in cell.source]
+    for number, cell in zip(numbers, stubs, strict=True):
+        assert "..." in cell.source and printed(cell) == f"Exercise {number}: not attempted yet\n"
+    assert prose(path).count("<details><summary>Solution</summary>") == len(numbers)
+
+
+@lesson
+def test_folded_solutions_are_the_ones_that_were_checked(path):
+    checked = "\n".join(cell.source for cell in cells(LESSONS / "solutions" / path.name, "code"))
+    folded = re.findall(r"<summary>Solution</summary>\n\n```python\n(.*?)\n```", prose(path), flags=re.S)
+    assert len(folded) == len(exercises(path))
+    for solution in folded:
+        assert solution in checked, solution
+
+
+@lesson
+def test_solutions_pass_every_check(path):
+    solution = LESSONS / "solutions" / path.name
+    outputs = "".join(printed(cell) for cell in cells(solution, "code"))
+    assert "not attempted" not in outputs and "not yet" not in outputs and "FAIL" not in outputs
+    for number in exercises(path):
+        assert f"Exercise {number}: passed\n" in outputs
+
+
+@lesson
+def test_the_map_lists_the_lesson(path):
+    title = headings(path)[0][1].removeprefix("Lesson ").replace(":", "")
+    (row,) = [line for line in (LESSONS / "README.md").read_text().splitlines() if f"]({path.name})" in line]
+    assert f"[{title}]({path.name})" in row and f"(solutions/{path.name})" in row
+    question, minutes = (
+        re.search(rf"\*\*{key}\*\* (.+?)$", prose(path), flags=re.M)[1] for key in ("The question.", "Time.")
+    )
+    assert f"| {question} |" in row
+    seconds = re.search(r"about (\d+) seconds", prose(path))[1]
+    assert f"| {minutes.split()[0]} | {seconds} s |" in row
+
+
+def test_links_of_the_map_resolve():
+    for target in re.findall(r"\]\(([^)\s]+)\)", (LESSONS / "README.md").read_text()):
+        assert target.startswith("https://") or (LESSONS / target).exists(), target
