@@ -1,4 +1,4 @@
-"""Training as it happens: the loss at each noise level, and eight pictures of the same noise as the network learns.
+"""Training as it happens: the loss at each noise level, and what the network draws from the same noise as it learns.
 
     python figures/training.py
 
@@ -26,8 +26,9 @@ WINDOW = 50  # steps averaged into a point
 if __name__ == "__main__":
     denoise = RECIPE.denoiser(seed=0)
     data = md.datasets.load(RECIPE.data)
-    labels = torch.tensor([0, 1, 3, 5, 6, 7, 8, 9])
-    x_1 = md.prior((8, 1, 28, 28), denoise.schedule, torch.Generator().manual_seed(0))
+    # the first ten of the sheet that `minidiffusion train` writes: a picture of each class
+    labels = torch.arange(10)
+    x_1 = md.prior((64, 1, 28, 28), denoise.schedule, torch.Generator().manual_seed(0))[:10]
 
     def pictures(network: md.Denoiser) -> torch.Tensor:
         return md.sample(network, x_1, steps=25, method="dpmpp_2m", cond=labels)
@@ -65,7 +66,7 @@ if __name__ == "__main__":
     figure = md.plots.curves(lines, "step", "weighted loss", y_scale="log")
     figure.axes[0].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(HERE / "training_loss.png", dpi=120)
-    md.plots.strips(rows).savefig(HERE / "training.png", dpi=120)
+    md.plots.strips(rows, titles=md.datasets.class_names(RECIPE.data)).savefig(HERE / "training.png", dpi=120)
     result = {
         "command": "python figures/training.py",
         "recipe": RECIPE.name,
