@@ -35,9 +35,7 @@ def test_diffuse_is_alpha_x0_plus_sigma_eps(schedule, shape):
         by_hand = schedule.alpha(t[i].item()) * x0[i] + schedule.sigma(t[i].item()) * eps[i]
         torch.testing.assert_close(together[i], by_hand, rtol=1e-13, atol=1e-13)
         for one_time in (t[i].item(), t[i]):
-            torch.testing.assert_close(
-                md.diffuse(x0, one_time, eps, schedule)[i], by_hand, rtol=1e-13, atol=1e-13
-            )
+            torch.testing.assert_close(md.diffuse(x0, one_time, eps, schedule)[i], by_hand, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -47,13 +45,17 @@ def test_diffuse_keeps_the_dtype(schedule, dtype):
         x_t = md.diffuse(x0, t, x0, schedule)
         assert x_t.dtype == dtype
         exact = schedule.alpha(0.5) + schedule.sigma(0.5)
-        torch.testing.assert_close(
-            x_t.double(), torch.full((2, 3), exact, dtype=torch.float64), rtol=1e-2, atol=0
-        )
+        torch.testing.assert_close(x_t.double(), torch.full((2, 3), exact, dtype=torch.float64), rtol=1e-2, atol=0)
 
 
-def test_the_curve_is_read_in_float64():
-    # sigma(t) = t: the last grid points of float32 before 1 still leave their exact share of x0
+def test_the_curve_is_read_in_float64(schedule):
+    # a float32 time that is exact, such as 1/4, must not leave float32 digits in float64 data
+    x0, t = torch.ones(2, 1, dtype=torch.float64), torch.tensor([0.25, 0.75])
+    x_t = md.diffuse(x0, t, torch.zeros_like(x0), schedule)
+    assert x_t[:, 0].tolist() == pytest.approx([schedule.alpha(0.25), schedule.alpha(0.75)], rel=1e-14)
+
+
+def test_the_last_float32_times_leave_their_share_of_x0():
     t = torch.tensor([1 - 2.0**-24, 1 - 2.0**-23])
     x_t = md.diffuse(torch.ones(2, 1), t, torch.zeros(2, 1), md.schedule.flow())
     torch.testing.assert_close(x_t[:, 0], torch.tensor([2.0**-24, 2.0**-23]), rtol=1e-6, atol=0)
@@ -95,10 +97,7 @@ def test_posterior_is_ddpms_at_the_grid_points(T):
     for i in sorted({2, 3, T // 3, T // 2, T - 1, T}):  # the paper's t, from 1 to T
         beta, alpha, bar, bar_before = betas[i - 1], alphas[i - 1], alphas_bar[i - 1], alphas_bar[i - 2]
         # Ho et al. 2020, eq. 7
-        mean = (
-            math.sqrt(bar_before) * beta / (1 - bar) * x0
-            + math.sqrt(alpha) * (1 - bar_before) / (1 - bar) * x_t
-        )
+        mean = math.sqrt(bar_before) * beta / (1 - bar) * x0 + math.sqrt(alpha) * (1 - bar_before) / (1 - bar) * x_t
         beta_tilde = (1 - bar_before) / (1 - bar) * beta
         got_mean, got_std = md.posterior(x_t, x0, i / T, (i - 1) / T, schedule)
         torch.testing.assert_close(got_mean, mean, rtol=1e-8, atol=1e-8)
@@ -120,9 +119,7 @@ def test_posterior_from_pure_noise_forgets_x_t(schedule):
     assert std == schedule.sigma(0.6)
 
 
-@pytest.mark.parametrize(
-    "t, s", [(0.5, 0.5), (0.4, 0.5), (1.1, 0.5), (0.5, -0.1), (math.nan, 0.1), (0.5, math.nan)]
-)
+@pytest.mark.parametrize("t, s", [(0.5, 0.5), (0.4, 0.5), (1.1, 0.5), (0.5, -0.1), (math.nan, 0.1), (0.5, math.nan)])
 def test_posterior_names_times_in_the_wrong_order(t, s):
     x = torch.zeros(1, 1)
     with pytest.raises(ValueError, match="s and t must"):
