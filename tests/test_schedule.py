@@ -24,9 +24,7 @@ def published_betas(name, T=1000):
     i = np.arange(T) / (T - 1)
     if name == "linear":  # Ho et al. 2020, section 4
         return 1e-4 + i * (0.02 - 1e-4)
-    if (
-        name == "scaled_linear"
-    ):  # Stable Diffusion's v1-inference.yaml: linear_start 0.00085, linear_end 0.012
+    if name == "scaled_linear":  # Stable Diffusion's v1-inference.yaml: linear_start 0.00085, linear_end 0.012
         return (math.sqrt(0.00085) + i * (math.sqrt(0.012) - math.sqrt(0.00085))) ** 2
     return 1e-4 + (0.02 - 1e-4) / (1 + np.exp(6 - 12 * i))  # Xu et al. 2022, GeoDiff: a sigmoid from -6 to 6
 
@@ -45,9 +43,7 @@ def test_thousand_betas_give_the_published_alpha_bar(name):
 
 @pytest.mark.parametrize("T", [1, 2, 50, 100, 1000, 4000])
 def test_any_betas_give_their_product(T):
-    betas = np.linspace(1e-4, 0.02, T) * min(
-        1000 / T, 40
-    )  # scaled as Nichol and Dhariwal 2021 do for T != 1000
+    betas = np.linspace(1e-4, 0.02, T) * min(1000 / T, 40)  # scaled as Nichol and Dhariwal 2021 do for T != 1000
     schedule, t = schedules.from_betas(betas), np.arange(T + 1) / T
     alpha_bar = np.concatenate([[1.0], np.cumprod(1 - betas)])
     np.testing.assert_allclose(schedule.alpha(t) ** 2, alpha_bar, rtol=1e-9)
@@ -232,18 +228,14 @@ def test_results_do_not_share_memory_with_the_times(schedule):
             assert (t == 0.5).all()
 
 
-@pytest.mark.parametrize(
-    "bad", [1.1, -0.1, math.nan, math.inf, np.array([0.5, 2.0]), torch.tensor([0.5, -1e-3])]
-)
+@pytest.mark.parametrize("bad", [1.1, -0.1, math.nan, math.inf, np.array([0.5, 2.0]), torch.tensor([0.5, -1e-3])])
 def test_times_outside_0_to_1_are_named(schedule, bad):
     for curve in (schedule.alpha, schedule.sigma, schedule.log_snr):
         with pytest.raises(ValueError, match=r"^t must"):
             curve(bad)
 
 
-@pytest.mark.parametrize(
-    "bad", [torch.tensor(1), torch.tensor([True]), "half", 0.5j, [[0.1], [0.1, 0.2]], {}]
-)
+@pytest.mark.parametrize("bad", [torch.tensor(1), torch.tensor([True]), "half", 0.5j, [[0.1], [0.1, 0.2]], {}])
 def test_times_of_another_kind_are_named(unchecked, bad):
     schedule = schedules.cosine()
     with pytest.raises(TypeError, match=r"^t must"):
@@ -271,9 +263,7 @@ def test_a_curve_is_finite_or_names_its_argument(maker, t, dtype):
         times = torch.tensor(t, dtype=torch.float64).to(dtype)
         alpha, sigma, log_snr = schedule.alpha(times), schedule.sigma(times), schedule.log_snr(times)
     except (ValueError, TypeError) as error:
-        assert str(error).startswith("t must") and not (
-            dtype.is_floating_point and all(0 <= x <= 1 for x in t)
-        )
+        assert str(error).startswith("t must") and not (dtype.is_floating_point and all(0 <= x <= 1 for x in t))
         return
     assert alpha.isfinite().all() and sigma.isfinite().all() and not log_snr.isnan().any()
     assert alpha.dtype == sigma.dtype == log_snr.dtype == dtype
@@ -295,9 +285,7 @@ def test_config_goes_through_json_and_back(schedule):
     np.testing.assert_array_equal(again.sigma(t), schedule.sigma(t))
 
 
-@pytest.mark.parametrize(
-    "bad", [{"name": "quadratic"}, {}, {"name": None}, {"name": "zero_terminal_snr"}, []]
-)
+@pytest.mark.parametrize("bad", [{"name": "quadratic"}, {}, {"name": None}, {"name": "zero_terminal_snr"}, []])
 def test_configs_of_no_schedule_are_a_value_error(unchecked, bad):
     with pytest.raises(ValueError, match="must"):
         schedules.from_config(bad)

@@ -40,9 +40,7 @@ def from_archive(path: Path, split: str) -> tuple[Bytes, Bytes]:
             for member in archive:
                 # Checked before anything is read or skipped: an altered size costs neither memory nor time.
                 if member.size > BATCH:
-                    raise ValueError(
-                        f"{path}: {member.name} promises {member.size} bytes, want at most {BATCH}"
-                    )
+                    raise ValueError(f"{path}: {member.name} promises {member.size} bytes, want at most {BATCH}")
                 stream = archive.extractfile(member) if member.isfile() else None
                 if stream is not None and member.name in wanted and member.size == BATCH:
                     found[wanted.pop(member.name)] = stream.read()
@@ -67,9 +65,7 @@ def from_sheets(folder: Path, split: str) -> tuple[Bytes, Bytes]:
             raise ValueError(f"got {labels.dtype} {labels.shape}, want uint8 (6, 10000)")
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder / 'labels.npy'}: {error}") from error
-    return _join(
-        [_rebuilt(folder / f"{name}.webp", labels[list(MD5).index(name)]) for name in BATCHES[split]]
-    )
+    return _join([_rebuilt(folder / f"{name}.webp", labels[list(MD5).index(name)]) for name in BATCHES[split]])
 
 
 def _rebuilt(path: Path, labels: Bytes) -> Bytes:

@@ -105,9 +105,7 @@ def test_class_names():
     assert data.class_names("emoji") == data.class_names("moons") == ()
 
 
-@pytest.mark.parametrize(
-    "name, near", [("moon", "moons"), ("FashionMNIST", "fashion_mnist"), ("cifar-10", "cifar10")]
-)
+@pytest.mark.parametrize("name, near", [("moon", "moons"), ("FashionMNIST", "fashion_mnist"), ("cifar-10", "cifar10")])
 def test_unknown_names_are_answered_with_near_ones(name, near):
     for function in (data.load, data.class_names):
         with pytest.raises(ValueError, match=rf"name: got '{name}', want one of .*did you mean .*\b{near}\b"):

@@ -45,9 +45,7 @@ def test_round_trip(read):
     assert np.array_equal(read(gzip.compress(encode(labels))), labels)
 
 
-@pytest.mark.parametrize(
-    "header", [b"\0\0\x0d\1", b"\0\1\x08\1", b"\1\0\x08\1", b"\0\0\x08\0", b"\0\0\x08\5"]
-)
+@pytest.mark.parametrize("header", [b"\0\0\x0d\1", b"\0\1\x08\1", b"\1\0\x08\1", b"\0\0\x08\0", b"\0\0\x08\5"])
 def test_wrong_magic(read, header):
     with pytest.raises(ValueError, match="not an idx file of unsigned bytes"):
         read(gzip.compress(header + struct.pack(">I", 4) * 5 + bytes(4)))

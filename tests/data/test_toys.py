@@ -108,7 +108,7 @@ def test_dino_of_142_is_the_dinosaur_itself():
 def test_more_dino_points_lie_close_to_the_dinosaur_and_cover_it():
     points = toys.dino(5000)[0]
     distance = np.linalg.norm(points[:, None] - dinosaur()[None], axis=-1)
-    assert 0 < distance.min() and distance.min(axis=1).max() < 6 * 0.02
+    assert distance.min() > 0 and distance.min(axis=1).max() < 6 * 0.02
     assert distance.min(axis=0).max() < 6 * 0.02
     assert len(np.unique(points, axis=0)) == 5000
 
