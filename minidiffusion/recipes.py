@@ -42,7 +42,7 @@ RECIPES = {
     for recipe in (
         Recipe(
             name="fashion_mnist_6k",
-            about="5,000 pictures of clothes that come with the package; three minutes on two cores",
+            about="5,000 pictures of clothes that come with the package; three and a half minutes on two cores",
             data="fashion_mnist_6k",
             network="UNet",
             sizes=dict(channels=1, widths=(16, 32, 64), blocks=(1, 2, 2), classes=10),

@@ -32,7 +32,7 @@ class Scrubber(ipywidgets.VBox):
         self.slider.value = self.slider.max // 4  # the picture for readers without a kernel: not the first, pure noise
         self.caption = ipywidgets.Label()
         self.image = ipywidgets.Image(format="png")
-        self.image.layout.object_fit = "none"
+        self.image.layout.align_self = "flex-start"  # or it is stretched to the width of the page
         super().__init__([self.choice, self.slider, self.caption, self.image])
         for control in (self.choice, self.slider):
             control.observe(self._show, "value")

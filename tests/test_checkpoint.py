@@ -137,6 +137,8 @@ GOOD = {
 @pytest.mark.parametrize(
     "key, value",
     [
+        ("format", "minidiffusion 99"),
+        ("format", None),
         ("network", "ResNet"),
         ("network", None),
         ("config", "[]"),
@@ -167,7 +169,9 @@ def test_a_header_that_makes_no_denoiser_is_named(tmp_path, key, value):
         md.load(path)
 
 
-@pytest.mark.parametrize("config", ['{"widths": []}', '{"widths": [8, 8]}', '{"widths": 5}', '{"blocks": [1]}'])
+@pytest.mark.parametrize(
+    "config", ['{"widths": []}', '{"widths": [8, 8]}', '{"widths": 5}', '{"widths": [0], "blocks": [1]}']
+)
 def test_a_unet_that_cannot_be_is_named(tmp_path, config):
     path = tmp_path / "model.safetensors"
     save_file({"weight": torch.ones(3)}, path, {**GOOD, "network": "UNet", "config": config})

@@ -83,7 +83,7 @@ def test_files_are_small_and_their_metadata_are_short(path):
 def test_cells_are_short(path):
     for cell in cells(path, "code"):
         assert len(cell.source.splitlines()) <= 15, cell.source
-        assert max(map(len, cell.source.splitlines())) <= 100, cell.source  # what JupyterLab shows of a line
+        assert max(map(len, cell.source.splitlines())) <= 96, cell.source  # what JupyterLab shows of a line
 
 
 @notebook

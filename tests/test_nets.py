@@ -121,6 +121,15 @@ def test_condition_adds_label_and_time():
     torch.testing.assert_close(condition(t, label), by_hand)
 
 
+def test_the_mlp_is_its_formula():
+    net = randomised(MLP(2, 16, depth=2), std=0.3)
+    x, t = randn(3, 2), torch.tensor([0.1, 0.5, 0.9])
+    embedded, h = net.condition(t), net.first(x)
+    for layer in net.layers:  # residual, and each told the time anew
+        h = h + layer[2](F.silu(layer[0](h + embedded)))
+    torch.testing.assert_close(net(x, t), net.last[1](F.silu(h)))
+
+
 # The parts of the U-Net
 
 
