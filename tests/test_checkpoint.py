@@ -282,3 +282,16 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
     md.save(small(), tmp_path / "model.safetensors")
     modes = [(tmp_path / name).stat().st_mode for name in ("plain", "model.safetensors")]
     assert modes[0] == modes[1]
+
+
+def test_the_shipped_denoiser_draws_what_is_ordered():
+    denoise = md.shipped()
+    labels = torch.arange(10)
+    x_1 = md.prior((10, 1, 28, 28), denoise.schedule, torch.Generator().manual_seed(1))
+    sorted_as = md.nets.fashion_classifier()(md.sample(denoise, x_1, steps=10, cond=labels)).argmax(1)
+    assert (sorted_as == labels).sum() >= 7  # by chance, 1
+
+
+def test_shipped_names_what_is_not_there():
+    with pytest.raises(FileNotFoundError, match=r"none at .*paintings\.safetensors"):
+        md.shipped("paintings")
