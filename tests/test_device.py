@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import minidiffusion as md
 from minidiffusion import device
 
 
@@ -40,3 +41,33 @@ def test_precision_is_that_of_the_matrix_products():
 def test_a_bad_precision_is_named(unchecked, bad):
     with pytest.raises(ValueError, match="precision must be one of float32, bfloat16"):
         device.autocast(torch.device("cpu"), bad)
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_the_oracles_and_the_samplers_give_the_same_picture_on_cuda():
+    schedule = md.schedule.cosine()
+    x_1 = md.prior((5, 2), schedule, torch.Generator().manual_seed(0)).double()
+    items = torch.randn(9, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for oracle in (md.oracle.dataset(items, schedule), md.oracle.gaussian(items[0], torch.eye(2), schedule)):
+        for method in md.samplers.METHODS:
+            pictures = [
+                md.sample(oracle, x_1.to(where), steps=5, method=method, generator=torch.Generator().manual_seed(2))
+                for where in ("cpu", "cuda")
+            ]
+            assert pictures[1].is_cuda
+            torch.testing.assert_close(pictures[1].cpu(), pictures[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_training_on_cuda_begins_as_on_the_cpu():
+    data, losses = torch.randn(64, 2, generator=torch.Generator().manual_seed(0)), []
+    for where in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        denoiser = md.Denoiser(md.nets.MLP(2, 32, 1), md.schedule.cosine(), md.heads.V).to(where)
+        losses.append([step.loss for step in md.fit(denoiser, data, 3, precision="float32")])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
