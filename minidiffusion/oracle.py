@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from .process import Time, alpha_sigma
@@ -24,6 +24,8 @@ class Mixture:
 
         E[x0 | x_t, k] = m_k + alpha C_k S_k^-1 (x_t - alpha m_k)
         E[x0 | x_t]    = sum_k p(k | x_t) E[x0 | x_t, k],   p(k | x_t) ~ w_k N(x_t; alpha m_k, S_k)
+
+    A component is a class: `cond` is its number, and `log_class` the classifier.
     """
 
     def __init__(
@@ -63,20 +65,40 @@ class Mixture:
         guess = means + torch.einsum("kde,bke->bkd", vectors, alpha * values / variance * away)
         return log_density + self.weights.to(x_t.device).log(), guess
 
-    def __call__(self, x_t: Float[Tensor, "batch D"], t: Time, cond: Any = None) -> Float[Tensor, "batch D"]:
-        """E[x0 | x_t]."""
-        log_weight, guess = self._posterior(x_t, t)
-        return (log_weight.softmax(1)[:, :, None] * guess).sum(1).to(x_t.dtype)
+    def __call__(
+        self, x_t: Float[Tensor, "batch D"], t: Time, cond: Integer[Tensor, "batch"] | None = None
+    ) -> Float[Tensor, "batch D"]:
+        """E[x0 | x_t]; with cond, the number k of a component for each item, E[x0 | x_t, k]."""
+        if cond is not None:
+            self._check_cond(cond, len(x_t))
+        log_joint, guess = self._posterior(x_t, t)
+        if cond is None:
+            return (log_joint.softmax(1)[:, :, None] * guess).sum(1).to(x_t.dtype)
+        return guess[torch.arange(len(x_t)), cond.to(guess.device).long()].to(x_t.dtype)
+
+    def _check_cond(self, cond: Any, batch: int) -> None:
+        if not isinstance(cond, Tensor) or cond.dtype == torch.bool or cond.is_floating_point() or cond.is_complex():
+            raise TypeError(f"cond must be None or a tensor of whole numbers, got {getattr(cond, 'dtype', cond)}")
+        if cond.shape != (batch,):
+            raise ValueError(f"cond must be one number for each of {batch} items, got shape {tuple(cond.shape)}")
+        if bool(((cond < 0) | (cond >= len(self.weights))).any()):
+            raise ValueError(f"cond must be in 0 to {len(self.weights) - 1}, the components, got {cond.tolist()}")
+
+    def log_class(self, x_t: Float[Tensor, "batch D"], t: Time) -> Float[Tensor, "batch K"]:
+        """log p(k | x_t), exact: its gradient in x_t is what classifier guidance adds to the score."""
+        return self._posterior(x_t, t)[0].log_softmax(1).to(x_t.dtype)
 
     def log_density(self, x_t: Float[Tensor, "batch D"], t: Time) -> Float[Tensor, "batch"]:
         """log q(x_t) in nats, of the noisy data at time t."""
         return self._posterior(x_t, t)[0].logsumexp(1).to(x_t.dtype)
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count D"]:
-        """Exact draws of x0, in float32."""
+    def sample(
+        self, count: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "count D"]:
+        """Exact draws of x0. They are made in float64; dtype is that of the answer."""
         k = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         z = torch.randn(count, self.means.shape[1], generator=generator, dtype=torch.float64)
-        return (self.means[k] + torch.einsum("bde,be->bd", self._vectors[k], self._values[k].sqrt() * z)).float()
+        return (self.means[k] + torch.einsum("bde,be->bd", self._vectors[k], self._values[k].sqrt() * z)).to(dtype)
 
 
 class DataSet:

@@ -143,6 +143,69 @@ def test_draws_have_the_moments_of_the_mixture():
     assert abs(left.mean() - share) < 5 * math.sqrt(share * (1 - share) / count)
 
 
+def test_draws_in_float64_are_the_same_draws_with_all_their_digits():
+    oracle = mixture(PLANE, NAMED["cosine"])
+    short, long = (oracle.sample(9, torch.Generator().manual_seed(0), dtype=d) for d in (torch.float32, torch.float64))
+    assert long.dtype == torch.float64 and torch.equal(long.float(), short) and not torch.equal(short.double(), long)
+
+
+# One component of a mixture: a class
+
+
+@pytest.mark.parametrize("integer", [torch.int64, torch.uint8])
+def test_the_guess_in_a_class_is_that_of_its_gaussian(schedule, integer):
+    oracle, x_t, t = mixture(PLANE, schedule), noisy(schedule, 0.4, 6, 2), torch.linspace(0.1, 0.9, 6).double()
+    cond = torch.tensor([0, 1, 1, 0, 1, 0], dtype=integer)
+    alone = [md.oracle.gaussian(*(torch.tensor(PLANE[a][k]) for a in ("means", "covs")), schedule) for k in (0, 1)]
+    by_hand = torch.stack([alone[k](x_t[i : i + 1], t[i])[0] for i, k in enumerate(cond.tolist())])
+    torch.testing.assert_close(oracle(x_t, t, cond), by_hand, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("t", [0.1, 0.5, 0.9])
+def test_the_class_of_x_t_is_bayes_rule(schedule, t):
+    x_t = noisy(schedule, t, 6, 1)
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    joint = np.stack([
+        w * normal(x_t[:, 0].numpy(), alpha * m, math.hypot(alpha * s, sigma))
+        for w, m, s in zip(WEIGHTS, MEANS, STDS, strict=True)
+    ], axis=1)  # fmt: skip
+    got = mixture(LINE, schedule).log_class(x_t, t)
+    np.testing.assert_allclose(got.exp().numpy(), joint / joint.sum(1, keepdims=True), rtol=1e-5, atol=1e-8)
+
+
+def test_the_classes_make_up_the_whole(schedule):
+    oracle, x_t, t = mixture(PLANE, schedule), noisy(schedule, 0.5, 6, 2), 0.5
+    guesses = torch.stack([oracle(x_t, t, torch.full((6,), k)) for k in (0, 1)], dim=1)
+    whole = (oracle.log_class(x_t, t).exp()[:, :, None] * guesses).sum(1)
+    torch.testing.assert_close(oracle(x_t, t), whole, rtol=1e-10, atol=1e-10)
+
+
+def test_the_gradient_of_the_class_is_what_a_condition_adds_to_the_score(schedule):
+    # Bayes: grad log p(k | x_t) = grad log q(x_t | k) - grad log q(x_t)  (Dhariwal and Nichol 2021, sec. 4)
+    oracle, t = mixture(PLANE, schedule), 0.5
+    x_t, cond = noisy(schedule, t, 6, 2).requires_grad_(), torch.tensor([0, 1, 1, 0, 1, 0])
+    log_class = oracle.log_class(x_t, t)[torch.arange(6), cond].sum()
+    (gradient,) = torch.autograd.grad(log_class, x_t)
+    added = (oracle(x_t, t, cond) - oracle(x_t, t)) * schedule.alpha(t) / schedule.sigma(t) ** 2
+    torch.testing.assert_close(gradient, added.detach(), rtol=1e-8, atol=1e-8)
+
+
+def test_a_bad_cond_is_named(unchecked):
+    oracle, x_t = mixture(PLANE, NAMED["cosine"]), torch.zeros(2, 2)
+    for bad in (torch.tensor([0.0, 1.0]), torch.tensor([True, False]), [0, 1], 1):
+        with pytest.raises(TypeError, match="cond must be None or a tensor of whole numbers"):
+            oracle(x_t, 0.5, bad)
+    for bad in (torch.tensor(1), torch.tensor([1]), torch.tensor([[0], [1]])):
+        with pytest.raises(ValueError, match="cond must be one number for each of 2 items"):
+            oracle(x_t, 0.5, bad)
+    for bad in (torch.tensor([0, 2]), torch.tensor([-1, 0])):
+        with pytest.raises(ValueError, match="cond must be in 0 to 1"):
+            oracle(x_t, 0.5, bad)
+
+
+# Draws
+
+
 def test_a_seed_is_one_draw_and_the_global_generator_is_left_alone(global_rng_untouched):
     for oracle in (mixture(PLANE, NAMED["flow"]), md.oracle.dataset(torch.arange(9.0).view(9, 1), NAMED["flow"])):
         draws = [oracle.sample(50, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
