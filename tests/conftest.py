@@ -21,6 +21,8 @@ SCHEDULES = {
     "three betas": schedules.from_betas([0.1, 0.5, 0.9]),
     "zero terminal linear": schedules.zero_terminal_snr(schedules.linear()),
     "zero terminal cosine": schedules.zero_terminal_snr(schedules.cosine()),
+    "shifted flow": schedules.shifted(schedules.flow(), 3.0),
+    "shifted linear": schedules.shifted(schedules.linear(), 0.5),
 }
 
 

@@ -17,6 +17,7 @@ FROM_BETAS = {
     "scaled_linear": schedules.scaled_linear,
     "sigmoid": schedules.sigmoid,
 }
+FLOW = schedules.flow()
 MAKERS = {**FROM_BETAS, "cosine": schedules.cosine, "flow": schedules.flow, "ve": schedules.ve}
 
 
@@ -92,6 +93,59 @@ def test_known_values():
     assert math.exp(linear.log_snr(1 / 1000) / 2) == pytest.approx(100, abs=0.01)
     assert math.exp(-sd.log_snr(1.0) / 2) == pytest.approx(14.6, abs=0.05)
     assert schedules.cosine().log_snr(1.0) == pytest.approx(-19.8, abs=0.05)
+
+
+@pytest.mark.parametrize("name", [*MAKERS, "zero terminal", "shifted"])
+def test_the_slope_is_the_derivative_of_log_snr(name):
+    made = {"zero terminal": schedules.zero_terminal_snr(schedules.cosine()), "shifted": schedules.shifted(FLOW, 3.0)}
+    schedule = made.get(name) or MAKERS[name]()
+    t, h = torch.linspace(0.05, 0.95, 10, dtype=torch.float64) + 3e-4, 1e-6  # between the corners of the betas
+    difference = (schedule.log_snr(t + h) - schedule.log_snr(t - h)) / (2 * h)
+    torch.testing.assert_close(schedule.log_snr_slope(t), difference, rtol=1e-7, atol=0)
+    assert (schedule.log_snr_slope(t) < 0).all()
+
+
+def test_levels_are_the_curves():
+    times = [1.0, 0.7, 0.25, 0.0]
+    for level, t in zip(schedules.cosine().levels(times), times, strict=True):
+        one = schedules.cosine()
+        assert level == (t, one.alpha(t), one.sigma(t), one.log_snr(t))
+
+
+# Shifted
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_shift_multiplies_the_noise_beside_the_signal(name):
+    schedule, t = MAKERS[name](), np.linspace(0.01, 0.99, 15)
+    shifted = schedules.shifted(schedule, 4.0)
+    ratio, ratio_shifted = (s.sigma(t) / s.alpha(t) for s in (schedule, shifted))
+    np.testing.assert_allclose(ratio_shifted, 4 * ratio, rtol=1e-9)
+    # Hoogeboom et al. 2023, eq. 4: log SNR at side d is that at 64, plus 2 log(64 / d)
+    np.testing.assert_allclose(shifted.log_snr(t), schedule.log_snr(t) + 2 * math.log(64 / 256), rtol=1e-9, atol=1e-9)
+    # and the family is kept: what alpha and sigma were to each other, they are still
+    if name == "ve":
+        np.testing.assert_array_equal(shifted.alpha(t), np.ones_like(t))
+    elif name == "flow":
+        np.testing.assert_allclose(shifted.alpha(t) + shifted.sigma(t), 1, rtol=1e-12)
+        # Esser et al. 2024, eq. 23, with alpha for sqrt(m / n)
+        np.testing.assert_allclose(shifted.sigma(t), 4 * t / (1 + 3 * t), rtol=1e-12)
+    else:
+        np.testing.assert_allclose(shifted.alpha(t) ** 2 + shifted.sigma(t) ** 2, 1, rtol=1e-12)
+
+
+def test_a_shift_of_pure_noise_is_pure_noise_and_a_shift_back_is_none():
+    for inner in (FLOW, schedules.zero_terminal_snr(schedules.linear())):
+        shifted, t = schedules.shifted(inner, 3.0), np.linspace(0, 1, 11)
+        assert shifted.alpha(1.0) == 0 and shifted.sigma(1.0) == 1 and shifted.sigma(0.0) == 0
+        np.testing.assert_allclose(schedules.shifted(shifted, 1 / 3).alpha(t), inner.alpha(t), rtol=1e-9, atol=1e-12)
+        assert schedules.from_config(json.loads(json.dumps(shifted.config()))) == shifted
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, math.inf, math.nan, "2", None, True])
+def test_a_bad_shift_is_named(unchecked, bad):
+    with pytest.raises(ValueError, match=r"factor must be a number above 0, got "):
+        schedules.shifted(FLOW, bad)
 
 
 # Zero terminal SNR
