@@ -30,14 +30,15 @@ class Denoiser(nn.Module):
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule must be a Schedule, such as schedule.cosine(), got {schedule!r}")
         if not isinstance(head, Head):
-            raise TypeError(f"head must be one of heads.EPS, X0, V, SCORE, FLOW, got {head!r}")
+            raise TypeError(f"head must be one of heads.EPS, X0, V, SCORE, FLOW, F, got {head!r}")
         self.net, self.schedule, self.head = net, schedule, head
 
     def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
         """What the network says, in the head's own terms."""
         alpha, sigma = alpha_sigma(self.schedule, t, x_t)
-        # Unit variance in, if the data has it: changes nothing where alpha^2 + sigma^2 = 1 (EDM's c_in)
-        x = x_t / (alpha**2 + sigma**2) ** 0.5
+        # Unit variance in, if the data's is data_std^2 (Karras et al. 2022, c_in of table 1). It is 1 for all heads
+        # but F, and then nothing changes where alpha^2 + sigma^2 = 1
+        x = x_t / ((alpha * self.head.data_std) ** 2 + sigma**2) ** 0.5
         times = torch.as_tensor(t, dtype=torch.float32, device=x_t.device).expand(len(x_t))
         return self.net(x, times, cond).to(x_t.dtype)
 

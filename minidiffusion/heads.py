@@ -1,13 +1,17 @@
-"""What the network's output means: five names for one guess. The only place in which conversions live.
+"""What the network's output means: six names for one guess. The only place in which conversions live.
 
-    head     target                    x0 from the output                     |d output / d x0|, x_t held
-    EPS      eps                       (x_t - sigma eps) / alpha              alpha / sigma
-    X0       x0                        x0                                     1
-    V        alpha eps - sigma x0      (alpha x_t - sigma v) / (a^2 + s^2)    (alpha^2 + sigma^2) / sigma
-    SCORE    -eps / sigma              (x_t + sigma^2 score) / alpha          alpha / sigma^2
-    FLOW     eps - x0                  (x_t - sigma u) / (alpha + sigma)      (alpha + sigma) / sigma
+    head     target                        x0 from the output                   |d output / d x0|, x_t held
+    EPS      eps                           (x_t - sigma eps) / alpha            alpha / sigma
+    X0       x0                            x0                                   1
+    V        alpha eps - sigma x0          (alpha x_t - sigma v) / (a^2 + s^2)  (alpha^2 + sigma^2) / sigma
+    SCORE    -eps / sigma                  (x_t + sigma^2 score) / alpha        alpha / sigma^2
+    FLOW     eps - x0                      (x_t - sigma u) / (alpha + sigma)    (alpha + sigma) / sigma
+    F        (sigma x0 - alpha d^2 eps)    (alpha d^2 x_t + sigma d n F) / n^2  n / (sigma d)
+             / (d n),                      n^2 = alpha^2 d^2 + sigma^2,         d = 0.5, the data's std
 
-EPS and SCORE say nothing about x0 where alpha = 0, and SCORE has no target where sigma = 0: these raise.
+At pure noise, alpha = 0, EPS and SCORE say nothing about x0: they raise. The others have their limit: X0, V, FLOW
+and F then guess x0 itself, up to sign and scale. Without noise, sigma = 0, SCORE has no target and raises; the
+rest go on, but there an output is x_t itself or says nothing about it, and the gain is infinite (except X0's).
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -36,6 +41,7 @@ class Head:
     _to_x0: Callable
     _gain: Callable
     _needs_alpha: str = ""  # why x0 cannot be read off where alpha = 0; empty if it can
+    data_std: float = 1.0  # for which the input of the network is scaled to unit variance, as is F's target
 
     def target(
         self, x0: Float[Tensor, "batch *shape"], eps: Float[Tensor, "batch *shape"], t: Time, schedule: Schedule
@@ -58,8 +64,11 @@ class Head:
         return self._to_x0(output, x_t, alpha, sigma)
 
     def gain(self, t: Time, x: Tensor, schedule: Schedule) -> Scale:
-        """|d output / d x0| at fixed x_t: an error of 1 in x0_hat is an error of `gain` in the output."""
-        alpha, sigma = alpha_sigma(schedule, t, x)
+        """|d output / d x0| at fixed x_t: an error of 1 in x0_hat is an error of `gain` in the output.
+
+        Infinite where sigma = 0, but for X0: without noise, no output moves x0_hat away from x_t.
+        """
+        alpha, sigma = (torch.as_tensor(scale, dtype=torch.float64) for scale in alpha_sigma(schedule, t, x.double()))
         return self._gain(alpha, sigma)
 
 
@@ -99,8 +108,19 @@ FLOW = Head(
     lambda u, x_t, alpha, sigma: (x_t - sigma * u) / (alpha + sigma),
     lambda alpha, sigma: (alpha + sigma) / sigma,
 )
+# Karras et al. 2022, eq. 7 and table 1: F = (x0 - c_skip x) / c_out for x = x_t / alpha. Unit variance at every
+# sigma if the data has the standard deviation 0.5, and with 1 in its place it would be -V / (alpha^2 + sigma^2)^1/2
+F = Head(
+    "F",
+    lambda x0, eps, alpha, sigma: (sigma * x0 - alpha * 0.25 * eps) / (0.5 * (alpha**2 * 0.25 + sigma**2) ** 0.5),
+    lambda F, x_t, alpha, sigma: (
+        (alpha * 0.25 * x_t + sigma * 0.5 * (alpha**2 * 0.25 + sigma**2) ** 0.5 * F) / (alpha**2 * 0.25 + sigma**2)
+    ),
+    lambda alpha, sigma: (alpha**2 * 0.25 + sigma**2) ** 0.5 / (0.5 * sigma),
+    data_std=0.5,
+)
 
-HEADS = {head.name: head for head in (EPS, X0, V, SCORE, FLOW)}
+HEADS = {head.name: head for head in (EPS, X0, V, SCORE, FLOW, F)}
 
 
 def to_eps(

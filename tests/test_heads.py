@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidiffusion as md
-from minidiffusion.heads import EPS, FLOW, HEADS, SCORE, X0, V
+from minidiffusion.heads import EPS, FLOW, HEADS, SCORE, X0, F, V
 
 NAMED = {name: make() for name, make in md.schedule.NAMED.items()}
 PURE_NOISE = [NAMED["flow"], md.schedule.zero_terminal_snr(NAMED["linear"])]  # alpha(1) = 0
@@ -120,8 +120,38 @@ def test_gain_is_the_change_of_the_output_with_x0(head, schedule):
         "v": lambda alpha, sigma: (alpha**2 + sigma**2) / sigma,
         "score": lambda alpha, sigma: alpha / sigma**2,
         "flow": lambda alpha, sigma: (alpha + sigma) / sigma,
+        "F": lambda alpha, sigma: (0.25 * alpha**2 + sigma**2).sqrt() / (0.5 * sigma),
     }[head.name]
     torch.testing.assert_close(gain[:, 0], by_hand(schedule.alpha(t), schedule.sigma(t)))
+
+
+def test_F_is_the_preconditioning_of_edm(schedule):
+    # Karras et al. 2022, eq. 7 and table 1, in their words: x is the picture with noise of std sigma added to it
+    _, x_t = pair()
+    F_x, t, sd = torch.sin(x_t), 0.6, 0.5
+    sigma = schedule.sigma(t) / schedule.alpha(t)
+    c_skip, c_out = sd**2 / (sigma**2 + sd**2), sigma * sd / math.sqrt(sigma**2 + sd**2)
+    D = c_skip * (x_t / schedule.alpha(t)) + c_out * F_x
+    torch.testing.assert_close(F.to_x0(F_x, x_t, t, schedule), D, rtol=1e-9, atol=1e-9)
+    assert F.gain(t, x_t, schedule).item() == pytest.approx(1 / c_out)
+    c_in = 1 / math.sqrt(sigma**2 + sd**2)
+    heard = []
+    md.Denoiser(lambda x, t, cond: heard.append(x) or x, schedule, F)(x_t, t)
+    torch.testing.assert_close(heard[0], c_in * (x_t / schedule.alpha(t)), rtol=1e-9, atol=1e-9)
+
+
+def test_the_target_of_F_has_unit_variance_at_every_level(schedule):
+    # the reason for F (Karras et al. 2022, appendix B.6); v has that variance only if the data has variance 1
+    for t in (0.05, 0.3, 0.7, 1.0):
+        by_x0 = F.target(torch.tensor([[0.5]]).double(), torch.zeros(1, 1).double(), t, schedule)
+        by_eps = F.target(torch.zeros(1, 1).double(), torch.tensor([[1.0]]).double(), t, schedule)
+        assert (by_x0**2 + by_eps**2).item() == pytest.approx(1.0)  # the target is linear in x0 and eps
+
+
+@pytest.mark.parametrize("t", [0.0, torch.tensor([0.0, 0.0])])
+def test_without_noise_the_gain_is_infinite_but_for_x0(head, t):
+    gain = head.gain(t, torch.zeros(2, 3), NAMED["cosine"])
+    assert (gain == (1.0 if head is X0 else math.inf)).all()
 
 
 # Singular places
@@ -137,9 +167,9 @@ def test_eps_and_score_do_not_know_x0_in_pure_noise(schedule):
 
 
 @pytest.mark.parametrize("schedule", PURE_NOISE)
-def test_v_x0_and_flow_know_x0_even_in_pure_noise(schedule):
+def test_v_x0_flow_and_F_know_x0_even_in_pure_noise(schedule):
     x0, eps = pair()
-    for head in (V, X0, FLOW):
+    for head in (V, X0, FLOW, F):
         for t in (1.0, torch.ones(5, dtype=torch.float64)):
             x_t = md.diffuse(x0, t, eps, schedule)
             torch.testing.assert_close(x_t, eps)
@@ -154,7 +184,7 @@ def test_without_noise_there_is_no_score_and_any_eps(name):
             SCORE.target(x0, eps, t, schedule)
         with pytest.raises(ValueError, match=r"t must not be where sigma = 0"):
             md.to_eps(x0, x0, t, schedule)
-    for head in (EPS, X0, V, FLOW):
+    for head in (EPS, X0, V, FLOW, F):
         torch.testing.assert_close(head.to_x0(head.target(x0, eps, 0.0, schedule), x0, 0.0, schedule), x0)
 
 

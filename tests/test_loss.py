@@ -2,13 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import minidiffusion as md
-from minidiffusion.heads import EPS, HEADS, X0, V
+from minidiffusion.heads import EPS, HEADS, X0, F, V
 from minidiffusion.loss import WEIGHTINGS, draw_times, loss_per_item
 
 COSINE = md.schedule.cosine()
@@ -19,36 +21,82 @@ def off_by(delta, x0, schedule, head):
 
     def net(x, t, cond):
         alpha, sigma = (curve(t.double())[:, None] for curve in (schedule.alpha, schedule.sigma))
-        x_t = x * (alpha**2 + sigma**2).sqrt()
+        x_t = x * ((head.data_std * alpha) ** 2 + sigma**2).sqrt()
         return head.target(x0 + delta, md.to_eps(x0 + delta, x_t, t, schedule), t, schedule)
 
     return md.Denoiser(net, schedule, head)
 
 
-def documented_weight(weighting, head, alpha, sigma):
-    """w(t) of the table in loss.py, with the gains of the table in heads.py."""
-    snr = alpha**2 / sigma**2
+def documented_weight(weighting, head, t, schedule):
+    """w(t) of the table in loss.py, with the gains of the table in heads.py, and a slope by central differences."""
+    alpha, sigma, h = schedule.alpha(t), schedule.sigma(t), 1e-5
+    snr, slope = alpha**2 / sigma**2, -(schedule.log_snr(t + h) - schedule.log_snr(t - h)) / (2 * h)
     gain = {
         "eps": alpha / sigma,
         "x0": 1.0,
         "v": (alpha**2 + sigma**2) / sigma,
         "score": alpha / sigma**2,
         "flow": (alpha + sigma) / sigma,
+        "F": math.sqrt(snr + 4),
     }[head]
-    return {"uniform": gain**2, "snr": snr, "min_snr": min(snr, 5.0), "constant": 1.0}[weighting]
+    return {
+        "uniform": gain**2,
+        "constant": 1.0,
+        "snr": snr,
+        "snr_plus_one": snr + 1,
+        "truncated_snr": max(snr, 1.0),
+        "min_snr": min(snr, 5.0),
+        "p2": snr / (1 + snr),
+        "edm": (snr + 4) * scipy.stats.norm.pdf(math.log(sigma / alpha), -1.2, 1.2) * slope / 2,
+        "elbo": snr * slope / 2,
+    }[weighting]
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 @pytest.mark.parametrize("name", HEADS)
 def test_the_loss_is_the_documented_weight_times_the_error_of_x0(name, weighting, schedule):
-    # times that float32 holds exactly, where the network hears what the loss knows
-    t = torch.tensor([0.0625, 0.25, 0.5, 0.75, 0.9375])
+    # times that float32 holds exactly, where the network hears what the loss knows; between the betas' corners
+    t = torch.tensor([0.0625, 0.2578125, 0.501953125, 0.751953125, 0.9375])
     x0, eps = torch.randn(2, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     delta = torch.tensor([0.1, -0.2, 0.3], dtype=torch.float64)
     losses = loss_per_item(off_by(delta, x0, schedule, HEADS[name]), x0, t, eps, weighting)
     for i, one in enumerate(t.tolist()):
-        weight = documented_weight(weighting, name, schedule.alpha(one), schedule.sigma(one))
-        assert losses[i].item() == pytest.approx(weight * (delta**2).mean().item(), rel=1e-5)
+        weight = documented_weight(weighting, name, one, schedule)
+        assert losses[i].item() == pytest.approx(weight * (delta**2).mean().item(), rel=2e-5)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "flow", "ve"])
+def test_edm_draws_its_own_noise_levels_and_the_bound_does_not_care(name):
+    # a weighting with a slope, integrated over t, is an integral over noise levels, whatever the schedule's curve
+    schedule, n = md.schedule.NAMED[name](), 40_000
+    t = (torch.arange(n, dtype=torch.float64) + 0.5) / n
+    snr, slope = schedule.log_snr(t).exp(), -schedule.log_snr_slope(t)
+
+    def error(log_snr):  # some error of x0_hat, as a function of the noise level
+        return 1 / (1 + torch.as_tensor(log_snr).exp())
+
+    got = (WEIGHTINGS["edm"](snr, slope) * error(schedule.log_snr(t))).mean().item()
+    # Karras et al. 2022, eq. 8: log_sigma from N(-1.2, 1.2^2), lambda = (sigma^2 + 0.5^2) / (0.5 sigma)^2
+    s = np.linspace(-1.2 - 8 * 1.2, -1.2 + 8 * 1.2, 20_001)
+    lam = (np.exp(2 * s) + 0.25) / (0.25 * np.exp(2 * s))
+    edm = np.trapezoid(scipy.stats.norm.pdf(s, -1.2, 1.2) * lam * error(-2 * s).numpy(), s)
+    assert got == pytest.approx(edm, rel=2e-3 if name != "ve" else 2e-2)  # ve stops at sigma = 0.002 and 80
+
+    # Kingma et al. 2021, eq. 18: half the integral of the error over snr, between the ends
+    inside = (t > 0.1) & (t < 0.9)
+    got = (WEIGHTINGS["elbo"](snr, slope) * error(schedule.log_snr(t)))[inside].sum().item() / n
+    high, low = math.exp(schedule.log_snr(0.1)), math.exp(schedule.log_snr(0.9))
+    assert got == pytest.approx(0.5 * (math.log1p(high) - math.log1p(low)), rel=1e-4)  # of 1 / (1 + snr)
+
+
+def test_a_head_with_uniform_is_another_weighting(schedule):
+    # gain^2: eps is snr, v is snr + 1 where alpha^2 + sigma^2 = 1, F is EDM's lambda = snr + 1 / 0.5^2
+    t = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    snr, x = schedule.log_snr(t).exp(), torch.zeros(3, 1)
+    torch.testing.assert_close(F.gain(t, x, schedule)[:, 0] ** 2, snr + 4, rtol=1e-9, atol=0)
+    torch.testing.assert_close(EPS.gain(t, x, schedule)[:, 0] ** 2, snr, rtol=1e-9, atol=0)
+    if isinstance(schedule, md.schedule.VariancePreserving):
+        torch.testing.assert_close(V.gain(t, x, schedule)[:, 0] ** 2, snr + 1, rtol=1e-9, atol=0)
 
 
 def test_eps_with_uniform_and_x0_with_snr_are_one_number(schedule):
@@ -70,7 +118,7 @@ def test_min_snr_clamps_from_above():
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-@pytest.mark.parametrize("name", ["v", "x0", "flow"])
+@pytest.mark.parametrize("name", ["v", "x0", "flow", "F"])
 def test_pure_noise_has_a_finite_loss(name, weighting):
     x0 = torch.ones(2, 3)
     denoiser = md.Denoiser(lambda x, t, cond: 0 * x, md.schedule.flow(), HEADS[name])
@@ -145,7 +193,7 @@ def test_the_condition_reaches_the_network():
 # Errors
 
 
-@pytest.mark.parametrize("bad", ["p2", "", None, 3])
+@pytest.mark.parametrize("bad", ["p3", "", None, 3])
 def test_a_bad_weighting_is_named(unchecked, bad):
     denoiser = md.Denoiser(lambda x, t, cond: x, COSINE, V)
     with pytest.raises(ValueError, match=r"weighting must be one of uniform, "):
