@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .schedule import Schedule
+from .schedule import Level, Schedule
 
 Time = float | Float[Tensor, ""] | Float[Tensor, "batch"]
 Scale = float | Tensor  # alpha or sigma, ready to multiply a batch
@@ -66,11 +66,16 @@ def posterior(
     same_shape(x_t=x_t, x0=x0)
     if not 0 <= s < t <= 1:
         raise ValueError(f"s and t must satisfy 0 <= s < t <= 1, got s = {s}, t = {t}")
-    alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
-    alpha_s, sigma_s = schedule.alpha(s), schedule.sigma(s)
-    gone = -math.expm1(schedule.log_snr(t) - schedule.log_snr(s))  # 1 - r
-    mean = alpha_s * gone * x0 + alpha_t * sigma_s**2 / (alpha_s * sigma_t**2) * x_t
-    return mean, sigma_s * math.sqrt(gone)
+    return posterior_at(x_t, x0, *schedule.levels([t, s]))
+
+
+def posterior_at(
+    x_t: Float[Tensor, "batch *shape"], x0: Float[Tensor, "batch *shape"], t: Level, s: Level
+) -> tuple[Float[Tensor, "batch *shape"], float]:
+    """`posterior` between two levels of a schedule."""
+    gone = -math.expm1(t.log_snr - s.log_snr)  # 1 - r
+    mean = s.alpha * gone * x0 + t.alpha * s.sigma**2 / (s.alpha * t.sigma**2) * x_t
+    return mean, s.sigma * math.sqrt(gone)
 
 
 def _prior_std(schedule: Schedule) -> float:
