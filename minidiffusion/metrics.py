@@ -75,10 +75,10 @@ def real_data_floor(
     count: int,
     generator: torch.Generator | None = None,
 ) -> Score:
-    """distance(one, other) of two disjoint random draws of `count` rows each from real data, at least 2 count of them.
+    """distance(one, other) of two disjoint random draws of `count` rows from real data, which has 2 count or more.
 
     Real data is the perfect model, and even it does not get 0: this is the bias of `distance` at this count, and
-    as good as `count` samples can look. distance: any function here that takes two sets of rows.
+    no honest model does better on average. distance: any function here that compares two sets of rows.
     """
     _rows(2, real=real)
     _whole("count", count, len(real) // 2)
@@ -168,11 +168,11 @@ def mmd(
 
         MMD^2 = mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean k(a_i, b_j)
 
-    the U-statistic (Gretton et al. 2012, eq. 3). Bias: none at a given bandwidth. None takes the median distance
-    of all rows (their sec. 8). p: the share of `permutations` random exchanges of rows between a and b, and of the
-    order as it came, that reach this value; counting the latter makes P(p <= level) <= level for like laws at any
-    count (Phipson and Smyth 2010). Two or more rows of each. One matrix of (count_a + count_b)^2 numbers stays in
-    memory: 128 MB for two sets of 2,000.
+    the U-statistic (Gretton et al. 2012, eq. 3), two or more rows of each. Bias: none at a given bandwidth; None
+    takes the median distance of all rows (their sec. 8). p: the share, among `permutations` random exchanges of
+    rows between a and b and the order as it came, that reach this value; counting the latter makes P(p <= level)
+    <= level for like laws at any count (Phipson and Smyth 2010). Matrices of (count_a + count_b)^2 numbers stay in
+    memory, half a gigabyte in all for two sets of 2,000.
     """
     a, b = _rows(2, a=a, b=b)
     _whole("permutations", permutations)
@@ -206,8 +206,8 @@ def sliced_wasserstein(
     """The mean over random unit vectors of W_2^2 between the projections (Rabin et al. 2012; Bonneel et al. 2015).
 
     Squared, as the Frechet distance is. On a line W_2^2 is exact, the integral over q in [0, 1] of the squared
-    difference between the two q-quantiles; counts may differ. Bias: for two samples of one law positive, on [0, 1]
-    exactly 1 / (3 (count + 1)), so compare equal counts only.
+    difference between the two q-quantiles; counts may differ. Bias: for two samples of one law positive, if that is
+    uniform on [0, 1] by 1 / (3 (count + 1)), so compare equal counts only.
     """
     a, b = _rows(1, a=a, b=b)
     _whole("directions", directions)
@@ -242,10 +242,10 @@ def mode_mass(
     samples, modes = _rows(1, samples=samples, modes=modes)
     if len(modes) < 2:
         raise ValueError("modes must be two or more, got 1")
-    weights = torch.ones(len(modes)) if weights is None else torch.as_tensor(weights)
+    weights = torch.as_tensor([1.0] * len(modes) if weights is None else weights).double().cpu()
     if weights.shape != modes.shape[:1] or not bool(((weights > 0) & weights.isfinite()).all()):
         raise ValueError(f"weights must be {len(modes)} numbers above 0, one for each mode, got {weights.tolist()}")
-    expected = len(samples) * weights.double().cpu() / weights.sum().item()
+    expected = len(samples) * weights / weights.sum()
     nearest = torch.cat([distance.argmin(1) for distance in _distances(samples, modes)])
     found = nearest.bincount(minlength=len(modes)).double()
     chi2 = ((found - expected).square() / expected).sum()
