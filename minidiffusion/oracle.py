@@ -1,12 +1,13 @@
 """Exact denoisers: data whose best guess E[x0 | x_t] can be written down. No training, no error.
 
-Each is called like any denoiser, oracle(x_t, t) -> x0_hat, knows its schedule, draws exact data with
-`sample(count)` and, where there is one, gives the exact log-density of x_t.
+Each is called like any denoiser, oracle(x_t, t) -> x0_hat, knows its schedule and gives the `score`. Where the
+data has an exact law, `sample(count)` draws x0 from it and `log_density(x_t, t)` is log q(x_t).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -17,7 +18,34 @@ from .process import Time, alpha_sigma
 from .schedule import Schedule
 
 
-class Mixture:
+class Oracle:
+    """What the exact denoisers share. They compute in float64, and answer in the dtype of x_t."""
+
+    schedule: Schedule
+
+    def __call__(self, x_t: Tensor, t: Time, cond: Any = None) -> Tensor:
+        raise NotImplementedError
+
+    def score(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+        """grad log q(x_t) = (alpha E[x0 | x_t] - x_t) / sigma^2, Tweedie's formula (Efron 2011, eq. 1.4).
+
+        t: where sigma > 0, for without noise this is 0 / 0. cond: as in a call.
+        """
+        x = x_t.double()  # where sigma is small the difference has few digits, and float32 none of them
+        alpha, sigma = self._scales(t, x)
+        if bool((sigma == 0).any()):
+            raise ValueError("t must not be where sigma = 0: the score is read off the noise, and there is none")
+        return ((alpha * self(x, t, cond) - x) / sigma**2).to(x_t.dtype)
+
+    def _scales(self, t: Time, x: Tensor) -> tuple[Tensor, Tensor]:
+        """alpha(t) and sigma(t) in float64, with as many dimensions as x."""
+        scales = alpha_sigma(self.schedule, t, x)
+        shape = (-1,) + (1,) * (x.ndim - 1)
+        alpha, sigma = (torch.as_tensor(a, dtype=torch.float64, device=x.device).reshape(shape) for a in scales)
+        return alpha, sigma
+
+
+class Mixture(Oracle):
     """Data from a mixture of K Gaussians in D dimensions.
 
     x_t given component k is N(alpha m_k, S_k) with S_k = alpha^2 C_k + sigma^2 I, so
@@ -55,9 +83,9 @@ class Mixture:
         if x_t.ndim != 2 or x_t.shape[1] != self.means.shape[1]:
             raise ValueError(f"x_t must be (batch, {self.means.shape[1]}), got {tuple(x_t.shape)}")
         means, values, vectors = (a.to(x_t.device) for a in (self.means, self._values, self._vectors))
-        scales = alpha_sigma(self.schedule, t, x_t.double())
-        alpha, sigma = (torch.as_tensor(a, dtype=torch.float64, device=x_t.device).reshape(-1, 1, 1) for a in scales)
-        away = torch.einsum("kde,bkd->bke", vectors, x_t.double()[:, None] - alpha * means)  # in C_k's axes
+        x = x_t.double()[:, None]
+        alpha, sigma = self._scales(t, x)
+        away = torch.einsum("kde,bkd->bke", vectors, x - alpha * means)  # in C_k's axes
         variance = alpha**2 * values + sigma**2  # of x_t along them; 0 only for point masses at sigma = 0
         if bool((variance == 0).any()):
             raise ValueError("t must not be where sigma = 0: this oracle has components without width")
@@ -101,39 +129,66 @@ class Mixture:
         return (self.means[k] + torch.einsum("bde,be->bd", self._vectors[k], self._values[k].sqrt() * z)).to(dtype)
 
 
-class DataSet:
+def logits(x: Float[Tensor, "batch D"], y: Float[Tensor, "n D"], alpha: Tensor, sigma: Tensor) -> Tensor:
+    """-||x - alpha y||^2 / (2 sigma^2) for all pairs, (batch, n), less the -||x||^2 / (2 sigma^2) that all y share."""
+    return (alpha / sigma**2 * x) @ y.T - 0.5 * (alpha / sigma) ** 2 * (y**2).sum(1)
+
+
+def softmax_mean(chunks: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """sum_i softmax_i(logit) y_i, (batch, D), and log sum_i exp(logit_i), (batch,).
+
+    chunks: pairs of logit (batch, n) and y (n, D) that pass by once, so that memory does not grow with their number.
+    """
+    highest, total, mean = torch.tensor(-math.inf), torch.tensor(0.0), torch.tensor(0.0)
+    for logit, y in chunks:
+        new = torch.maximum(highest.to(logit), logit.detach().amax(1, keepdim=True))
+        weight, keep = (logit - new).exp(), (highest - new).exp()
+        total, mean, highest = keep * total + weight.sum(1, keepdim=True), keep * mean + weight @ y, new
+    return mean / total, (highest + total.log())[:, 0]
+
+
+class DataSet(Oracle):
     """Data that is one of N given items, all alike likely: E[x0 | x_t] is their softmax-weighted mean.
 
     The weight of item i is softmax_i(-||x_t - alpha x0_i||^2 / (2 sigma^2)). This is what a network trained on
     these items for ever would learn, and it can only give them back.
     """
 
-    def __init__(self, x0: Float[Tensor, "N *shape"], schedule: Schedule, chunk: int = 4096):
+    def __init__(self, x0: Float[Tensor, "N *shape"], schedule: Schedule, chunk: int = 1024):
         if not isinstance(x0, Tensor) or not x0.is_floating_point() or len(x0) == 0:
             raise TypeError("x0 must be a floating point tensor of one item or more")
+        # chunk: so many items are float64 at a time; all 60,000 of MNIST would be 376 MB
         self.x0, self.schedule, self.chunk = x0, schedule, chunk
 
     def __call__(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
-        """E[x0 | x_t]. The items pass by in chunks, so that memory does not grow with N."""
+        """E[x0 | x_t]; where sigma = 0 that is x_t. cond: must be None."""
+        if cond is not None:
+            raise ValueError(f"cond must be None: this oracle has no classes, got {cond!r}")
+        x, alpha, sigma = self._rows(x_t, t)
+        mean, _ = self._average(x, alpha, torch.where(sigma == 0, 1.0, sigma))  # without noise: no guess, but no nan
+        return torch.where(sigma == 0, x, mean).view_as(x_t).to(x_t.dtype)
+
+    def log_density(self, x_t: Float[Tensor, "batch *shape"], t: Time) -> Float[Tensor, "batch"]:
+        """log q(x_t) = log (1/N) sum_i N(x_t; alpha x0_i, sigma^2 I) in nats. t: where sigma > 0."""
+        x, alpha, sigma = self._rows(x_t, t)
+        if bool((sigma == 0).any()):
+            raise ValueError("t must not be where sigma = 0: without noise the data is points, which have no density")
+        _, log_total = self._average(x, alpha, sigma)
+        normal = (x / sigma).square().sum(1) + x.shape[1] * (2 * math.pi * sigma[:, 0] ** 2).log()
+        return (log_total - math.log(len(self.x0)) - 0.5 * normal).to(x_t.dtype)
+
+    def _rows(self, x_t: Tensor, t: Time) -> tuple[Tensor, Tensor, Tensor]:
         if x_t.shape[1:] != self.x0.shape[1:]:
             raise ValueError(f"x_t must be (batch, {tuple(self.x0.shape[1:])}), got {tuple(x_t.shape)}")
         x = x_t.double().flatten(1)
-        scales = alpha_sigma(self.schedule, t, x)
-        alpha, sigma = (torch.as_tensor(a, dtype=torch.float64, device=x.device).reshape(-1, 1) for a in scales)
-        highest = torch.full((len(x), 1), -math.inf, dtype=x.dtype, device=x.device)
-        total, mean = torch.zeros_like(highest), torch.zeros_like(x)
-        for items in self.x0.to(x.device).split(self.chunk):
-            y = items.double().flatten(1)
-            # -||x - alpha y||^2 / (2 sigma^2), less the ||x||^2 that all items share
-            logit = (alpha * (x @ y.T) - 0.5 * alpha**2 * (y**2).sum(1)) / sigma**2
-            new = torch.maximum(highest, logit.max(1, keepdim=True).values)
-            weight, keep = (logit - new).exp(), (highest - new).exp()
-            total, mean, highest = keep * total + weight.sum(1, keepdim=True), keep * mean + weight @ y, new
-        guess = torch.where(sigma == 0, x, mean / total)  # without noise there is nothing to guess
-        return guess.view_as(x_t).to(x_t.dtype)
+        return x, *self._scales(t, x)
+
+    def _average(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        chunks = (items.double().flatten(1) for items in self.x0.to(x.device).split(self.chunk))
+        return softmax_mean((logits(x, y, alpha, sigma), y) for y in chunks)
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count *shape"]:
-        """Items drawn at random, with replacement."""
+        """Items drawn at random, with replacement, in their own dtype."""
         return self.x0[torch.randint(len(self.x0), (count,), generator=generator)]
 
 

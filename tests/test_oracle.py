@@ -1,6 +1,8 @@
 """The exact denoisers against brute force: integrals on a grid, sums over the data, gradients of log q."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -124,31 +126,6 @@ def test_in_pure_noise_the_guess_is_the_mean():
     np.testing.assert_allclose(guess.numpy(), np.tile(mean, (4, 1)), rtol=1e-6)
 
 
-def test_draws_have_the_moments_of_the_mixture():
-    oracle, count = mixture(PLANE, NAMED["cosine"]), 200_000
-    x0 = oracle.sample(count, torch.Generator().manual_seed(0))
-    assert x0.shape == (count, 2) and x0.dtype == torch.float32
-    weights, means, covs = (np.array(PLANE[k]) for k in ("weights", "means", "covs"))
-    mean = weights @ means
-    second = np.einsum("k,kde->de", weights, covs + means[:, :, None] * means[:, None, :])
-    got = x0.double().numpy()
-    products = got[:, :, None] * got[:, None, :]
-    # 5 standard errors on each of 6 numbers: red by chance 4e-6 of the time, and the seed is fixed
-    assert (abs(got.mean(0) - mean) < 5 * got.std(0) / math.sqrt(count)).all()
-    assert (abs(products.mean(0) - second) < 5 * products.std(0) / math.sqrt(count)).all()
-    # and of each component: the left one by its sign
-    left = got[:, 0] - got[:, 1] < -0.1
-    share = 0.3 * 0.5 * math.erfc((-0.1 + 1.5) / math.sqrt(2 * (0.3 + 0.1 - 0.24)) * -1)
-    share += 0.7 * 0.5 * math.erfc((-0.1 - 1.1) / math.sqrt(2 * (0.05 + 0.2 + 0.08)) * -1)
-    assert abs(left.mean() - share) < 5 * math.sqrt(share * (1 - share) / count)
-
-
-def test_draws_in_float64_are_the_same_draws_with_all_their_digits():
-    oracle = mixture(PLANE, NAMED["cosine"])
-    short, long = (oracle.sample(9, torch.Generator().manual_seed(0), dtype=d) for d in (torch.float32, torch.float64))
-    assert long.dtype == torch.float64 and torch.equal(long.float(), short) and not torch.equal(short.double(), long)
-
-
 # One component of a mixture: a class
 
 
@@ -206,6 +183,31 @@ def test_a_bad_cond_is_named(unchecked):
 # Draws
 
 
+def test_draws_have_the_moments_of_the_mixture():
+    oracle, count = mixture(PLANE, NAMED["cosine"]), 200_000
+    x0 = oracle.sample(count, torch.Generator().manual_seed(0))
+    assert x0.shape == (count, 2) and x0.dtype == torch.float32
+    weights, means, covs = (np.array(PLANE[k]) for k in ("weights", "means", "covs"))
+    mean = weights @ means
+    second = np.einsum("k,kde->de", weights, covs + means[:, :, None] * means[:, None, :])
+    got = x0.double().numpy()
+    products = got[:, :, None] * got[:, None, :]
+    # 5 standard errors on each of 6 numbers: red by chance 4e-6 of the time, and the seed is fixed
+    assert (abs(got.mean(0) - mean) < 5 * got.std(0) / math.sqrt(count)).all()
+    assert (abs(products.mean(0) - second) < 5 * products.std(0) / math.sqrt(count)).all()
+    # and of each component: the left one by its sign
+    left = got[:, 0] - got[:, 1] < -0.1
+    share = 0.3 * 0.5 * math.erfc((-0.1 + 1.5) / math.sqrt(2 * (0.3 + 0.1 - 0.24)) * -1)
+    share += 0.7 * 0.5 * math.erfc((-0.1 - 1.1) / math.sqrt(2 * (0.05 + 0.2 + 0.08)) * -1)
+    assert abs(left.mean() - share) < 5 * math.sqrt(share * (1 - share) / count)
+
+
+def test_draws_in_float64_are_the_same_draws_with_all_their_digits():
+    oracle = mixture(PLANE, NAMED["cosine"])
+    short, long = (oracle.sample(9, torch.Generator().manual_seed(0), dtype=d) for d in (torch.float32, torch.float64))
+    assert long.dtype == torch.float64 and torch.equal(long.float(), short) and not torch.equal(short.double(), long)
+
+
 def test_a_seed_is_one_draw_and_the_global_generator_is_left_alone(global_rng_untouched):
     for oracle in (mixture(PLANE, NAMED["flow"]), md.oracle.dataset(torch.arange(9.0).view(9, 1), NAMED["flow"])):
         draws = [oracle.sample(50, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
@@ -260,6 +262,110 @@ def test_a_dataset_draws_its_items():
     assert len(counts) == 5 and (abs(counts - 200) < 5 * math.sqrt(1000 * 0.2 * 0.8)).all()
 
 
+@pytest.mark.parametrize("t", [0.1, 0.6, 1.0])
+def test_the_density_of_a_dataset_is_that_of_a_mixture_of_points(schedule, t):
+    items = torch.randn(9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    points = md.oracle.mixture(torch.ones(9), items, torch.zeros(9, 2, 2), schedule)
+    x_t = noisy(schedule, t, 5, 2)
+    for chunk in (1, 4, 9):
+        got = md.oracle.DataSet(items, schedule, chunk).log_density(x_t, t)
+        torch.testing.assert_close(got, points.log_density(x_t, t), rtol=1e-9, atol=1e-9)
+
+
+def test_where_the_noise_is_tiny_the_nearest_two_still_share():
+    schedule, generator = NAMED["ve"], torch.Generator().manual_seed(0)  # alpha = 1, sigma(0) = 0.002
+    items = torch.randn(12, 1, 28, 28, generator=generator, dtype=torch.float64)
+    items[7] = items[3] + 0.1 * torch.randn(1, 28, 28, generator=generator, dtype=torch.float64)
+    sigma, away = schedule.sigma(0.0), items[3] - items[7]
+    # half way, then so far towards item 3 that its logit is log 3 above item 7's; both are about -2e5 there, and
+    # the terms of 10^8 that they are made of must cancel
+    x_t = (items[3] + items[7]) / 2 + sigma**2 * math.log(3) / away.square().sum() * away
+    assert (x_t - items[7]).square().sum() / (2 * sigma**2) > 1e5 and x_t.square().sum() / (2 * sigma**2) > 5e7
+    for chunk in (1, 5, 1024):
+        guess = md.oracle.DataSet(items, schedule, chunk)(x_t[None], 0.0)[0]
+        torch.testing.assert_close(guess, 0.75 * items[3] + 0.25 * items[7], rtol=1e-6, atol=1e-6)
+
+
+def test_where_the_noise_is_tiny_the_density_keeps_its_digits():
+    schedule, generator = NAMED["ve"], torch.Generator().manual_seed(0)
+    x0, eps = torch.randn(2, 1, 1, 28, 28, generator=generator, dtype=torch.float64)
+    sigma = schedule.sigma(0.0)
+    by_hand = -0.5 * eps.square().sum().item() - 784 * math.log(sigma * math.sqrt(2 * math.pi))
+    got = md.oracle.dataset(x0, schedule).log_density(x0 + sigma * eps, 0.0).item()
+    assert got == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_sixty_thousand_pictures_fit_in_two_gibibytes():
+    pytest.importorskip("resource", reason="Windows counts its memory otherwise")
+    # of a process of its own, for the peak of this one is that of the test before
+    program = """if True:
+        import resource, sys, torch
+        import minidiffusion as md
+
+        def peak():  # Linux counts KiB, macOS bytes
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+
+        levels = torch.randint(0, 256, (60_000, 1, 28, 28), dtype=torch.uint8, generator=torch.manual_seed(0))
+        x0 = levels.float().div_(127.5).sub_(1)
+        oracle = md.oracle.dataset(x0, md.schedule.cosine())
+        eps = torch.randn(64, 1, 28, 28)
+        before = peak()
+        guess = oracle(md.diffuse(x0[-64:], 0.3, eps, oracle.schedule), 0.3)
+        assert torch.equal(guess, x0[-64:])  # pictures of noise are far apart: the guess is the right one
+        oracle.log_density(guess, 0.3)
+        print(before, peak())
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    before, after = map(float, done.stdout.split())
+    assert after < 2 and after - before < 0.1, f"the peak was {before:.2f} GiB without the oracle, {after:.2f} with it"
+
+
+# The score
+
+
+def test_the_score_is_the_gradient_of_the_log_density(schedule):
+    items = noisy(schedule, 0.5, 9, 2, seed=1)
+    t = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9, 1.0], dtype=torch.float64)
+    for oracle in (mixture(PLANE, schedule), md.oracle.dataset(items, schedule)):
+        x_t = noisy(schedule, 0.5, 6, 2).requires_grad_()
+        (gradient,) = torch.autograd.grad(oracle.log_density(x_t, t).sum(), x_t)
+        torch.testing.assert_close(oracle.score(x_t, t).detach(), gradient, rtol=1e-8, atol=1e-8)
+
+
+def test_the_score_of_a_class_is_that_of_its_gaussian(schedule):
+    oracle, x_t, cond = mixture(PLANE, schedule), noisy(schedule, 0.4, 3, 2), torch.tensor([1, 1, 1])
+    alone = md.oracle.gaussian(*(torch.tensor(PLANE[a][1]) for a in ("means", "covs")), schedule)
+    torch.testing.assert_close(oracle.score(x_t, 0.4, cond), alone.score(x_t, 0.4))
+
+
+def test_the_score_in_float32_has_all_the_digits_of_float32():
+    schedule = NAMED["ve"]
+    items = noisy(schedule, 0.0, 9, 2)
+    for oracle in (mixture(PLANE, schedule), md.oracle.dataset(items, schedule)):
+        x_t = (items[:4] + 0.002).float()
+        torch.testing.assert_close(oracle.score(x_t, 0.0), oracle.score(x_t.double(), 0.0).float())
+
+
+def test_without_noise_there_is_no_score_and_a_dataset_has_no_density():
+    schedule, x = NAMED["cosine"], torch.eye(2)
+    for oracle in (mixture(PLANE, schedule), md.oracle.dataset(x, schedule)):
+        for t in (0.0, torch.tensor([0.5, 0.0])):
+            with pytest.raises(ValueError, match="t must not be where sigma = 0: the score is read off the noise"):
+                oracle.score(x, t)
+    with pytest.raises(ValueError, match="t must not be where sigma = 0: without noise the data is points"):
+        md.oracle.dataset(x, schedule).log_density(x, 0.0)
+
+
+def test_gradients_pass_through_a_dataset():
+    items = torch.randn(6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    oracle = md.oracle.DataSet(items, NAMED["flow"], chunk=4)
+    x_t, t = noisy(NAMED["flow"], 0.5, 3, 2).requires_grad_(), torch.tensor([0.3, 0.8, 0.5]).double()
+    assert torch.autograd.gradcheck(lambda x: oracle(x, t), x_t)
+    # without noise the guess is x_t, and so its gradient is 1
+    (gradient,) = torch.autograd.grad(oracle(x_t, 0.0).sum(), x_t)
+    assert torch.equal(gradient, torch.ones_like(x_t))
+
+
 # Kinds of argument
 
 
@@ -297,8 +403,13 @@ def test_bad_mixtures_are_named(unchecked):
     for bad in (torch.zeros(0, 2), torch.zeros(3, 2).long(), [[0.0]]):
         with pytest.raises(TypeError, match="x0 must"):
             md.oracle.dataset(bad, NAMED["cosine"])
-    with pytest.raises(ValueError, match="x_t must"):
-        md.oracle.dataset(torch.zeros(3, 2), NAMED["cosine"])(torch.zeros(2, 3), 0.5)
+    data = md.oracle.dataset(torch.zeros(3, 2), NAMED["cosine"])
+    for ask in (data, data.score, data.log_density):
+        with pytest.raises(ValueError, match="x_t must"):
+            ask(torch.zeros(2, 3), 0.5)
+    for ask in (data, data.score):
+        with pytest.raises(ValueError, match="cond must be None"):
+            ask(torch.zeros(2, 2), 0.5, torch.tensor([0, 1]))
 
 
 @given(
