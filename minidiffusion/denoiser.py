@@ -33,14 +33,17 @@ class Denoiser(nn.Module):
             raise TypeError(f"head must be one of heads.EPS, X0, V, SCORE, FLOW, F, got {head!r}")
         self.net, self.schedule, self.head = net, schedule, head
 
-    def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
-        """What the network says, in the head's own terms."""
+    def _ask(self, x_t: Tensor, t: Time, cond: Any) -> Tensor:
         alpha, sigma = alpha_sigma(self.schedule, t, x_t)
         # Unit variance in, if the data's is data_std^2 (Karras et al. 2022, c_in of table 1). It is 1 for all heads
         # but F, and then nothing changes where alpha^2 + sigma^2 = 1
         x = x_t / ((alpha * self.head.data_std) ** 2 + sigma**2) ** 0.5
         times = torch.as_tensor(t, dtype=torch.float32, device=x_t.device).expand(len(x_t))
         return self.net(x, times, cond).to(x_t.dtype)
+
+    def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+        """What the network says, in the head's own terms."""
+        return self._ask(x_t, t, cond)
 
     def forward(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
         """x0_hat, the best guess of the clean data, in the shape of x_t."""

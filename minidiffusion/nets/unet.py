@@ -65,7 +65,7 @@ class UNet(nn.Module):
     level halves the side, which must divide by 2 ** (levels - 1). blocks: residual blocks at each level, on the
     way down and again on the way up; at the finest they cost most. classes: number of labels, 0 for none; cond is
     then an int tensor (batch,), where `classes` is the null label that means "anything". cond=None is the null
-    label for all.
+    label for all. answers: outputs side by side, 2 for a LearnedVariance.
     """
 
     def __init__(
@@ -74,15 +74,18 @@ class UNet(nn.Module):
         widths: Sequence[int] = (32, 64, 128),
         blocks: Sequence[int] = (1, 2, 2),
         classes: int = 0,
+        answers: int = 1,
     ):
         if not widths or len(widths) != len(blocks) or any(w % 16 for w in widths) or widths[-1] % 32:
             raise ValueError(f"widths and blocks must be as many, widths by 16 and the last by 32: {widths}, {blocks}")
         super().__init__()
-        self.config: dict[str, Any] = dict(channels=channels, widths=list(widths), blocks=list(blocks), classes=classes)
+        self.config: dict[str, Any] = dict(
+            channels=channels, widths=list(widths), blocks=list(blocks), classes=classes, answers=answers
+        )
         size = 4 * widths[0]
         self.condition = Condition(size, classes)
         self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.last = nn.Sequential(Norm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], channels, 3, padding=1))
+        self.last = nn.Sequential(Norm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], answers * channels, 3, padding=1))
         nn.init.zeros_(self.last[2].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.last[2].bias)  # type: ignore[arg-type]
 
@@ -101,7 +104,7 @@ class UNet(nn.Module):
         x: Float[Tensor, "batch channel height width"],
         t: Float[Tensor, "batch"],
         cond: Int[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch channel height width"]:
+    ) -> Float[Tensor, "batch answers height width"]:
         factor = 2 ** len(self.shrink)
         if x.shape[1] != self.config["channels"] or x.shape[2] % factor or x.shape[3] % factor:
             wanted = f"(batch, {self.config['channels']}, height, width), sides that divide by {factor}"

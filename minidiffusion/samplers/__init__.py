@@ -7,12 +7,13 @@ after each; `sample` keeps only the end. A step of your own is welcome: `sample(
 
 from .deterministic import dpmpp_2m, euler, heun, unipc
 from .grids import karras, log_snr, uniform
-from .loop import METHODS, sample, trajectory
+from .loop import METHODS, Step, sample, trajectory
 from .stochastic import ddim, ddpm, edm_churn, euler_ancestral, langevin, predictor_corrector
 from .walk import Visit, Walk, eps_hat, line
 
 __all__ = [
     "METHODS",
+    "Step",
     "Visit",
     "Walk",
     "ddim",
