@@ -68,24 +68,41 @@ def strips(rows: Sequence[tuple[str, Tensor]], titles: Sequence[str] = ()) -> Fi
     return figure
 
 
+Lines = Mapping[str, tuple[Sequence[float] | Tensor, Sequence[float] | Tensor]]
+
+
 def curves(
-    lines: Mapping[str, tuple[Sequence[float] | Tensor, Sequence[float] | Tensor]],
+    lines: Lines,
     x_label: str,
     y_label: str,
     levels: Mapping[str, float] | None = None,
+    x_scale: str = "linear",
     y_scale: str = "linear",
 ) -> Figure:
     """Lines (x, y) by name, told apart by colour and by marker. levels: dashed lines, by name, at these heights."""
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axis = figure.subplots()
-    for (name, (x, y)), (colour, marker) in zip(lines.items(), _styles(len(lines)), strict=True):
-        axis.plot(np.asarray(x), np.asarray(y), color=colour, marker=marker, markersize=4, lw=1.5, label=name)
+    _draw(axis, lines, x_scale, y_scale)
     for name, height in (levels or {}).items():
         axis.axhline(height, color="0.4", lw=1, ls="--", zorder=1)
         axis.text(1.01, height, name, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
-    axis.set_yscale(y_scale)
     axis.legend(frameon=False, fontsize=8)
     _label(axis, x_label, y_label)
+    return figure
+
+
+def panels(
+    titled: Mapping[str, Lines], x_label: str, y_label: str, x_scale: str = "linear", y_scale: str = "linear"
+) -> Figure:
+    """Curves side by side, each panel under its title; all have the same names, and the legend stands once."""
+    figure = Figure(figsize=(3.5 * len(titled) + 0.8, 3.4), layout="constrained")
+    axes = figure.subplots(1, len(titled), squeeze=False)[0]
+    for axis, (title, lines) in zip(axes, titled.items(), strict=True):
+        _draw(axis, lines, x_scale, y_scale)
+        axis.set_title(title, fontsize=9)
+        _label(axis, "", y_label if axis is axes[0] else "")
+    figure.supxlabel(x_label, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
@@ -107,6 +124,13 @@ def _styles(count: int) -> list[tuple[str, str]]:
     if count > len(COLOURS):
         raise ValueError(f"a figure can tell apart at most {len(COLOURS)}, got {count}")
     return list(zip(COLOURS, MARKERS, strict=True))[:count]
+
+
+def _draw(axis: Axes, lines: Lines, x_scale: str, y_scale: str) -> None:
+    for (name, (x, y)), (colour, marker) in zip(lines.items(), _styles(len(lines)), strict=True):
+        axis.plot(np.asarray(x), np.asarray(y), color=colour, marker=marker, markersize=4, lw=1.5, label=name)
+    axis.set_xscale(x_scale)
+    axis.set_yscale(y_scale)
 
 
 def _label(axis: Axes, x_label: str, y_label: str) -> None:

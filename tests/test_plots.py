@@ -8,7 +8,7 @@ import torch
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from minidiffusion.plots import COLOURS, MARKERS, clouds, curves, png, strips, tile
+from minidiffusion.plots import COLOURS, MARKERS, clouds, curves, panels, png, strips, tile
 
 
 def pictures(count, channels=1, side=4):
@@ -72,6 +72,18 @@ def test_curves_draw_the_data_in_colours_and_markers_that_can_be_told_apart():
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["up", "down"]
 
 
+def test_panels_draw_each_set_under_its_title_and_one_legend():
+    lines = {"up": ([1, 10], [1, 2]), "down": ([1, 10], [2, 1])}
+    figure = panels({"here": lines, "there": {name: (x, y[::-1]) for name, (x, y) in lines.items()}}, "n", "e", "log")
+    left, right = figure.axes
+    assert [axis.get_title() for axis in figure.axes] == ["here", "there"]
+    assert list(left.lines[0].get_ydata()) == [1, 2] and list(right.lines[0].get_ydata()) == [2, 1]
+    assert (left.get_xscale(), left.get_yscale(), right.get_xscale()) == ("log", "linear", "log")
+    assert (figure.get_supxlabel(), left.get_ylabel(), right.get_ylabel()) == ("n", "e", "")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["up", "down"]
+
+
 def test_clouds_share_their_axes():
     a, b = torch.randn(2, 10), 5 * torch.randn(2, 20)
     figure = clouds({"a": (a[0], a[1]), "b": (b[0], b[1])}, "x0", "x1")
@@ -84,7 +96,7 @@ def test_clouds_share_their_axes():
     assert to_hex(left.collections[0].get_facecolor()[0]).upper() == COLOURS[0]
 
 
-@pytest.mark.parametrize("draw", [curves, clouds])
+@pytest.mark.parametrize("draw", [curves, clouds, lambda lines, x, y: panels({"one": lines}, x, y)])
 def test_no_two_of_many_look_alike(draw):
     with pytest.raises(ValueError, match=f"at most {len(COLOURS)}, got 8"):
         draw({str(i): ([0.0], [0.0]) for i in range(8)}, "x", "y")
