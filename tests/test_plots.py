@@ -73,7 +73,7 @@ def test_curves_draw_the_data_in_colours_and_markers_that_can_be_told_apart():
 
 
 def test_panels_draw_each_set_under_its_title_and_one_legend():
-    lines = {"up": ([1, 10], [1, 2]), "down": ([1, 10], [2, 1])}
+    lines = {"up": ([1.0, 10.0], [1.0, 2.0]), "down": ([1.0, 10.0], [2.0, 1.0])}
     figure = panels({"here": lines, "there": {name: (x, y[::-1]) for name, (x, y) in lines.items()}}, "n", "e", "log")
     left, right = figure.axes
     assert [axis.get_title() for axis in figure.axes] == ["here", "there"]
