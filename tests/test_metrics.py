@@ -271,6 +271,12 @@ def test_the_p_value_counts_exchanges():
     assert ((10 * p).round(9) % 1 == 0).all() and p.min() >= 0.1
     # and with unequal counts, of 10 ways only one is as far
     assert_mean([mmd(line(0, 0.1), line(10, 10.2, 10.3), 1.0, 9, seeded(s)).p for s in range(300)], (1 + 9 / 10) / 10)
+    # Ties, which rounding must not break: of two values a has the first 13 times of 20, b 7. At most 7 or at least 13
+    # in a is as far
+    a, b = line(*[0] * 13, *[1] * 7), line(*[0] * 7, *[1] * 13)
+    as_far = 2 * scipy.stats.hypergeom(40, 20, 20).cdf(7)
+    reached = 4001 * mmd(a, b, 1.0, 4000, seeded()).p - 1
+    assert abs(reached - 4000 * as_far) < 5 * math.sqrt(4000 * as_far)
     a, b = normal(100, 3), normal(100, 3, seed=1) + 0.7
     assert mmd(a, b, permutations=199, generator=seeded()).p == pytest.approx(1 / 200)  # never 0
     assert mmd(a, b - 0.7, permutations=199, generator=seeded()).p > 0.01
