@@ -382,9 +382,9 @@ def test_modes_that_overlap_trade_mass():
 
 def test_copies_by_hand():
     training = line(0, 3, 10)
-    ratio, share = copy_ratio(line(0, 0.5, 1.5, 9, 0.75), training)
-    assert ratio.tolist() == pytest.approx([0, 0.5 / 2.5, 1, 1 / 6, 1 / 3], rel=1e-12)
-    assert share == 3 / 5  # 1/3 itself is not below
+    ratio, share = copy_ratio(line(0, 0.5, 1.5, 9, 0.75, 0.74), training)
+    assert ratio.tolist() == pytest.approx([0, 0.5 / 2.5, 1, 1 / 6, 1 / 3, 0.74 / 2.26], rel=1e-12)
+    assert share == 4 / 6  # 1/3 itself is not below
     assert copy_ratio(line(0, 0.5, 1.5, 9, 0.75), training, threshold=0.19).share == 2 / 5
     assert copy_ratio(line(1e5 + 0.5), line(0, 1, 1e5, 1e5 + 2)).ratio.item() == pytest.approx(1 / 3, abs=1e-4)
 
@@ -402,7 +402,7 @@ def test_items_that_are_equal_count_once():
     once, twice = copy_ratio(samples, line(0, 3)), copy_ratio(samples, line(0, 3, 0, 3, 3))
     assert torch.equal(once.ratio, twice.ratio) and once.share == twice.share == 3 / 4
     # nor may two items that rounding cannot tell apart give 0 / 0
-    assert copy_ratio(line(1), line(1, 1 + 1e-15, -1)).ratio.item() == 0
+    assert copy_ratio(line(1), line(-3, -2, -1, 1, 1 + 1e-15)).ratio.item() == 0
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])
