@@ -142,7 +142,8 @@ def softmax_mean(chunks: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tenso
     highest, total, mean = torch.tensor(-math.inf), torch.tensor(0.0), torch.tensor(0.0)
     for logit, y in chunks:
         new = torch.maximum(highest.to(logit), logit.detach().amax(1, keepdim=True))
-        weight, keep = (logit - new).exp(), (highest - new).exp()
+        # exp(-700) is as good as 0, and spares the processor the numbers beyond, with which it is slow
+        weight, keep = (logit - new).clamp(min=-700).exp(), (highest - new).exp()
         total, mean, highest = keep * total + weight.sum(1, keepdim=True), keep * mean + weight @ y, new
     return mean / total, (highest + total.log())[:, 0]
 
@@ -208,3 +209,15 @@ def mixture(
 def dataset(x0: Float[Tensor, "N *shape"], schedule: Schedule) -> DataSet:
     """Data that is one of the rows of x0."""
     return DataSet(x0, schedule)
+
+
+def patches(
+    x0: Float[Tensor, "N channel height width"], schedule: Schedule, size: int, equivariant: bool = True
+) -> Oracle:
+    """What a convolutional network that sees size x size pixels would best guess, trained on the pictures x0.
+
+    size: odd. equivariant: patches from all places count, or only those from a pixel's own place. See patches.py.
+    """
+    from .patches import Patches  # here, for that file builds on this one
+
+    return Patches(x0, schedule, size, equivariant)

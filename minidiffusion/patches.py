@@ -1,0 +1,95 @@
+"""The best guess of a network that sees only patches (Kamb and Ganguli 2024). No training, and yet something new.
+
+A convolutional network guesses a pixel from the patch of x_t around it, and it does so alike at every place. The best
+such guess is again a softmax-weighted mean of training data, now pixel by pixel; since each pixel may take after
+another picture, the whole need not be one that was there before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .oracle import Oracle, logits, softmax_mean
+from .process import Time
+from .schedule import Schedule
+
+Span = tuple[int, int]  # rows or columns from the first up to, not with, the second
+
+
+class Patches(Oracle):
+    """E[pixel of x0 | the patch of x_t around it], for data that is one of N given pictures.
+
+    With P_i the patches of the training pictures and c_i the pixels in their middles, the guess is
+
+        sum_i softmax_i(-||patch of x_t - alpha P_i||^2 / (2 sigma^2)) c_i
+
+    Local: the P_i of a pixel are those at its own place, one a picture (the paper's LS machine).
+    Equivariant: they are those at all places, for a network that does not know where it is (its ELS machine).
+
+    Beyond the border a convolution sees zeros, without noise, so near the border a network does know how far it is.
+    There, a pixel is compared with patches that the border cuts in the same way (the paper's boundary-broken ELS).
+    What is cut off is zero in both patches and drops out. The paper fits one size to each noise level; here it is one.
+
+    `score` follows from the guess by Tweedie's formula, but is the gradient of no log-density: the pixels are guessed
+    one by one, and need not agree on a law. So there is neither a `log_density` nor an exact `sample`; use md.sample.
+    """
+
+    def __init__(
+        self, x0: Float[Tensor, "N channel height width"], schedule: Schedule, size: int, equivariant: bool = True
+    ):
+        if not isinstance(x0, Tensor) or not x0.is_floating_point() or x0.ndim != 4 or x0.numel() == 0:
+            raise TypeError("x0 must be floating point pictures (N, channel, height, width), one or more")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
+            raise ValueError(f"size must be odd and at least 1, so that a pixel is in the middle, got {size!r}")
+        self.x0, self.schedule, self.size, self.equivariant = x0, schedule, size, equivariant
+
+    def __call__(
+        self, x_t: Float[Tensor, "batch channel height width"], t: Time, cond: Any = None
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The guess for each pixel; where sigma = 0 that is x_t. cond: must be None."""
+        if cond is not None:
+            raise ValueError(f"cond must be None: this oracle has no classes, got {cond!r}")
+        if x_t.shape[1:] != self.x0.shape[1:]:
+            raise ValueError(f"x_t must be (batch, {tuple(self.x0.shape[1:])}), got {tuple(x_t.shape)}")
+        x, items = x_t.double(), self.x0.to(x_t.device)
+        alpha, sigma = self._scales(t, x)
+        noise = torch.where(sigma == 0, 1.0, sigma)  # without noise there is no guess, but should be no nan either
+        guess = x.clone()
+        for rows in self._spans(x.shape[2]):
+            for columns in self._spans(x.shape[3]):
+                guess[:, :, slice(*rows), slice(*columns)] = self._guess(x, items, alpha, noise, rows, columns)
+        return torch.where(sigma == 0, x, guess).to(x_t.dtype)
+
+    def _spans(self, length: int) -> list[Span]:
+        """Rows (or columns) that share their candidates: each alone, but for those that no border cuts."""
+        reach, alone = self.size // 2, [(i, i + 1) for i in range(length)]
+        if not self.equivariant or length <= 2 * reach:
+            return alone
+        return [*alone[:reach], (reach, length - reach), *alone[length - reach :]]
+
+    def _guess(
+        self, x: Tensor, items: Tensor, alpha: Tensor, sigma: Tensor, rows: Span, columns: Span
+    ) -> Float[Tensor, "batch channel rows columns"]:
+        shape = (len(x), rows[1] - rows[0], columns[1] - columns[0], x.shape[1])
+        places, means = shape[1] * shape[2], []
+        patches, _ = self._patches(x, rows, columns)
+        alpha, sigma = (a.flatten().expand(len(x)).repeat_interleave(places)[:, None] for a in (alpha, sigma))
+        # 256 against 1,024 at a time, or one picture's: it bounds the memory, and fits a processor's cache
+        for patch, a, s in zip(patches.split(256), alpha.split(256), sigma.split(256), strict=True):
+            chunks = (self._patches(some.double(), rows, columns) for some in items.split(max(1024 // places, 1)))
+            mean, _ = softmax_mean((logits(patch, candidate, a, s), middle) for candidate, middle in chunks)
+            means.append(mean)
+        return torch.cat(means).view(shape).permute(0, 3, 1, 2)
+
+    def _patches(self, images: Tensor, rows: Span, columns: Span) -> tuple[Tensor, Tensor]:
+        """The patches around these rows and columns, (n, D), without what the border cuts off, and their middles."""
+        cut, reach = images, self.size // 2
+        for dim, (first, last) in ((2, rows), (3, columns)):
+            start, stop = max(first - reach, 0), min(last + reach, images.shape[dim])
+            cut = cut.narrow(dim, start, stop - start).unfold(dim, stop - start - (last - first) + 1, 1)
+        middles = images[:, :, slice(*rows), slice(*columns)].permute(0, 2, 3, 1).flatten(0, 2)
+        return cut.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2), middles
