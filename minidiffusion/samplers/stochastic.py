@@ -67,13 +67,13 @@ def edm_churn(denoise: Denoise, x_t: Tensor, t: Level, s: Level, walk: Walk) -> 
 def langevin(denoise: Denoise, x_t: Tensor, t: Level, s: Level, walk: Walk) -> tuple[Tensor, Tensor]:
     """Annealed Langevin dynamics: at each noise level wander, uphill and with noise (Song and Ermon 2019, alg. 1).
 
-    No step leads from one level to the next: x stays where it is, and ten rounds at the new level must do. At
-    sigma = 0 there is no score, and x0_hat is the answer.
+    From one level to the next x keeps its noise, and ten rounds must take it off; only the signal grows with alpha,
+    which theirs does not. At sigma = 0 there is no score, and x0_hat is the answer.
     """
     x0 = denoise(x_t, t.time)
     if s.sigma == 0:
         return x0, x0
-    return _wander(denoise, x_t, s, walk, rounds=10, size=0.3), x0
+    return _wander(denoise, x_t + (s.alpha - t.alpha) * x0, s, walk, rounds=10, size=0.3), x0
 
 
 def predictor_corrector(denoise: Denoise, x_t: Tensor, t: Level, s: Level, walk: Walk) -> tuple[Tensor, Tensor]:
