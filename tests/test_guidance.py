@@ -54,16 +54,15 @@ def even_log_snr(schedule, start, end, steps):
     return [start, *(schedule.time(a + (b - a) * i / steps) for i in range(1, steps)), end]
 
 
-def law(walk, x_1, noise_of_x_1):
+def law(walk, x_1, noise_of_x_1, draws=0):
     """Mean and covariance of the items that walk(x_1) makes, if every step is affine: exact, without sampling.
 
-    x_1 is of shape (1, D), the mean of the start, and noise_of_x_1, (D,), its standard deviations. The walk runs
-    once for all: item 0 without noise, and each other item with a single 1 in a single place of the noise.
+    x_1 is of shape (1, D), the mean of the start, noise_of_x_1, (D,), its standard deviations, and draws how often
+    the walk draws noise, or more. It runs once for all: item 0 without noise, and each other item with a single 1
+    in a single place of the noise.
     """
-    D, draws = x_1.shape[1], []
-    with mock.patch.object(torch, "randn", lambda *size, **_: draws.append(size) or torch.zeros(1, D)):
-        walk(x_1)
-    count = 1 + D * (1 + len(draws))
+    D = x_1.shape[1]
+    count = 1 + D * (1 + draws)
     start, places = x_1.repeat(count, 1), iter(range(1 + D, count, D))
     start[1 : 1 + D] += torch.diag(noise_of_x_1)
 
@@ -81,8 +80,8 @@ def law(walk, x_1, noise_of_x_1):
 # Classifier-free and classifier guidance
 
 
-@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 3.0, -2.0])
-@pytest.mark.parametrize("t", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 3.0, -2.0])
+@pytest.mark.parametrize("t", [0.1, 0.95])
 def test_guided_guess_on_a_line_is_the_closed_form(t, scale):
     # Data N(m, 1) and N(-m, 1), alpha^2 + sigma^2 = 1: q(x_t | y) is N(+-alpha m, 1), so that
     # log p(y = 0 | x_t) = log sigmoid(2 alpha m x_t), and E[x0 | x_t] = alpha x_t + sigma^2 m tanh(alpha m x_t)
@@ -97,8 +96,8 @@ def test_guided_guess_on_a_line_is_the_closed_form(t, scale):
         torch.testing.assert_close(guided, by_hand, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1.0, 4.0])
-@pytest.mark.parametrize("t", [0.05, 0.6, 0.99])
+@pytest.mark.parametrize("scale", [0.0, 4.0])
+@pytest.mark.parametrize("t", [0.05, 0.9])
 def test_guided_guess_in_a_plane_is_the_closed_form(schedule, t, scale):
     mean, cov = tensor(0.8, -0.3), torch.tensor([[0.5, 0.2], [0.2, 0.3]], dtype=torch.float64)
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
@@ -118,7 +117,7 @@ def test_guided_guess_in_a_plane_is_the_closed_form(schedule, t, scale):
     torch.testing.assert_close(by_classifier(x_t, t, y), free(x_t, t, y), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("scale", [1.0, 2.5])
 def test_the_guided_score_is_that_of_the_tempered_density(schedule, scale):
     t, x_t, y = 0.4, randn(5, 2), torch.tensor([0, 1, 1, 0, 0])
     mean, cov = tensor(0.8, -0.3), torch.eye(2, dtype=torch.float64) * 0.3
@@ -168,7 +167,7 @@ def test_guided_samples_have_less_variety_and_not_the_tempered_law():
     variances, gaps = [], []
     for scale in (0.0, 1.0, 2.0, 4.0, 8.0):
         guided = guidance.classifier_free(oracle, scale)
-        x_0 = md.sample(guided, torch.special.ndtri(share)[:, None], steps=60, method="heun", cond=y)[:, 0].numpy()
+        x_0 = md.sample(guided, torch.special.ndtri(share)[:, None], steps=40, method="heun", cond=y)[:, 0].numpy()
         log_q_given_y, log_q = -0.5 * (x - m) ** 2, np.logaddexp(-0.5 * (x - m) ** 2, -0.5 * (x + m) ** 2)
         tempered = np.exp(scale * log_q_given_y + (1 - scale) * log_q)
         cdf = np.interp(x_0, x, tempered.cumsum() / tempered.sum())
@@ -302,12 +301,12 @@ def test_the_known_part_follows_its_forward_law_and_ends_known(schedule, method)
     denoise, known = guidance.inpaint(pair(schedule), KNOWN, MASK), KNOWN[0, 0].item()
     alpha, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
     start, spread = tensor(alpha * known, 0.0)[None], tensor(sigma, math.hypot(alpha, sigma))
-    for steps, t in [(1, 0.9), (4, 0.6), (8, 0.2)]:
+    for steps, t in [(1, 0.9), (5, 0.2)]:
         times = [1 - (1 - t) * i / steps for i in range(steps + 1)]
-        mean, cov = law(partial(md.sample, denoise, method=method, times=times), start, spread)
+        mean, cov = law(partial(md.sample, denoise, method=method, times=times), start, spread, draws=steps)
         assert mean[0].item() == pytest.approx(schedule.alpha(t) * known, rel=1e-8, abs=1e-10)  # q(x_t | known)
         assert cov[0, 0].item() == pytest.approx(schedule.sigma(t) ** 2, rel=1e-8)
-    x_0 = md.sample(denoise, randn(5, 2), steps=8, method=method, generator=generator())
+    x_0 = md.sample(denoise, randn(5, 2), steps=4, method=method, generator=generator())
     left = 5 * schedule.sigma(0.0)  # ve keeps a little noise at t = 0
     torch.testing.assert_close(x_0[:, 0], torch.full_like(x_0[:, 0], known), rtol=0, atol=max(left, 1e-12))
     assert x_0.isfinite().all()
@@ -320,7 +319,7 @@ def test_what_the_prior_misses_of_the_known_part_is_as_documented(name):
     snr = alpha**2 / sigma**2
     denoise = guidance.inpaint(pair(schedule), KNOWN, MASK)
     for method, kept in [("ddim", sigma[1] / sigma[0]), ("ddpm", snr[0] / snr[1] * alpha[1] / alpha[0])]:
-        mean, _ = law(partial(md.sample, denoise, method=method, times=[1.0, 0.8, 0.5, t]), *PRIOR)
+        mean, _ = law(partial(md.sample, denoise, method=method, times=[1.0, 0.8, 0.5, t]), *PRIOR, draws=3)
         missed = mean[0].item() - alpha[1] * known
         assert missed == pytest.approx(-alpha[0] * known * kept, rel=1e-6)
 
@@ -345,14 +344,14 @@ def limit(rho, k):
         return [-s * du, -s * dzu, -s * duu]
 
     start, end = math.log(1e3), math.log(1e-5)
-    walk = solve_ivp(move, (start, end), [0.0, 0.0, math.exp(2 * start)], "Radau", rtol=1e-9, atol=1e-12)
+    walk = solve_ivp(move, (start, end), [0.0, 0.0, math.exp(2 * start)], "LSODA", rtol=1e-8, atol=1e-12)
     u, _, uu = walk.y[:, -1]
     return u, uu
 
 
-def filling(walk):
+def filling(walk, draws=0):
     """Mean (over known) and variance of what the walk makes of the unknown pixel."""
-    mean, cov = law(walk, *PRIOR)
+    mean, cov = law(walk, *PRIOR, draws)
     return np.array([mean[1].item() / KNOWN[0, 0].item(), cov[1, 1].item()])
 
 
@@ -362,7 +361,7 @@ def test_replacement_is_biased_however_many_steps(method, k, rho):
     denoise, target = guidance.inpaint(pair(FLOW, rho), KNOWN, MASK), limit(rho, k)
     if method == "ddpm":  # the formula in the docstring, which is the integral of limit's first equation
         assert target[0] == pytest.approx((1 - math.sqrt(1 - rho**2)) / rho, rel=1e-6)
-    coarse, fine = (filling(partial(md.sample, denoise, steps=n, method=method)) for n in (40, 80))
+    coarse, fine = (filling(partial(md.sample, denoise, steps=n, method=method), draws=n) for n in (40, 80))
     np.testing.assert_allclose(2 * fine - coarse, target, atol=1e-2)  # Richardson: the error of order 1 cancels
     # what the steps converge to is not what is right: of the mean, at most 0.7
     assert target[0] < 0.7 * rho and target[1] > 1 - rho**2 + 0.02
@@ -390,10 +389,11 @@ def test_repaint_with_one_look_is_inpainting():
     torch.testing.assert_close(once, md.sample(denoise, x_1, steps=6, method="ddpm", generator=generator(1)))
 
 
-@pytest.mark.parametrize("looks", [2, 4])
+@pytest.mark.parametrize("looks", [2, 3])
 def test_repaint_comes_closer_with_every_look(looks):
     coarse, fine = (
-        filling(partial(guidance.repaint, pair(FLOW), KNOWN, MASK, steps=n, resample=looks)) for n in (24, 48)
+        filling(partial(guidance.repaint, pair(FLOW), KNOWN, MASK, steps=n, resample=looks), draws=2 * n * looks)
+        for n in (20, 40)
     )
     np.testing.assert_allclose(2 * fine - coarse, limit(RHO, looks), atol=0.02)
     # where the steps converge to is closer to the truth than with half the looks, and in the end the truth
@@ -405,7 +405,7 @@ def test_repaint_with_many_looks_and_few_steps_is_too_narrow():
     # The last look is all that counts then. Down from 2 h to h and back, h small, v the variance there should be:
     # a way down contracts by 1 - 3 h^2 / v and adds 3 h^2 / 4, a way up adds 3 h^2. They balance at 5 / 8 v, and
     # not at v, because ddpm's step has the smaller variance of the two that its paper names
-    got = filling(partial(guidance.repaint, pair(FLOW), KNOWN, MASK, steps=16, resample=24))
+    got = filling(partial(guidance.repaint, pair(FLOW), KNOWN, MASK, steps=16, resample=20), draws=2 * 16 * 20)
     np.testing.assert_allclose(got, [RHO, 5 / 8 * (1 - RHO**2)], atol=0.03)
 
 
@@ -435,7 +435,7 @@ def test_sdedit_of_a_gaussian_has_the_exact_law(name, t):
     ancestral = (m + gain * alpha * (x.item() - m), (gain * sigma) ** 2 + c * sigma**2 / v)
     for method, (mean, variance), close in [("heun", ode, 2e-3), ("ddpm", ancestral, 2e-2)]:
         walk = partial(guidance.sdedit, oracle, t=t, steps=80, method=method)
-        got_mean, got_cov = law(walk, x, torch.zeros(1).double())
+        got_mean, got_cov = law(walk, x, torch.zeros(1).double(), draws=81)
         assert got_mean.item() == pytest.approx(mean, abs=close), method
         assert got_cov.item() == pytest.approx(variance, abs=close), method
 
@@ -488,9 +488,9 @@ def ode(schedule, x, t, s):
 
 
 @pytest.mark.parametrize("method, order", [("euler", 1), ("heun", 2)])
-@pytest.mark.parametrize("name", ["linear", "scaled_linear", "cosine", "flow", "ve"])
+@pytest.mark.parametrize("name", ["linear", "cosine", "ve"])
 def test_the_error_of_inversion_falls_with_the_order_of_the_method(name, method, order):
-    schedule, steps, x = NAMED[name], (16, 32, 64), randn(8, 2)
+    schedule, steps, x = NAMED[name], (12, 24, 48), randn(8, 2)
     oracle = md.oracle.gaussian(*PLANE, schedule)
     off, back = [], []
     for n in steps:
@@ -504,7 +504,7 @@ def test_the_error_of_inversion_falls_with_the_order_of_the_method(name, method,
 
 
 @pytest.mark.parametrize("method, order", [("euler", 1), ("heun", 2)])
-@pytest.mark.parametrize("name", ["linear", "cosine", "flow", "ve"])
+@pytest.mark.parametrize("name", ["linear", "flow"])
 def test_inversion_keeps_its_order_from_clean_data_to_the_end(name, method, order):
     # at t = 0 there is no noise to read eps_hat from, and at t = 1 of flow no signal
     schedule, steps, x0 = NAMED[name], (16, 32, 64), randn(8, 2)
