@@ -23,7 +23,8 @@ Scale = float | Tensor  # alpha or sigma, ready to multiply a batch
 def alpha_sigma(schedule: Schedule, t: Time, x: Tensor) -> tuple[Scale, Scale]:
     """alpha(t) and sigma(t), shaped to multiply x: one number for all, or one for each item of the batch."""
     if isinstance(t, numbers.Real):
-        return schedule.alpha(float(t)), schedule.sigma(float(t))
+        (level,) = schedule.levels([float(t)])
+        return level.alpha, level.sigma
     if not isinstance(t, Tensor) or not t.is_floating_point():
         raise TypeError(f"t must be a number or a floating point tensor, got {t!r}")
     if t.ndim > 1 or (t.ndim == 1 and len(t) != len(x)):

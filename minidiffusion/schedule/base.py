@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -52,14 +53,24 @@ class Schedule:
         return _in_float64(self._slope, t, "t", 0.0, 1.0)
 
     def levels(self, times: Sequence[float]) -> list[Level]:
-        """All that a sampler needs to know of these times, as floats."""
-        t = np.array(times, dtype=np.float64)
-        curves = (self.alpha(t), self.sigma(t), self.log_snr(t))
-        return [Level(*row) for row in zip(t.tolist(), *(curve.tolist() for curve in curves), strict=True)]
+        """All that a sampler needs to know of these times, as floats; what was asked once is remembered."""
+        known = self._levels
+        if any(t not in known for t in times):
+            t = np.array(times, dtype=np.float64)
+            curves = (self.alpha(t), self.sigma(t), self.log_snr(t))
+            rows = zip(t.tolist(), *(curve.tolist() for curve in curves), strict=True)
+            if len(known) > 100_000:
+                known.clear()
+            known.update((row[0], Level(*row)) for row in rows)
+        return [known[t] for t in times]
 
     def time(self, log_snr: Times) -> Times:
         """The inverse of log_snr: the t in [0, 1] that has it, or the nearer end."""
         return _in_float64(lambda log_snr: self._time(log_snr).clamp(0, 1), log_snr, "log_snr", -math.inf, math.inf)
+
+    @functools.cached_property
+    def _levels(self) -> dict[float, Level]:
+        return {}
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs to make this schedule again, as JSON."""

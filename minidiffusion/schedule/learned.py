@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .base import VariancePreserving
+from .base import Level, VariancePreserving
 
 
 class LearnedSchedule(nn.Module, VariancePreserving):
@@ -35,6 +35,10 @@ class LearnedSchedule(nn.Module, VariancePreserving):
             raise ValueError(f"falls must be finite numbers, one or more, got {falls!r}")
         super().__init__()
         self.start, self.end, self.falls = start, end, nn.Parameter(logits)
+
+    @property
+    def _levels(self) -> dict[float, Level]:  # type: ignore[override]
+        return {}  # what is learned changes: nothing to remember
 
     def _corners(self) -> Tensor:
         """log_snr at the times i / pieces."""
