@@ -144,6 +144,7 @@ def dynamic_threshold(denoise: Denoise, percentile: Number = 0.995) -> Denoise:
     """x0_hat clipped to [-s, s], then divided by s: strong guidance without saturated pixels (Saharia et al. 2022).
 
     s is that percentile of |x0_hat| in each item, in (0, 1], and at least 1 (their sec. 2.3): for data in [-1, 1].
+    Photographs bear the division; a flat background at -1 turns grey, for it becomes -1 / s.
     """
     _number(0.0, 1.0, percentile=percentile)
 
@@ -166,14 +167,16 @@ def inpaint(
     known: a picture, or one for each item; what it holds under mask 0 is not looked at. mask: of 0 and 1 or bool,
     broadcast to known.
 
-    This is the replacement method (Song et al. 2021, appendix I.2). There eps_hat = (x_t - alpha known) / sigma is
-    the noise that x_t really holds. A ddim step keeps it, a ddpm step draws x_s from q(x_s | x_t, known); so if
-    the known part of x_1 follows q(x_1 | known), that of x_t follows q(x_t | known) at every t, and x_0 is known.
-    The prior misses q(x_1 | known) by a mean of alpha(1) known. At t, ddim has kept sigma(t) / sigma(1) of the
-    miss, and ddpm snr(1) / snr(t) alpha(t) / alpha(1), which is next to nothing.
+    This is the replacement method (imputation in Song et al. 2021, Score SDE, appendix I.2). On known pixels eps_hat =
+    (x_t - alpha known) / sigma is the noise that x_t really holds. A ddim step keeps it, a ddpm step draws x_s from
+    q(x_s | x_t, known); so if the known part of x_1 follows q(x_1 | known), that of x_t follows q(x_t | known) at
+    every t, and x_0 is known. The prior misses q(x_1 | known) by a mean of alpha(1) known: at t, ddim has kept
+    sigma(t) / sigma(1) of the miss, and ddpm snr(1) / snr(t) alpha(t) / alpha(1), which is next to nothing.
 
     The filling is biased. It aims at E[x0 | x_t], which sees known through noise, and not at E[x0 | x_t, known];
-    between them is sigma^2 / alpha grad log q(known | x_t) (Ho et al. 2022, Video diffusion models, sec. 3.1).
+    between them is sigma^2 / alpha grad log q(known | x_t) (Ho et al. 2022, Video diffusion models, sec. 3.1). Of two
+    pixels with unit variance and correlation rho, the unknown one should be rho known in the mean; many ddpm steps
+    give (1 - sqrt(1 - rho^2)) / rho known, half of it where rho is small. ddim gives less.
     """
     if not isinstance(known, Tensor) or not known.is_floating_point():
         raise TypeError(f"known must be a floating point tensor, got {getattr(known, 'dtype', type(known).__name__)}")
@@ -211,7 +214,11 @@ def repaint(
 
     RePaint (Lugmayr et al. 2022, algorithm 1; jumps of one step). On the way back up, x_t is drawn from q(x_t | x_s),
     so the noise of the known part and the filling meet again, and the filling comes to agree with what is known.
+    (The paper draws the known part afresh from q(x_s | known): the same law, but without memory of x_t.)
     resample = 1 is plain `inpaint`; costs resample (steps - 1) + 1 calls. known, mask: as for `inpaint`.
+
+    With ever smaller steps the filling is off by an error of order 1 / resample. With few steps, many looks make it
+    too narrow, for each adds the variance that a long ddpm step lacks.
     """
     _count(steps=steps, resample=resample)
     schedule, inpainted = _schedule(denoise, schedule), inpaint(denoise, known, mask)
@@ -265,12 +272,12 @@ def invert(
 
         x_s = (alpha_s / alpha_t) x_t + (sigma_s - sigma_t alpha_s / alpha_t) eps_hat,     t < s
 
-    DDIM inversion (Song et al. 2021, sec. 4.3 and eq. 14). method: "euler" takes eps_hat at t, error of order 1;
+    DDIM inversion (Song et al. 2021, DDIM, sec. 4.3). method: "euler" takes eps_hat at t, error of order 1;
     "heun" its mean at t and s, order 2, except for a step to snr(s) below 1e-4, as in samplers.heun.
     times: increasing, both ends included, x0 the state at times[0]; None is steps + 1 of them, evenly from 0 to 1.
 
     Without noise, eps_hat = -sigma score is 0 for data that has a density. Data on points, or on a surface, has
-    none: many x_1 lead to the same x0, and this gives one of them, not a draw.
+    none: many x_1 lead to the same x0, and this gives one of them, with less noise in it than a draw has.
     """
     _count(steps=steps)
     schedule = _schedule(denoise, schedule)
@@ -309,7 +316,7 @@ def interpolate(
 
         sin((1 - w) angle) / sin(angle) x + sin(w angle) / sin(angle) y
 
-    Shoemake 1985; Song et al. 2021, sec. 5.3. Unlike a straight line, it keeps the length that noise has in many
+    Shoemake 1985; Song et al. 2021, DDIM, sec. 5.3. Unlike a straight line, it keeps the length that noise has in many
     dimensions. Items that point the same way are joined by that line; opposite ones, or zeros, are a ValueError.
     """
     same_shape(x=x, y=y)

@@ -329,8 +329,8 @@ def limit(rho, k):
 
     It should be (rho, 1 - rho^2). In x / alpha, with s = sigma / alpha falling to 0, w = 1 + s^2 and z the state of
     the known pixel, the unknown u moves by -k 2 s (w u - rho z) / (w^2 - rho^2) d(-s), with noise of variance
-    (2 k - 1) 2 s d(-s): k = 1/2 for the probability-flow ODE and 1 for ancestral steps (Song et al. 2021, eq. 6 and
-    13). For RePaint k is the number of looks: so many ways down, and one less back up, of noise alone.
+    (2 k - 1) 2 s d(-s): k = 1/2 for the probability-flow ODE and 1 for ancestral steps (Song et al. 2021, Score SDE,
+    eq. 13 and 6). For RePaint k is the number of looks: so many ways down, and one less back up, of noise alone.
     """
 
     def move(log_s, moments):
