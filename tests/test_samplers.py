@@ -1,4 +1,4 @@
-"""The steps against their papers, the order of their errors, exact laws, and what a walk leaves alone."""
+"""The steps against their papers, and what a walk leaves alone. Laws, orders and grids have files of their own."""
 
 import math
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidiffusion as md
-from minidiffusion.samplers import METHODS, uniform
+from minidiffusion.samplers import METHODS, Walk, uniform
 
 NAMED = {name: make() for name, make in md.schedule.NAMED.items()}
 FLOW, COSINE, VE = NAMED["flow"], NAMED["cosine"], NAMED["ve"]
@@ -26,27 +26,6 @@ def randn(*shape, seed=0, dtype=torch.float64):
 def bend(x_t, t, cond=None):
     """Some denoiser, smooth and not linear, that no formula here knows."""
     return torch.tanh(x_t + t)
-
-
-def plane(schedule):
-    """An exact denoiser for two Gaussians that overlap: smooth, and far from linear."""
-    return md.oracle.mixture(
-        torch.tensor([0.3, 0.7]),
-        torch.tensor([[-1.0, 0.5], [0.8, -0.3]]),
-        torch.tensor([[[0.15, 0.05], [0.05, 0.1]], [[0.2, -0.06], [-0.06, 0.12]]]),
-        schedule,
-    )
-
-
-def even_log_snr(schedule, start, end, steps):
-    """Times from start to end, evenly in log-SNR, both ends exact."""
-    a, b = schedule.log_snr(start), schedule.log_snr(end)
-    return [start, *(schedule.time(a + (b - a) * i / steps) for i in range(1, steps)), end]
-
-
-def slope(steps, errors):
-    """The order of the error: minus the slope of log(error) over log(steps)."""
-    return -np.polyfit(np.log(steps), np.log(errors), 1)[0]
 
 
 # The published steps
@@ -155,11 +134,149 @@ def test_heun_begins_with_euler_where_almost_no_signal_is_left():
         assert torch.equal(heun, euler) == same
 
 
-def test_ddim_with_eta_1_is_ddpm_on_shared_noise(schedule):
-    x_1 = randn(4, 2)
-    ddpm = md.sample(bend, x_1, schedule, steps=7, method="ddpm", generator=generator(1))
-    ddim = md.sample(bend, x_1, schedule, steps=7, method="ddim", eta=1.0, generator=generator(1))
-    torch.testing.assert_close(ddim, ddpm, rtol=1e-7, atol=1e-7)
+@pytest.mark.parametrize("name", ["linear", "cosine", "ve", "learned"])
+def test_unipc_is_algorithms_5_and_6_with_the_papers_matrix(name):
+    schedule = NAMED[name] if name in NAMED else md.schedule.LearnedSchedule(8.0, -6.0)
+    times = [1.0, 0.8, 0.55, 0.3, 0.2, 0.05]
+    alpha, sigma = schedule.alpha(np.array(times)), schedule.sigma(np.array(times))
+    lam = np.log(alpha / sigma)
+
+    def weights(h, r):
+        """a_p of R_p(h) a_p = b (Zhao et al. 2023, theorem 3.1), b_n = n! h phi_(n+1)(h) / B(h), B_2(h) = e^h - 1.
+
+        phi_1 = (e^h - 1) / h, phi_(n+1) = (phi_n - 1 / n!) / h; their h is -h where x0 is predicted.
+        """
+        phi, b = [None, math.expm1(-h) / -h], []
+        for n in range(1, len(r) + 1):
+            phi.append((phi[n] - 1 / math.factorial(n)) / -h)
+            b.append(math.factorial(n) * -h * phi[n + 1] / math.expm1(-h))
+        return np.linalg.solve([[r_m**k for r_m in r] for k in range(len(r))], b)
+
+    def move(x, i, m, guesses, extra, order):
+        """x at times[i] from times[i - 1]: the predictor, or with `extra`, the guess found there, the corrector."""
+        h = lam[i] - lam[i - 1]
+        base = sigma[i] / sigma[i - 1] * x - alpha[i] * math.expm1(-h) * guesses[m]
+        r = [(lam[i - 1 - k] - lam[i - 1]) / h for k in range(1, order)]
+        D = [guesses[m - k] - guesses[m] for k in range(1, order)]
+        if extra is None:
+            a = [0.5] if r else []  # for order 2 the paper takes a_1 = 1/2, whatever h
+        else:
+            r, D = [*r, 1.0], [*D, extra - guesses[m]]
+            a = weights(h, r) if len(r) > 1 else [0.5]  # and so for UniC-1
+        return base - alpha[i] * math.expm1(-h) * sum(a_m * d / r_m for a_m, d, r_m in zip(a, D, r, strict=True))
+
+    x = [randn(4, 2)]  # x[i], corrected, at times[i]
+    guesses = [bend(x[0], times[0])]
+    for i in range(1, len(times)):
+        order = min(2, i)
+        predicted = move(x[-1], i, i - 1, guesses, None, order)
+        if i == len(times) - 1:  # the last is not corrected: that would cost another call
+            break
+        guesses.append(bend(predicted, times[i]))
+        x.append(move(x[-1], i, i - 1, guesses[:-1], guesses[-1], order))
+    got = md.sample(bend, randn(4, 2), schedule, method="unipc", times=times)
+    torch.testing.assert_close(got, predicted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("method, eta", [("euler_ancestral", 0.0), ("ddim", 1.0), ("ddpm", 0.0)])
+def test_three_names_are_k_diffusions_euler_ancestral(schedule, method, eta):
+    times = np.array([0.95, 0.7, 0.4, 0.1, 0.0])
+    alpha, sigmas = schedule.alpha(times), schedule.sigma(times) / schedule.alpha(times)  # k-diffusion's sigma
+    again, x = generator(4), randn(4, 2) / alpha[0]
+    for i in range(4):
+        # sigma_up and sigma_down of k_diffusion.sampling.get_ancestral_step, then Euler's step of to_d
+        up = math.sqrt(sigmas[i + 1] ** 2 * (sigmas[i] ** 2 - sigmas[i + 1] ** 2) / sigmas[i] ** 2)
+        down = math.sqrt(sigmas[i + 1] ** 2 - up**2)
+        d = (x - bend(alpha[i] * x, times[i])) / sigmas[i]
+        x = x + d * (down - sigmas[i])
+        x = x + up * torch.randn(x.shape, generator=again).double()
+    got = md.sample(
+        bend, randn(4, 2), schedule, method=method, eta=eta, times=times.tolist(), generator=generator(4)
+    )  # fmt: skip
+    torch.testing.assert_close(got, alpha[-1] * x, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("name", ["ve", "flow", "cosine"])
+def test_edm_churn_is_algorithm_2(name, eta):
+    schedule, times = NAMED[name], np.array([0.9, 0.6, 0.3, 0.1, 0.02])
+    alpha, t = schedule.alpha(times), schedule.sigma(times) / schedule.alpha(times)  # Karras et al.'s t is their sigma
+    N, again, x = 4, generator(4), randn(4, 2) / alpha[0]
+    S_churn = eta * (math.sqrt(2) - 1) * N
+
+    def D(x, sigma):
+        time = schedule.time(-2 * math.log(sigma))
+        return bend(schedule.alpha(time) * x, time)
+
+    for i in range(N):  # line by line, S_noise = 1, S_tmin = 0, S_tmax = infinity
+        gamma = min(S_churn / N, math.sqrt(2) - 1)
+        t_hat = t[i] + gamma * t[i]
+        if gamma > 0:
+            x = x + math.sqrt(t_hat**2 - t[i] ** 2) * torch.randn(x.shape, generator=again).double()
+        d = (x - D(x, t_hat)) / t_hat
+        x_next = x + (t[i + 1] - t_hat) * d
+        d_prime = (x_next - D(x_next, t[i + 1])) / t[i + 1]
+        x = x + (t[i + 1] - t_hat) * (d / 2 + d_prime / 2)
+    got = md.sample(
+        bend, randn(4, 2), schedule, method="edm_churn", eta=eta, times=times.tolist(), generator=generator(4)
+    )  # fmt: skip
+    torch.testing.assert_close(got, alpha[-1] * x, rtol=1e-6, atol=1e-6)
+
+
+def test_churn_does_not_rise_beyond_the_prior():
+    for schedule in (FLOW, VE):  # at t = 1 no noise is drawn, and the step is heun's
+        x = md.sample(bend, randn(4, 2), schedule, method="edm_churn", eta=1.0, times=[1.0, 0.4])
+        assert torch.equal(x, md.sample(bend, randn(4, 2), schedule, method="heun", times=[1.0, 0.4]))
+
+
+def score_of(schedule, t):
+    """(alpha x0_hat - x) / sigma^2, Tweedie's formula, with the guess of `bend`."""
+    return lambda x: (schedule.alpha(t) * bend(x, t) - x) / schedule.sigma(t) ** 2
+
+
+def test_langevin_on_ve_is_algorithm_1():
+    # Song and Ermon 2019, algorithm 1, T = 10. Their alpha_i = eps sigma_i^2 / sigma_L^2 is 4 (0.3 sigma_i)^2
+    times, x, again = [0.8, 0.5, 0.3], randn(4, 2), generator(4)
+    for t in times[1:]:
+        alpha_i = 4 * 0.3**2 * VE.sigma(t) ** 2
+        for _ in range(10):
+            z = torch.randn(x.shape, generator=again).double()
+            x = x + alpha_i / 2 * score_of(VE, t)(x) + math.sqrt(alpha_i) * z
+    got = md.sample(bend, randn(4, 2), VE, method="langevin", times=times, generator=generator(4))
+    torch.testing.assert_close(got, x, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "flow"])
+def test_langevin_elsewhere_lets_the_signal_of_the_guess_grow(name):
+    schedule, x = NAMED[name], randn(4, 2)
+    before = x + (schedule.alpha(0.5) - schedule.alpha(0.8)) * bend(x, 0.8)
+
+    class Silent(Walk):
+        def noise(self, like):
+            return torch.zeros_like(like)
+
+    def silent(denoise, x_t, t, s, walk):
+        return METHODS["langevin"](denoise, x_t, t, s, Silent(schedule))
+
+    for _ in range(10):
+        before = before + 2 * (0.3 * schedule.sigma(0.5)) ** 2 * score_of(schedule, 0.5)(before)
+    got = md.sample(bend, x, schedule, method=silent, times=[0.8, 0.5])
+    torch.testing.assert_close(got, before, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["linear", "ve"])
+def test_predictor_corrector_is_song_and_others_algorithm(name):
+    schedule, times, x, again = NAMED[name], [0.8, 0.5, 0.3], randn(4, 2), generator(4)
+    for t, s in zip(times, times[1:], strict=False):
+        mean, std = md.posterior(x, bend(x, t), t, s, schedule)  # the ancestral predictor of their appendix F
+        x = mean + std * torch.randn(x.shape, generator=again).double()
+        # the corrector of algorithms 4 and 5, eps = 2 (r |z| / |g|)^2 with r = 0.16, and sigma for |z| / |g|
+        eps = 2 * (0.16 * schedule.sigma(s)) ** 2
+        x = x + eps * score_of(schedule, s)(x) + math.sqrt(2 * eps) * torch.randn(x.shape, generator=again).double()
+    got = md.sample(
+        bend, randn(4, 2), schedule, method="predictor_corrector", times=times, generator=generator(4)
+    )  # fmt: skip
+    torch.testing.assert_close(got, x, rtol=1e-6, atol=1e-6)
 
 
 def test_euler_is_ddim_without_noise(schedule):
@@ -181,75 +298,6 @@ def test_ddim_on_a_gaussian_is_a_recursion_of_two_numbers(schedule):
         assert x0_hat.item() == pytest.approx(x0, rel=1e-6, abs=1e-9)
         assert x_t.item() == pytest.approx(x, rel=1e-6, abs=1e-9)
     assert s == 0
-
-
-# Orders and laws
-
-
-@pytest.mark.parametrize("name", ["cosine", "flow", "ve"])
-def test_global_errors_fall_with_the_order_of_the_method(name):
-    schedule, steps = NAMED[name], (16, 32, 64, 128)
-    oracle = plane(schedule)
-    x = math.hypot(schedule.alpha(0.95), schedule.sigma(0.95)) * randn(8, 2)
-
-    def end(method, n):
-        return md.sample(oracle, x, method=method, times=even_log_snr(schedule, 0.95, 0.05, n))
-
-    exact = (4 * end("heun", 512) - end("heun", 256)) / 3  # Richardson: the h^2 of the error cancels
-    for method, order in (("euler", 1), ("heun", 2), ("dpmpp_2m", 2)):
-        errors = [(end(method, n) - exact).norm().item() for n in steps]
-        assert slope(steps, errors) == pytest.approx(order, abs=0.2), (method, errors)
-
-
-def test_flow_keeps_the_order_from_pure_noise():
-    # alpha(1) = 0, so log_snr = -inf and sigma / alpha = inf at the first step
-    oracle, steps = plane(FLOW), (16, 32, 64, 128)
-
-    def end(method, n):
-        return md.sample(oracle, randn(8, 2), method=method, times=[1 - 0.95 * i / n for i in range(n + 1)])
-
-    exact = (4 * end("heun", 800) - end("heun", 400)) / 3
-    for method, order in (("euler", 1), ("heun", 2), ("dpmpp_2m", 2)):
-        errors = [(end(method, n) - exact).norm().item() for n in steps]
-        assert slope(steps, errors) == pytest.approx(order, abs=0.2), (method, errors)
-
-
-def law(schedule, method, eta, times):
-    """Mean and variance of the samples for data N(0.5, 0.3), exactly: no sampling noise.
-
-    The denoiser is affine, so the sample is affine in x_1 and in the noise of each step. The walks of more
-    items than there are coefficients give them by least squares, for the noise can be drawn again.
-    """
-    oracle = md.oracle.gaussian(torch.tensor([0.5]).double(), torch.tensor([[0.3]]).double(), schedule)
-    draws = len(times) - 1 if method == "ddpm" or eta > 0 else 0
-    x_1 = randn(draws + 6, 1, seed=9)
-    x_0 = md.sample(oracle, x_1, method=method, eta=eta, times=times, generator=generator(1))
-    again = generator(1)
-    noise = [torch.randn(x_1.shape, generator=again).double() for _ in range(draws)]
-    terms = torch.cat([torch.ones_like(x_1), x_1, *noise], dim=1)
-    solution = torch.linalg.lstsq(terms, x_0).solution
-    torch.testing.assert_close(terms @ solution, x_0, rtol=0, atol=1e-10)  # it is affine
-    prior_variance = schedule.alpha(1.0) ** 2 + schedule.sigma(1.0) ** 2
-    offset, of_x_1, *of_noise = solution[:, 0].tolist()
-    return offset, of_x_1**2 * prior_variance + sum(b * b for b in of_noise)
-
-
-@pytest.mark.parametrize(
-    "method, eta, order", [("ddim", 0, 1), ("heun", 0, 2), ("dpmpp_2m", 0, 2), ("ddpm", 0, 1), ("ddim", 0.5, 1)]
-)
-def test_samples_of_a_gaussian_have_its_law(method, eta, order):
-    # From pure noise to a little noise, where the law is N(alpha 0.5, alpha^2 0.3 + sigma^2)
-    steps, end = (32, 64, 128), 0.05
-    variance = FLOW.alpha(end) ** 2 * 0.3 + FLOW.sigma(end) ** 2
-    errors = []
-    for n in steps:
-        mean, got = law(FLOW, method, float(eta), [1 - (1 - end) * i / n for i in range(n + 1)])
-        assert mean == pytest.approx(FLOW.alpha(end) * 0.5, abs=1e-12)  # every method moves a mean exactly
-        errors.append(abs(got - variance))
-    assert slope(steps, errors) == pytest.approx(order, abs=0.2), errors
-    # and to the end, where 2M takes its last step at first order
-    mean, got = law(FLOW, method, float(eta), uniform(128))
-    assert mean == pytest.approx(0.5, abs=1e-12) and got == pytest.approx(0.3, abs=4 * errors[-1])
 
 
 # The walk

@@ -13,6 +13,7 @@ def uniform(steps: int) -> list[float]:
 
     For fewer steps it is what Lin et al. 2023, table 2, call trailing: the first time is the last grid point.
     """
+    _whole(steps)
     return [(steps - i) / steps for i in range(steps + 1)]
 
 
@@ -28,9 +29,14 @@ def karras(
 
     Where the schedule begins above sigma_min, or ends below sigma_max, its own ends stand in.
     """
-    if not rho > 0:
-        raise ValueError(f"rho must be above 0, got {rho!r}")
+    if not 0 < rho < math.inf:
+        raise ValueError(f"rho must be above 0 and finite, got {rho!r}")
     return _warped(schedule, steps, sigma_min, sigma_max, lambda r: r ** (1 / rho), lambda r: r**rho)
+
+
+def _whole(steps: int) -> None:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
 
 
 def _warped(
@@ -41,9 +47,17 @@ def _warped(
     warp: Callable[[float], float],
     unwarp: Callable[[float], float],
 ) -> list[float]:
-    if not 0 < sigma_min < sigma_max:
+    _whole(steps)
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a Schedule, got {schedule!r}")
+    if not 0 < sigma_min < sigma_max < math.inf:
         raise ValueError(f"sigma_min must be above 0 and below sigma_max, got {sigma_min!r} and {sigma_max!r}")
     low, high = (math.exp(-schedule.log_snr(end) / 2) for end in (0.0, 1.0))
+    if not (sigma_min < high and sigma_max > low):
+        raise ValueError(
+            f"sigma_min must be below {high:g} and sigma_max above {low:g}, the ends of this schedule, "
+            f"got {sigma_min!r} and {sigma_max!r}"
+        )
     low, high = max(low, sigma_min), min(high, sigma_max)
     points = steps if schedule.sigma(0.0) == 0 else steps + 1  # no ratio leads to 0: that step is added
     a, b = warp(high), warp(low)

@@ -56,8 +56,6 @@ def trajectory(
         near = difflib.get_close_matches(str(method), METHODS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}{hint}")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
     if (
         not isinstance(eta, (int, float))
         or not 0 <= eta <= 1
@@ -66,8 +64,9 @@ def trajectory(
         raise ValueError(
             f"eta must be in [0, 1], and 0 for any method but ddim and edm_churn, got {eta!r} for {method!r}"
         )
+    grid = uniform(steps)
     try:
-        grid = uniform(steps) if times is None else [float(t) for t in times]
+        grid = grid if times is None else [float(t) for t in times]
     except (TypeError, ValueError):
         raise TypeError(f"times must be a row of numbers, got {times!r}") from None
     if len(grid) < 2 or not all(1 >= t > s >= 0 for t, s in zip(grid, grid[1:], strict=False)):
