@@ -286,6 +286,15 @@ def test_where_the_noise_is_tiny_the_nearest_two_still_share():
         torch.testing.assert_close(guess, 0.75 * items[3] + 0.25 * items[7], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("logit", [-600.0, -100.0, -20.0, 20.0])
+def test_an_item_far_away_keeps_its_small_share(schedule, logit):
+    # of items 0 and 1, the guess is the share of 1: sigmoid(alpha (x_t - alpha / 2) / sigma^2)
+    alpha, sigma = schedule.alpha(0.6), schedule.sigma(0.6)
+    x_t = torch.tensor([[logit * sigma**2 / alpha + alpha / 2]], dtype=torch.float64)
+    guess = md.oracle.dataset(torch.tensor([[0.0], [1.0]]), schedule)(x_t, 0.6).item()
+    assert guess == pytest.approx(1 / (1 + math.exp(-logit)), rel=1e-9, abs=0)
+
+
 def test_where_the_noise_is_tiny_the_density_keeps_its_digits():
     schedule, generator = NAMED["ve"], torch.Generator().manual_seed(0)
     x0, eps = torch.randn(2, 1, 1, 28, 28, generator=generator, dtype=torch.float64)
