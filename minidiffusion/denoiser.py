@@ -16,6 +16,16 @@ from .schedule import Schedule
 Denoise = Callable[..., Tensor]  # the one shape of the house: denoise(x_t, t, cond=None) -> x0_hat
 
 
+def schedule_of(denoise: Denoise, schedule: Schedule | None = None) -> Schedule:
+    """The schedule given, or else the denoiser's own."""
+    if not callable(denoise):
+        raise TypeError(f"denoise must be callable, denoise(x_t, t) -> x0_hat, got {denoise!r}")
+    schedule = schedule if schedule is not None else getattr(denoise, "schedule", None)
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a Schedule, because denoise has none of its own, got {schedule!r}")
+    return schedule
+
+
 class Denoiser(nn.Module):
     """denoise(x_t, t, cond=None) -> x0_hat, from a network, a schedule and what the network's output means.
 

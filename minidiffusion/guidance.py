@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
-from .denoiser import Denoise
+from .denoiser import Denoise, schedule_of
 from .heads import to_eps
-from .process import Time, alpha_sigma, diffuse, same_shape
+from .process import Time, alpha_sigma, diffuse, noise_like, same_shape
 from .samplers import sample
 from .schedule import Schedule
 
@@ -35,13 +35,6 @@ def _in_place_of(denoise: Denoise) -> Callable[[Denoise], Denoise]:
     return hand_on
 
 
-def _schedule(denoise: Denoise, schedule: Schedule | None = None) -> Schedule:
-    schedule = schedule if schedule is not None else getattr(denoise, "schedule", None)
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a Schedule, because denoise has none of its own, got {schedule!r}")
-    return schedule
-
-
 def _number(at_least: Number, at_most: Number, /, **numbers: Any) -> None:
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
@@ -54,11 +47,6 @@ def _count(**counts: Any) -> None:
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
-
-
-def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    device = generator.device if generator is not None else "cpu"
-    return torch.randn(like.shape, generator=generator, device=device).to(like)
 
 
 # A denoiser in, a denoiser out
@@ -106,7 +94,7 @@ def classifier(denoise: Denoise, log_prob: Callable[..., Tensor], scale: Number)
     _number(-math.inf, math.inf, scale=scale)
     if not callable(log_prob):
         raise TypeError(f"log_prob must be callable, log_prob(x_t, t, cond) -> (batch,), got {log_prob!r}")
-    schedule = _schedule(denoise)
+    schedule = schedule_of(denoise)
 
     @_in_place_of(denoise)
     def guided(x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
@@ -221,7 +209,7 @@ def repaint(
     too narrow, for each adds the variance that a long ddpm step lacks.
     """
     _count(steps=steps, resample=resample)
-    schedule, inpainted = _schedule(denoise, schedule), inpaint(denoise, known, mask)
+    schedule, inpainted = schedule_of(denoise, schedule), inpaint(denoise, known, mask)
     x = x_1
     for i in range(steps, 0, -1):
         t, s = i / steps, (i - 1) / steps
@@ -229,7 +217,7 @@ def repaint(
         std = math.sqrt(schedule.sigma(t) ** 2 - (kept * schedule.sigma(s)) ** 2)
         for again in range(resample if s > 0 else 1):
             if again:
-                x = kept * x + std * _noise(x, generator)  # q(x_t | x_s)
+                x = kept * x + std * noise_like(x, generator)  # q(x_t | x_s)
             x = sample(inpainted, x, schedule, method="ddpm", times=[t, s], cond=cond, generator=generator)
     return x
 
@@ -251,10 +239,10 @@ def sdedit(
     """
     _number(0.0, 1.0, t=t)
     _count(steps=steps)
-    schedule = _schedule(denoise, schedule)
+    schedule = schedule_of(denoise, schedule)
     if t == 0:
         return x
-    x_t = diffuse(x, float(t), _noise(x, generator), schedule)
+    x_t = diffuse(x, float(t), noise_like(x, generator), schedule)
     times = [t * i / steps for i in range(steps, -1, -1)]
     return sample(denoise, x_t, schedule, method=method, times=times, cond=cond, generator=generator)
 
@@ -280,7 +268,7 @@ def invert(
     none: many x_1 lead to the same x0, and this gives one of them, with less noise in it than a draw has.
     """
     _count(steps=steps)
-    schedule = _schedule(denoise, schedule)
+    schedule = schedule_of(denoise, schedule)
     if method not in ("euler", "heun"):
         raise ValueError(f"method must be one of euler, heun, got {method!r}")
     try:

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .denoiser import Denoise, Denoiser
-from .process import Time, diffuse
+from .process import Time, diffuse, noise_like
 from .samplers import Step, Walk
 from .schedule import Level
 
@@ -81,8 +81,7 @@ def hybrid_loss(
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
     device = generator.device if generator is not None else "cpu"
     i = torch.randint(1, steps + 1, (len(x0),), generator=generator, device=device).to(x0.device)
-    eps = torch.randn(x0.shape, generator=generator, device=device).to(x0)
-    simple, bound = hybrid_terms(denoiser, x0, i, eps, steps, cond)
+    simple, bound = hybrid_terms(denoiser, x0, i, noise_like(x0, generator), steps, cond)
     return (simple + 0.001 * steps * bound).mean()
 
 

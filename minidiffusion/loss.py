@@ -33,7 +33,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .denoiser import Denoiser
-from .process import diffuse
+from .process import diffuse, noise_like
 
 
 def _edm(snr: Tensor, slope: Tensor) -> Tensor:
@@ -98,7 +98,5 @@ def denoising_loss(
 
     x0: clean data. cond: handed to the network. generator: makes the times and the noise repeatable.
     """
-    device = generator.device if generator is not None else "cpu"
     t = draw_times(len(x0), generator).to(x0.device)
-    eps = torch.randn(x0.shape, generator=generator, device=device).to(x0)
-    return loss_per_item(denoiser, x0, t, eps, weighting, cond).mean()
+    return loss_per_item(denoiser, x0, t, noise_like(x0, generator), weighting, cond).mean()

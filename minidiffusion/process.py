@@ -83,6 +83,13 @@ def _prior_std(schedule: Schedule) -> float:
     return math.hypot(schedule.alpha(1.0), schedule.sigma(1.0))
 
 
+def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """N(0, I) in the shape of x, drawn on the generator's device; without one, on the CPU, so that a seed means the
+    same picture everywhere."""
+    device = generator.device if generator is not None else "cpu"
+    return torch.randn(x.shape, generator=generator, device=device).to(x)
+
+
 def prior(
     shape: Sequence[int], schedule: Schedule, generator: torch.Generator | None = None
 ) -> Float[Tensor, "batch *shape"]:

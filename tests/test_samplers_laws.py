@@ -11,7 +11,6 @@ and no random number is drawn. x_1 has the exact law at t = 1, or where alpha(1)
 import functools
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -129,3 +128,49 @@ def test_every_schedule_head_and_method_gives_a_gaussian_its_law(name, head, met
     torch.testing.assert_close(walk(), by_itself(name, method, 4), rtol=0, atol=1e-8)
     few, many = error(name, method, 24), error(name, method, 48)
     assert many < few / 2 ** (order - 0.25) and many < ERRORS[order], (few, many)
+
+
+def test_langevins_own_error_is_that_of_its_step():
+    # x <- (1 - step / v) x + sqrt(2 step) z comes to rest at v / (1 - step / (2 v)), and not at the true variance v
+    level, rounds = NAMED["flow"].levels([0.4])[0], 60
+    step = 2 * (0.3 * level.sigma) ** 2
+    (_, v), walk = law_at(SCHEDULES["flow"], 0.4), OneRowEach(SCHEDULES["flow"])
+    x = torch.zeros(2 + 10 * rounds, 2, dtype=torch.float64)
+    for _ in range(rounds):  # from a level to itself the signal does not grow
+        x, _ = METHODS["langevin"](gaussian("flow")[0], x, level, level, walk)
+    rest = (x[2:] - x[0]).square().sum(0)
+    torch.testing.assert_close(rest, v / (1 - step / (2 * v)), rtol=1e-4, atol=0)
+
+
+# A mixture of two in 32 dimensions, one half as wide as the other: too much noise on the way, and too many points
+# take the wide one for their own
+CENTRES, WEIGHTS = torch.zeros(2, 32, dtype=torch.float64), torch.tensor([0.6, 0.4], dtype=torch.float64)
+CENTRES[:, 0] = torch.tensor([2.0, -2.0])
+WIDTHS = torch.tensor([0.3, 0.6], dtype=torch.float64)
+
+
+class TooLoud(Walk):
+    def noise(self, like):
+        return 1.05 * super().noise(like)
+
+
+# ddpm stands for its other names too. The steps are enough for a bias that 1,500 samples do not show
+@pytest.mark.parametrize("method, steps", [("ddpm", 250), ("edm_churn", 80), ("predictor_corrector", 150)])
+def test_samples_of_a_mixture_pass_and_those_of_a_louder_sampler_fail(method, steps):
+    # Both p-values are uniform for an exact sampler, so a fresh seed would fail by chance in 0.5% of the tests
+    schedule, false_alarms = NAMED["cosine"], 0.005
+    oracle = md.oracle.mixture(WEIGHTS, CENTRES, WIDTHS[:, None, None] ** 2 * torch.eye(32), schedule)
+
+    def p_values(walk):
+        def step(denoise, x_t, t, s, _):
+            return METHODS[method](denoise, x_t, t, s, walk)
+
+        x_1 = md.prior((2500, 32), schedule, walk.generator).double()
+        x_0 = md.sample(oracle, x_1, times=karras(schedule, steps, 0.02, 20.0), method=step)
+        exact = oracle.sample(1500, walk.generator, torch.float64)
+        closeness = md.metrics.mmd(x_0[:1500], exact, bandwidth=0.6, permutations=249, generator=walk.generator).p
+        return closeness, md.metrics.mode_mass(x_0, CENTRES, WEIGHTS).p
+
+    eta = 1.0 if method == "edm_churn" else 0.0
+    assert min(p_values(Walk(schedule, eta, torch.Generator().manual_seed(0)))) > false_alarms
+    assert max(p_values(TooLoud(schedule, eta, torch.Generator().manual_seed(0)))) < false_alarms

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..denoiser import Denoise
+from ..denoiser import Denoise, schedule_of
 from ..process import same_shape
 from ..schedule import Level, Schedule
 from .deterministic import dpmpp_2m, euler, heun, unipc
@@ -47,11 +47,7 @@ def trajectory(
     included; None is `uniform(steps)`. eta: the share of fresh noise, in [0, 1], for ddim and edm_churn.
     generator: repeats the fresh noise.
     """
-    if not callable(denoise):
-        raise TypeError(f"denoise must be callable, denoise(x_t, t) -> x0_hat, got {denoise!r}")
-    schedule = schedule if schedule is not None else getattr(denoise, "schedule", None)
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a Schedule, because denoise has none of its own, got {schedule!r}")
+    schedule = schedule_of(denoise, schedule)
     if not callable(method) and method not in METHODS:
         near = difflib.get_close_matches(str(method), METHODS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

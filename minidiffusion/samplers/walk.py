@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..process import noise_like
 from ..schedule import Level, Schedule
 
 
@@ -30,9 +31,7 @@ class Walk:
     visits: deque[Visit] = field(default_factory=lambda: deque(maxlen=2))  # the memory of multistep methods
 
     def noise(self, like: Tensor) -> Tensor:
-        """Unit noise, drawn on the generator's device, or else on the CPU: a seed means one picture everywhere."""
-        device = self.generator.device if self.generator is not None else "cpu"
-        return torch.randn(like.shape, generator=self.generator, device=device).to(like)
+        return noise_like(like, self.generator)
 
 
 def line(x_t: Tensor, x0: Tensor, t: Level, s: Level) -> Tensor:
