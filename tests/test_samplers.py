@@ -484,6 +484,23 @@ def test_a_misspelt_method_is_guessed():
         md.sample(never, torch.zeros(2, 2), COSINE, method="heun", eta=0.5)
 
 
+def test_a_step_of_your_own_is_told_all_and_must_return_a_pair():
+    told = []
+
+    def step(denoise, x_t, t, s, walk):
+        told.append((t, s, walk.schedule, walk.eta, walk.generator))
+        return x_t + 1, denoise(x_t, t.time)
+
+    g = generator()
+    x_0 = md.sample(bend, randn(2, 2), COSINE, method=step, eta=0.3, times=[0.9, 0.4, 0.0], generator=g)
+    torch.testing.assert_close(x_0, randn(2, 2) + 2)
+    a, b, c = COSINE.levels([0.9, 0.4, 0.0])
+    assert told == [(a, b, COSINE, 0.3, g), (b, c, COSINE, 0.3, g)]
+    for wrong in (lambda *_: randn(2, 2), lambda *_: None, lambda *_: (randn(2, 2),)):
+        with pytest.raises(TypeError, match="method must return a pair"):
+            md.sample(bend, randn(2, 2), COSINE, method=wrong)
+
+
 def test_a_guess_of_the_wrong_shape_is_not_spread_out(unchecked):
     for method in METHODS:
         with pytest.raises(ValueError, match="x0 must have the shape of x_t"):

@@ -82,7 +82,10 @@ def trajectory(
 def _walk(denoise: Denoise, x: Tensor, levels: list[Level], step: Step, walk: Walk) -> Iterator:
     for t, s in zip(levels, levels[1:], strict=False):
         with torch.no_grad():  # closed before the yield, or the caller would lose its gradients too
-            x, x0_hat = step(denoise, x, t, s, walk)
+            answer = step(denoise, x, t, s, walk)
+        if not isinstance(answer, tuple) or len(answer) != 2:  # a tensor of two rows would fall apart unnoticed
+            raise TypeError(f"method must return a pair (x_s, x0_hat), got {type(answer).__name__}")
+        x, x0_hat = answer
         yield s.time, x, x0_hat
 
 
