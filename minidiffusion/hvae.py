@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from .denoiser import Denoise
-from .likelihood import Bound, bound, check, noise_like, reconstruction, time_grid
-from .process import diffuse, posterior
+from .likelihood import Bound, bound, check, reconstruction, time_grid
+from .process import diffuse, noise_like, posterior
 from .schedule import Schedule
 
 Transition = Callable[[Tensor], Normal]  # from one rung of the ladder to the distribution of the next

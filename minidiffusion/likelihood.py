@@ -29,8 +29,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.special import log_ndtr
 
-from .denoiser import Denoise
-from .process import Time, diffuse
+from .denoiser import Denoise, schedule_of
+from .process import Time, diffuse, noise_like
 from .schedule import Schedule
 
 # Where Kingma et al. 2021 start their learned schedule: sigma / alpha = 0.0013, a third of half a grey level of 256
@@ -230,11 +230,7 @@ def ode_log_likelihood(
 
 def check(denoise: Denoise, x0: Any, schedule: Schedule | None) -> Schedule:
     """The schedule to use, once the arguments are what they must be."""
-    if not callable(denoise):
-        raise TypeError(f"denoise must be callable, denoise(x_t, t) -> x0_hat, got {denoise!r}")
-    schedule = schedule if schedule is not None else getattr(denoise, "schedule", None)
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a Schedule, because denoise has none of its own, got {schedule!r}")
+    schedule = schedule_of(denoise, schedule)
     if not isinstance(x0, Tensor) or not x0.is_floating_point():
         raise TypeError(f"x0 must be a floating point tensor, got {getattr(x0, 'dtype', type(x0).__name__)}")
     if x0.ndim < 2 or x0.numel() == 0:
@@ -260,12 +256,6 @@ def time_grid(schedule: Schedule, steps: int, times: Sequence[float] | None) -> 
     if schedule.sigma(grid[-1].item()) == 0:
         raise ValueError(f"times must end before t = {grid[-1]:g}, where sigma = 0: there, x_t is x0 itself")
     return grid
-
-
-def noise_like(x0: Tensor, generator: torch.Generator | None) -> Tensor:
-    """N(0, I) in the shape of x0, drawn where the generator is, or on the CPU."""
-    device = generator.device if generator is not None else "cpu"
-    return torch.randn(x0.shape, generator=generator, device=device).to(x0)
 
 
 def _sigmoid(log_snr: float) -> float:

@@ -197,7 +197,7 @@ def limit(a, b, c):
     return (a - 6 * b + 8 * c) / 3
 
 
-@pytest.mark.parametrize("schedule", [ZERO, md.schedule.ve()], ids=["zero terminal", "ve"])
+@pytest.mark.parametrize("schedule", [FLOW, md.schedule.ve()], ids=["flow", "ve"])
 def test_it_bounds_the_entropy_and_reaches_it_like_1_over_steps(schedule):
     oracle = line(schedule)
     x0, weight = data_nodes()
@@ -261,8 +261,8 @@ def test_a_level_far_in_the_tail_still_has_a_mass_and_a_gradient():
 PIXELS = {(-1.0, -1.0): 4, (1.0, -1 / 3): 3, (1.0, 1.0): 2, (-1 / 3, 1.0): 1}  # two pixels of four levels, in tenths
 
 
-@pytest.mark.parametrize("schedule", [COSINE, FLOW], ids=lambda schedule: schedule.name)
-def test_pictures_of_known_probability(schedule):
+def test_pictures_of_known_probability():
+    schedule = COSINE
     x0 = float64(*PIXELS)
     probability = float64(*PIXELS.values()) / 10
     oracle = md.oracle.dataset(x0.repeat_interleave(torch.tensor(list(PIXELS.values())), 0), schedule)
@@ -347,7 +347,7 @@ def test_the_label_reaches_the_denoiser_and_a_seed_repeats(global_rng_untouched)
     ]
     assert torch.equal(runs[0].total, runs[1].total)
     assert not torch.equal(runs[0].total, runs[2].total) and not torch.equal(runs[0].total, runs[3].total)
-    ode = [likelihood.ode_log_likelihood(line(FLOW), x0, cond=cond) for cond in (labels, None)]
+    ode = [likelihood.ode_log_likelihood(line(FLOW), x0, rtol=1e-4, cond=cond) for cond in (labels, None)]
     own = float64(*[-0.5 * math.log(2 * math.pi) - math.log(STDS[k]) for k in (0, 2, 1)])  # near the top of each
     torch.testing.assert_close(ode[0], own, rtol=0, atol=0.05)
     assert (ode[1] < ode[0] - 0.3).all()
@@ -356,17 +356,17 @@ def test_the_label_reaches_the_denoiser_and_a_seed_repeats(global_rng_untouched)
 def test_pictures_in_float32():
     net = torch.nn.Conv2d(1, 1, 3, padding=1)
     denoise = md.Denoiser(lambda x, t, cond: net(x), COSINE, md.heads.V)
-    x0 = md.datasets.to_float(torch.arange(0, 256, 8, dtype=torch.uint8).view(2, 1, 4, 4))
+    x0 = md.datasets.to_float(torch.arange(0, 256, 32, dtype=torch.uint8).view(2, 1, 2, 2))
     bound = likelihood.elbo(denoise, x0, steps=8, levels=256)
     assert bound.total.shape == (2,) and bound.steps.shape == (8, 2) and bound.total.dtype == torch.float32
     assert (bound.steps >= 0).all() and (bound.reconstruction >= 0).all() and bound.total.requires_grad
-    exact = likelihood.ode_log_likelihood(denoise, x0, rtol=1e-6)
+    exact = likelihood.ode_log_likelihood(denoise, x0, rtol=1e-4)
     assert exact.shape == (2,) and exact.dtype == torch.float32 and not exact.requires_grad
-    # the float64 of the solver does not help a float32 network: compare with itself in float64
+    # the network ran in float32: the same one in float64 differs by that much, and no more
     net.double()
-    torch.testing.assert_close(
-        likelihood.ode_log_likelihood(denoise.double(), x0.double()).float(), exact, rtol=1e-3, atol=0
-    )
+    in_float64 = likelihood.ode_log_likelihood(denoise, x0.double(), rtol=1e-4)
+    torch.testing.assert_close(in_float64.float(), exact, rtol=1e-3, atol=0)
+    assert in_float64.dtype == torch.float64
 
 
 # The exact likelihood
@@ -382,23 +382,26 @@ def model_density(x0, mean, cov, schedule):
     return (Normal(0.0, math.hypot(a1, s1)).log_prob(x_1) + ratio.log()).sum(1)
 
 
-def test_the_model_of_a_gaussian_in_closed_form(schedule):
+@pytest.mark.parametrize("name", ["cosine", "scaled_linear", "flow", "ve"])
+def test_the_model_of_a_gaussian_in_closed_form(name):
     mean, cov = float64(0.5, -1.0), float64([0.6, 0.3], [0.3, 0.4])
-    oracle = md.oracle.gaussian(mean, cov, schedule)
-    x0 = oracle.sample(6, torch.Generator().manual_seed(0)).double()
-    got = likelihood.ode_log_likelihood(oracle, x0, rtol=1e-8)
-    torch.testing.assert_close(got, model_density(x0, mean, cov, schedule), rtol=0, atol=2e-6)
+    oracle = md.oracle.gaussian(mean, cov, md.schedule.NAMED[name]())
+    x0 = oracle.sample(6, torch.Generator().manual_seed(0), torch.float64)
+    got = likelihood.ode_log_likelihood(oracle, x0, rtol=1e-7)
+    torch.testing.assert_close(got, model_density(x0, mean, cov, oracle.schedule), rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize(
-    ("schedule", "tolerance"), [(FLOW, 1e-5), (ZERO, 1e-5), (COSINE, 1e-4)], ids=["flow", "zero terminal", "cosine"]
-)
-def test_where_the_prior_matches_it_is_the_density_of_the_data(schedule, tolerance):
     # cosine keeps alpha(1) = 5e-5 of the data, so its model is that far from it
-    for oracle in (line(schedule), plane(schedule)):
-        x0 = oracle.sample(12, torch.Generator().manual_seed(0)).double()
-        got = likelihood.ode_log_likelihood(oracle, x0, rtol=1e-8)
-        torch.testing.assert_close(got, oracle.log_density(x0, 0.0), rtol=0, atol=tolerance)
+    ("make", "schedule", "tolerance"),
+    [(line, FLOW, 1e-5), (line, ZERO, 1e-5), (plane, FLOW, 1e-5), (plane, COSINE, 1e-4)],
+    ids=["line, flow", "line, zero terminal", "plane, flow", "plane, cosine"],
+)
+def test_where_the_prior_matches_it_is_the_density_of_the_data(make, schedule, tolerance):
+    oracle = make(schedule)
+    x0 = oracle.sample(12, torch.Generator().manual_seed(0), torch.float64)
+    got = likelihood.ode_log_likelihood(oracle, x0, rtol=1e-6)
+    torch.testing.assert_close(got, oracle.log_density(x0, 0.0), rtol=0, atol=tolerance)
 
 
 def test_any_denoiser_has_a_density_that_integrates_to_1():
@@ -429,24 +432,24 @@ def test_hutchinson_on_a_linear_field():
 
 def test_hutchinson_is_unbiased():
     count, x0 = 2000, float64([-0.3, 0.2])
-    exact = likelihood.ode_log_likelihood(plane(FLOW), x0, rtol=1e-8)
+    exact = likelihood.ode_log_likelihood(plane(FLOW), x0, rtol=1e-6)
     draws = likelihood.ode_log_likelihood(
-        plane(FLOW), x0.repeat(count, 1), trace="hutchinson", rtol=1e-6, generator=torch.Generator().manual_seed(0)
+        plane(FLOW), x0.repeat(count, 1), trace="hutchinson", rtol=1e-5, generator=torch.Generator().manual_seed(0)
     )
     assert draws.std() > 0.1
     assert abs(draws.mean() - exact) < 5 * draws.std() / math.sqrt(count)  # red by chance 6e-7 of the time
 
 
 def test_shapes_are_kept():
-    # nine independent numbers in a picture: the sum of nine densities
-    picture = torch.randn(2, 1, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    # four independent numbers in a picture: the sum of four densities
+    picture = torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
     def denoise(x_t, t):
         return gaussian(FLOW)(x_t.reshape(-1, 1), t).view_as(x_t)
 
     each = Normal(MEAN, math.sqrt(COV)).log_prob(picture).flatten(1).sum(1)
     for trace in ("exact", "hutchinson"):  # exact for a diagonal J, because signs have square 1
-        got = likelihood.ode_log_likelihood(denoise, picture, FLOW, trace=trace, rtol=1e-8)
+        got = likelihood.ode_log_likelihood(denoise, picture, FLOW, trace=trace, rtol=1e-6)
         torch.testing.assert_close(got, each, rtol=0, atol=1e-5)
 
 
