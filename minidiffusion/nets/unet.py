@@ -12,10 +12,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from .embedding import Condition
+from .attention import CrossAttention, attend
+from .embedding import Cond, Condition
+
+SIZES: dict[str, dict[str, Any]] = {
+    "small": dict(widths=(32, 64, 128), blocks=(1, 2, 2)),  # trains on two CPU cores
+    "base": dict(widths=(128, 256, 256), blocks=(2, 2, 2)),  # asks for a GPU
+    "large": dict(widths=(256, 512, 512), blocks=(3, 3, 3)),
+}
 
 
 def Norm(width: int) -> nn.GroupNorm:
@@ -42,20 +49,24 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every pixel asks every other: self-attention (Vaswani et al. 2017), for the coarsest level only."""
+    """Every pixel asks every other (Vaswani et al. 2017), then the words, if there are any: for the coarsest level."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, context: int = 0):
         super().__init__()
         self.heads, self.norm = heads, Norm(width)
         self.qkv, self.out = nn.Conv2d(width, 3 * width, 1), nn.Conv2d(width, width, 1)
+        self.words = CrossAttention(width, context, heads) if context else None
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, words: Tensor | None = None) -> Tensor:
         b, c, h, w = x.shape
         # (batch, 3 * width, h, w) -> three of (batch, head, pixel, width / head)
         q, k, v = self.qkv(self.norm(x)).view(b, 3, self.heads, c // self.heads, h * w).transpose(3, 4).unbind(1)
-        return x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(b, c, h, w))
+        x = x + self.out(attend(q, k, v).transpose(2, 3).reshape(b, c, h, w))
+        if self.words is not None:
+            x = x + self.words(x.flatten(2).transpose(1, 2), words).transpose(1, 2).view_as(x)
+        return x
 
 
 class UNet(nn.Module):
@@ -63,9 +74,9 @@ class UNet(nn.Module):
 
     channels: of the pictures. widths: channels inside, from fine to coarse, multiples of 16, the last of 32; each
     level halves the side, which must divide by 2 ** (levels - 1). blocks: residual blocks at each level, on the
-    way down and again on the way up; at the finest they cost most. classes: number of labels, 0 for none; cond is
-    then an int tensor (batch,), where `classes` is the null label that means "anything". cond=None is the null
-    label for all. answers: outputs side by side, 2 for a LearnedVariance.
+    way down and again on the way up; at the finest they cost most. classes, context: what cond is, a label or
+    embeddings of this width, 0 for neither (Condition says more); cond=None asks for nothing. The words are attended
+    to where the pixels are. answers: outputs side by side, 2 for a LearnedVariance.
     """
 
     def __init__(
@@ -74,16 +85,22 @@ class UNet(nn.Module):
         widths: Sequence[int] = (32, 64, 128),
         blocks: Sequence[int] = (1, 2, 2),
         classes: int = 0,
+        context: int = 0,
         answers: int = 1,
     ):
         if not widths or len(widths) != len(blocks) or any(w % 16 for w in widths) or widths[-1] % 32:
             raise ValueError(f"widths and blocks must be as many, widths by 16 and the last by 32: {widths}, {blocks}")
         super().__init__()
         self.config: dict[str, Any] = dict(
-            channels=channels, widths=list(widths), blocks=list(blocks), classes=classes, answers=answers
+            channels=channels,
+            widths=list(widths),
+            blocks=list(blocks),
+            classes=classes,
+            context=context,
+            answers=answers,
         )
         size = 4 * widths[0]
-        self.condition = Condition(size, classes)
+        self.condition = Condition(size, classes, context)
         self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.last = nn.Sequential(Norm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], answers * channels, 3, padding=1))
         nn.init.zeros_(self.last[2].weight)  # type: ignore[arg-type]
@@ -97,19 +114,20 @@ class UNet(nn.Module):
         pairs = list(zip(widths, widths[1:], strict=False))
         self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.grow = nn.ModuleList(nn.ConvTranspose2d(c, f, 2, stride=2) for f, c in reversed(pairs))
-        self.attention = nn.ModuleList(Attention(widths[-1], heads=widths[-1] // 32) for _ in range(2))
+        self.attention = nn.ModuleList(Attention(widths[-1], widths[-1] // 32, context) for _ in range(2))
 
     def forward(
         self,
         x: Float[Tensor, "batch channel height width"],
         t: Float[Tensor, "batch"],
-        cond: Int[Tensor, "batch"] | None = None,
+        cond: Cond | None = None,
     ) -> Float[Tensor, "batch answers height width"]:
         factor = 2 ** len(self.shrink)
         if x.shape[1] != self.config["channels"] or x.shape[2] % factor or x.shape[3] % factor:
             wanted = f"(batch, {self.config['channels']}, height, width), sides that divide by {factor}"
             raise ValueError(f"x must be {wanted}, got {tuple(x.shape)}")
         embedded = self.condition(t, cond)
+        words = self.condition.words(t, cond) if self.config["context"] else None
         h, seen = self.first(x.contiguous(memory_format=torch.channels_last)), []
         for i, blocks in enumerate(self.down):
             if i > 0:
@@ -117,12 +135,12 @@ class UNet(nn.Module):
             for block in blocks:  # type: ignore[attr-defined, union-attr]
                 h = block(h, embedded)
                 seen.append(h)
-        h = self.attention[0](h)
+        h = self.attention[0](h, words)
         for i, blocks in enumerate(self.up):
             if i > 0:
                 h = self.grow[i - 1](h)
             for block in blocks:  # type: ignore[attr-defined, union-attr]
                 h = block(h + seen.pop(), embedded)
             if i == 0:
-                h = self.attention[1](h)
+                h = self.attention[1](h, words)
         return self.last(h)
