@@ -16,7 +16,9 @@ from .denoiser import Denoiser
 from .loss import denoising_loss
 from . import samplers
 from .samplers import sample, trajectory
-from . import oracle
+from . import guidance, oracle
+from . import hvae, likelihood
+from .learned_variance import LearnedVariance, hybrid_loss
 from .training import fit
 from .checkpoint import load, save, shipped
 from . import checkpoint, device, metrics
@@ -40,7 +42,12 @@ __all__ = [
     "samplers",
     "sample",
     "trajectory",
+    "guidance",
     "oracle",
+    "hvae",
+    "likelihood",
+    "LearnedVariance",
+    "hybrid_loss",
     "fit",
     "load",
     "save",

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import minidiffusion as md
-from minidiffusion import patches as module
-from minidiffusion.oracle import logits
+from minidiffusion.oracle import local as module
+from minidiffusion.oracle.items import logits
 
 COSINE = md.schedule.cosine()
 

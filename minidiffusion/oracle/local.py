@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .oracle import Oracle, logits, softmax_mean
-from .process import Time
-from .schedule import Schedule
+from ..process import Time
+from ..schedule import Schedule
+from .base import Oracle
+from .items import logits, softmax_mean
 
 Span = tuple[int, int]  # rows or columns from the first up to, not with, the second
 
@@ -93,3 +94,13 @@ class Patches(Oracle):
             cut = cut.narrow(dim, start, stop - start).unfold(dim, stop - start - (last - first) + 1, 1)
         middles = images[:, :, slice(*rows), slice(*columns)].permute(0, 2, 3, 1).flatten(0, 2)
         return cut.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2), middles
+
+
+def patches(
+    x0: Float[Tensor, "N channel height width"], schedule: Schedule, size: int, equivariant: bool = True
+) -> Patches:
+    """What a convolutional network that sees size x size pixels would best guess, trained on the pictures x0.
+
+    size: odd. equivariant: patches from all places count, or only those from a pixel's own place.
+    """
+    return Patches(x0, schedule, size, equivariant)
