@@ -86,7 +86,8 @@ def _wander(denoise: Denoise, x: Tensor, level: Level, walk: Walk, rounds: int, 
     """x <- x + step score + sqrt(2 step) z, step = 2 (size sigma)^2.
 
     That is the papers' rule, step = 2 (size |z| / |score|)^2, with |z| / |score| replaced by sigma, which it is
-    on average: the steps then do not depend on the rest of the batch.
+    on average: the steps then do not depend on the rest of the batch. They are not small, and nothing corrects them:
+    where v is the variance of x_t, x comes to rest at v / (1 - step / (2 v)), in pure noise 1 / (1 - size^2) too wide.
     """
     step = 2 * (size * level.sigma) ** 2
     for _ in range(rounds):
