@@ -87,7 +87,7 @@ def _wander(denoise: Denoise, x: Tensor, level: Level, walk: Walk, rounds: int, 
 
     That is the papers' rule, step = 2 (size |z| / |score|)^2, with |z| / |score| replaced by sigma, which it is
     on average: the steps then do not depend on the rest of the batch. They are not small, and nothing corrects them:
-    where v is the variance of x_t, x comes to rest at v / (1 - step / (2 v)), in pure noise 1 / (1 - size^2) too wide.
+    where x_t has the variance v, x comes to rest at v / (1 - step / (2 v)), in pure noise at sigma^2 / (1 - size^2).
     """
     step = 2 * (size * level.sigma) ** 2
     for _ in range(rounds):
