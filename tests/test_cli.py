@@ -295,6 +295,7 @@ def test_doctor_says_the_same_in_a_table_and_in_json(capsys):
         shown = {"": value} if not isinstance(value, dict) else value
         for key, item in shown.items():
             text = ", ".join(map(str, item)) if isinstance(item, list) else item
+            text = f"{item:,}" if isinstance(item, int) else text
             said = f"{name} {key} {'none' if text in (None, '') else text}".split()
             assert said in [line.split() for line in lines]
 
@@ -306,6 +307,57 @@ def test_doctor_reports_what_is_broken_and_ends_well(monkeypatch, capsys, tmp_pa
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert "nowhere (there is no such folder)" in out and "broken.safetensors is not" in out
+
+
+def costs(model: str, capsys) -> dict:
+    assert main(["doctor", "--model", model, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "unet-small", "dit-small"])
+def test_doctor_counts_the_weights_of_every_network_that_has_a_name(name, capsys):
+    said = costs(name, capsys)
+    network, size = name.split("-") if "-" in name else ("", "")
+    if size:
+        net = {"unet": md.nets.UNet, "dit": md.nets.DiT}[network](**md.nets.SIZES[said["network"]][size])
+    else:
+        net = RECIPES[name].denoiser().net
+    count = sum(p.numel() for p in net.parameters())
+    assert said["parameters"] == count and said["config"] == net.config
+    assert said["memory_mib"]["weights"] == round(count * 4 / 2**20, 1)
+    assert main(["doctor", "--model", name]) == 0
+    assert f"parameters {count:,}".split() in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_doctor_costs_a_checkpoint_of_any_network(model, capsys):
+    assert costs(model, capsys)["shape"] == [1, 8, 8]
+    net = md.nets.DiT(channels=3, patch=8, width=64, depth=1)
+    checkpoint.save(md.Denoiser(net, md.schedule.flow(), md.heads.X0), "dit.safetensors")
+    said = costs("dit.safetensors", capsys)
+    assert (said["network"], said["shape"], said["config"]) == ("DiT", [3, 32, 32], net.config)
+
+
+def test_doctor_counts_flops_as_by_hand(capsys):
+    w = 128  # the products of a matrix with a vector, entry by entry; each multiply-add is two
+    time, depth, tokens, pixels = 2 * w * w, 6, 49, 16
+    block = 6 * w * w + tokens * (3 * w * w + w * w + 8 * w * w) + 2 * tokens * tokens * w
+    dit = time + tokens * pixels * w + depth * block + 2 * w * w + tokens * w * pixels
+    assert costs("dit-small", capsys)["flops_per_image"] == 2 * dit
+    assert costs("moons", capsys)["flops_per_image"] == 2 * (time + 2 * w + 3 * 2 * w * w + w * 2)
+
+    # a U-Net of one level: 28 * 28 places, each convolution's kernel at each of them
+    net, places = md.nets.UNet(1, (32,), (1,)), 28 * 28
+    checkpoint.save(md.Denoiser(net, md.schedule.cosine(), md.heads.V), "unet.safetensors")
+    ends, block, attention = 2 * 9 * 32, 2 * 9 * 32 * 32, 4 * 32 * 32 + 2 * places * 32
+    unet = 2 * w * w + places * (ends + 2 * block + 2 * attention) + 2 * w * 64
+    assert costs("unet.safetensors", capsys)["flops_per_image"] == 2 * unet
+
+
+def test_doctor_counts_the_memory_of_training_as_by_hand(capsys):
+    # float32 of (128, 128): time has 4 (waves, and around each function), each of 3 layers 3, the last 2; and x
+    kept = (4 + 3 * 3 + 2) * 128 * 128 + 128 * 2
+    said = costs("moons", capsys)
+    assert said["memory_mib"]["training"] == round(4 * (5 * said["parameters"] + kept) / 2**20, 1)
 
 
 # what can be typed wrong
@@ -364,6 +416,9 @@ def fails(words: list[str], capsys) -> str:
         ("learn --port 65536", ["--port", "65536"]),
         ("learn --port http", ["--port", "'http'"]),
         ("doctor --yaml", ["--yaml"]),
+        ("doctor --model dit-smal", ["--model", "'dit-smal'", "did you mean dit-small"]),
+        ("doctor --model file", ["--model", "file is not"]),
+        ("doctor --model file/below", ["--model", "'file/below'"]),
     ],
 )
 def test_bad_input_ends_with_one_line_that_names_it(words, expected, model, lessons, capsys):
