@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}")
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 @contextlib.contextmanager
@@ -27,12 +27,28 @@ def write_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
-        raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name, too, is on the disk: without this a power cut may bring the old file back."""
+    with contextlib.suppress(OSError):  # not every system can, and the file is whole either way
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what a killed process was writing there. Only for one who knows that nobody is writing now."""
+    for part in folder.glob(".*.part"):
+        part.unlink()
 
 
 def check_writable(path: str | os.PathLike) -> None:

@@ -3,6 +3,10 @@
 import json
 import os
 import random
+import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -198,17 +202,146 @@ def test_a_file_cut_anywhere_is_named(whole, tmp_path_factory, share):
     assert load_or_clear_error(path) is None
 
 
-@given(seed=st.integers(0, 2**32), flips=st.integers(1, 4))
-def test_flipped_bits_in_the_header_are_an_error_or_harmless(whole, tmp_path_factory, seed, flips):
-    path, broken, draw = tmp_path_factory.getbasetemp() / "flipped.safetensors", bytearray(whole), random.Random(seed)
+def mutated(whole: bytes, draw: random.Random) -> bytes:
+    """Bits flipped, bytes overwritten, or a piece cut out, doubled or cut off: half of it in the header."""
     length = 8 + int.from_bytes(whole[:8], "little")
-    for _ in range(flips):
-        broken[draw.randrange(length)] ^= 1 << draw.randrange(8)
-    path.write_bytes(broken)
-    denoiser = load_or_clear_error(path)
-    # a flip in "about" changes no number; one in a tensor's name or in "v" would have been an error
-    if denoiser is not None:
-        assert denoiser(torch.zeros(1, 2), 0.5).isfinite().all()
+    end = draw.choice([length, len(whole)])
+    broken = bytearray(whole)
+    start = draw.randrange(end)
+    stop = min(len(whole), start + draw.randrange(1, 9))
+    match draw.randrange(5):
+        case 0:
+            broken[start] ^= 1 << draw.randrange(8)
+        case 1:
+            broken[start:stop] = draw.randbytes(stop - start)
+        case 2:
+            del broken[start:stop]
+        case 3:
+            broken[start:start] = broken[start:stop]
+        case 4:
+            del broken[start:]
+    return bytes(broken)
+
+
+@pytest.mark.parametrize("kind", ["a denoiser", "a training"])
+def test_a_thousand_mutations_are_a_thousand_clear_errors(whole, whole_training, tmp_path, kind):
+    path, draw = tmp_path / "broken.safetensors", random.Random(1)
+    content, load = (whole, md.load) if kind == "a denoiser" else (whole_training, checkpoint.load_training)
+    for number in range(1000):
+        broken = mutated(content, draw)
+        if broken == content:  # a byte overwritten with itself
+            continue
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match="path must be a whole minidiffusion checkpoint") as error:
+            load(path)
+        assert str(path) in str(error.value), number
+
+
+def test_a_file_from_before_there_were_checksums_is_read(whole, tmp_path):
+    path = tmp_path / "older.safetensors"
+    path.write_bytes(whole)
+    header = {key: value for key, value in as_written(path).items() if key != "sha256"}
+    save_file(md.load(path).net.state_dict(), path, header)
+    assert md.load(path).net.config == json.loads(header["config"])
+    # but not if its checksum has only lost its name
+    save_file(md.load(path).net.state_dict(), path, {**header, "sha25": "0" * 64})
+    with pytest.raises(ValueError, match="path must"):
+        md.load(path)
+
+
+def test_a_header_that_asks_for_a_network_of_any_size_gets_no_memory(tmp_path):
+    path = tmp_path / "huge.safetensors"
+    # 10^9 wide: 4 * 10^18 bytes a layer
+    huge = GOOD["config"].replace("16", "1000000000")
+    save_file(md.nets.MLP(2, 16, 1).state_dict(), path, {**GOOD, "config": huge})
+    with pytest.raises(ValueError, match="its weights are not those of its network"):
+        md.load(path)
+
+
+MEMORY = """
+import resource, sys
+from minidiffusion import checkpoint
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+small, path, load = sys.argv[1], sys.argv[2], getattr(checkpoint, sys.argv[3])
+load(small)
+before = peak()
+try:
+    load(path)
+except ValueError as error:
+    print(error, file=sys.stderr)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is counted in other units")
+@pytest.mark.parametrize("broken", [False, True])
+def test_loading_takes_no_more_memory_than_twice_the_file(tmp_path, broken):
+    small_file, path = tmp_path / "small", tmp_path / "large"
+    md.save(small(), small_file)
+    md.save(md.Denoiser(md.nets.MLP(2, 700, 4), md.schedule.cosine(), md.heads.V), path)
+    size = path.stat().st_size
+    assert size > 1.5e7
+    if broken:
+        with open(path, "r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"\xff")
+    environment = {**os.environ, "PYTHONPATH": str(Path(md.__file__).parents[1])}
+    words = [sys.executable, "-c", MEMORY, small_file, path, "load"]
+    result = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+    assert int(result.stdout) <= 2 * size + 2e6
+    assert ("checksum" in result.stderr) == broken
+
+
+# A training
+
+
+@pytest.fixture(scope="module")
+def whole_training(tmp_path_factory):
+    """The bytes of a training that can go on."""
+    path = tmp_path_factory.mktemp("training") / "training.safetensors"
+    (step,) = md.fit(small(md.nets.MLP(2, 16, 1)), torch.zeros(4, 2), 1, batch_size=4)
+    checkpoint.save_training(step.state(), path, ABOUT)
+    return path.read_bytes()
+
+
+def as_written(path) -> dict[str, str]:
+    raw = path.read_bytes()
+    return json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+
+
+def test_a_training_comes_back_exactly(tmp_path):
+    path = tmp_path / "training.safetensors"
+    tensors = {
+        "a": torch.randn(3, 2),
+        "b.c": torch.tensor(7),
+        "bytes": torch.arange(5, dtype=torch.uint8),
+        "half": torch.randn(3).bfloat16(),
+        "turned": torch.randn(4, 3).t(),
+        "none": torch.zeros(0, 2),
+    }
+    checkpoint.save_training(tensors, path, ABOUT)
+    again, about = checkpoint.load_training(path)
+    assert about == ABOUT and again.keys() == tensors.keys()
+    assert all(torch.equal(again[name], t) and again[name].dtype == t.dtype for name, t in tensors.items())
+    assert as_written(path)["format"] == checkpoint.TRAINING
+
+
+def test_the_same_content_is_the_same_bytes(tmp_path):
+    path = tmp_path / "model.safetensors"
+    seen = set()
+    for _ in range(8):
+        md.save(small(), path, ABOUT)
+        seen.add(path.read_bytes())
+    assert len(seen) == 1
+
+
+def test_the_one_kind_of_file_is_not_taken_for_the_other(whole, whole_training, tmp_path):
+    path = tmp_path / "x"
+    for content, load in ((whole, checkpoint.load_training), (whole_training, md.load)):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="its format is"):
+            load(path)
 
 
 def test_every_bit_of_the_length_counts(whole, tmp_path):
@@ -261,6 +394,21 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch, broken):
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
     md.save(small(schedule=md.schedule.flow()), path)
     assert md.load(path).schedule == md.schedule.flow() and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_and_its_name_reach_the_disk_before_the_old_one_is_gone(tmp_path, monkeypatch):
+    path, done = tmp_path / "model.safetensors", []
+    originals = {"fsync": os.fsync, "replace": os.replace}
+
+    def fsync(descriptor):
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        done.append("folder" if folder else f"{os.fstat(descriptor).st_size} bytes")
+        originals["fsync"](descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda *names: done.append("replace") or originals["replace"](*names))
+    md.save(small(), path)
+    assert done == [f"{path.stat().st_size} bytes", "replace", *(["folder"] if os.name == "posix" else [])]
 
 
 def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
