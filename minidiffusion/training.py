@@ -4,7 +4,7 @@
         print(step.number, step.loss)
 
 `fit` yields after each step, so a notebook plots, a command shows its bar and a test stops after three steps,
-all with the same loop.
+all with the same loop. To stop and go on later, keep `step.state()` and give it to the next `fit`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,7 @@ class Step:
     log_snr: Tensor  # (batch,) noise levels of this batch
     loss_per_item: Tensor  # (batch,) and the loss at each: large where there is little left to see
     ema: Denoiser  # the averaged network: sample from this one
+    state: Callable[[], dict[str, Tensor]]  # a copy of all that the next steps depend on: keep it, and go on later
 
 
 def update_ema(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
@@ -49,6 +50,59 @@ def learning_rate_at(step: int, steps: int, peak: float) -> float:
     return peak * min(step / warmup, 0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
 
 
+class Training:
+    """All that a step changes. Kept and put back, training goes on as if it had never stopped."""
+
+    def __init__(self, denoiser: Denoiser, seed: int):
+        self.steps_done = 0
+        self.denoiser = denoiser
+        self.ema = copy.deepcopy(denoiser).eval().requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(denoiser.parameters(), betas=(0.9, 0.99), fused=True)
+        # on the CPU: the same batches, times and noise on every device
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy, on the CPU, by name."""
+        tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._tensors().items()}
+        states = {name: generator.get_state() for name, generator in self._generators().items()}
+        return {**tensors, **states, "steps_done": torch.tensor(self.steps_done)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` returned; ValueError, and no weight changed, if it is of another network."""
+        for name, weight in self.denoiser.named_parameters():
+            if f"exp_avg.{name}" in state:  # a weight without a gradient has no moments
+                # laid out in memory like the weight, or the fused step would pair the wrong numbers
+                moments = {key: torch.zeros_like(weight) for key in ("exp_avg", "exp_avg_sq")}
+                self.optimiser.state[weight] = {"step": torch.zeros((), device=weight.device), **moments}
+        # the global generator of a GPU may be missing here or there: the state of one device serves another
+        wanted, got = ({k: v.shape for k, v in s.items() if k != "generator.cuda"} for s in (self.state(), state))
+        strange = sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))
+        if strange:
+            raise ValueError(f"state must be of a training of this network, but differs in {', '.join(strange)}")
+        for name, tensor in self._tensors().items():
+            tensor.detach().copy_(state[name])
+        for name, generator in self._generators().items():
+            if name in state:
+                generator.set_state(state[name])
+        self.steps_done = int(state["steps_done"])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Weights, their average, and Adam's moments: the tensors themselves, not copies."""
+        modules = {"weights": self.denoiser, "ema": self.ema}
+        tensors = {f"{kind}.{name}": w for kind, module in modules.items() for name, w in module.state_dict().items()}
+        for name, weight in self.denoiser.named_parameters():
+            tensors |= {f"{key}.{name}": moment for key, moment in self.optimiser.state.get(weight, {}).items()}
+        return tensors
+
+    def _generators(self) -> dict[str, torch.Generator]:
+        """Ours, and the global ones, from which a network with dropout draws."""
+        generators = {"generator.batches": self.generator, "generator.cpu": torch.default_generator}
+        device = next(self.denoiser.parameters()).device
+        if device.type == "cuda":
+            generators["generator.cuda"] = torch.cuda.default_generators[device.index or 0]
+        return generators
+
+
 def fit(
     denoiser: Denoiser,
     data: Tensor | tuple[Tensor, Tensor],
@@ -61,6 +115,7 @@ def fit(
     ema_decay: float = 0.999,
     precision: str | None = None,
     seed: int = 0,
+    state: Mapping[str, Tensor] | None = None,
 ) -> Iterator[Step]:
     """Train `denoiser` in place; yields a Step after each of `steps` steps.
 
@@ -68,7 +123,10 @@ def fit(
     pair (data, labels). It moves to the denoiser's device once and becomes float in the batch. A label turns
     into the null label with probability `drop_label`, so that the network learns to do without (Ho and
     Salimans 2022, alg. 1). precision: float32, bfloat16, or None for the faster one. The same seed gives the
-    same weights on one machine.
+    same weights on one machine. state: what `step.state()` returned in a training with the same arguments; this
+    one goes on after that step, on a CPU to the same bits as if it had never stopped.
+
+    FloatingPointError, before any weight changes, at the first loss or gradient that is not finite.
     """
     x0, labels = data if isinstance(data, tuple) else (data, None)
     _check_data(denoiser, x0, labels)
@@ -83,13 +141,16 @@ def fit(
     device = next(denoiser.parameters()).device
     autocast(device, precision)  # says now if there is no such precision
     x0, labels = x0.to(device), None if labels is None else labels.to(device)
-    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same batches and noise on every device
-    optimiser = torch.optim.AdamW(denoiser.parameters(), lr=learning_rate, betas=(0.9, 0.99), fused=True)
-    ema = copy.deepcopy(denoiser).eval().requires_grad_(False)
+    training = Training(denoiser, seed)
+    if state is not None:
+        training.restore(state)
+    if training.steps_done > steps:
+        raise ValueError(f"state must be of one of the {steps} steps, got that of step {training.steps_done}")
+    generator, optimiser, ema = training.generator, training.optimiser, training.ema
 
     def train() -> Iterator[Step]:
         denoiser.train()
-        for number in range(1, steps + 1):
+        for number in range(training.steps_done + 1, steps + 1):
             started = time.perf_counter()
             index = torch.randint(len(x0), (batch_size,), generator=generator).to(device)
             batch = to_float(x0[index]) if x0.dtype == torch.uint8 else x0[index].float()
@@ -103,20 +164,34 @@ def fit(
             with autocast(device, precision):
                 losses = loss_per_item(denoiser, batch, t.to(device), eps, weighting, cond)
             loss = losses.mean()
+            optimiser.zero_grad()
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
+            log_snr = denoiser.schedule.log_snr(t.double()).detach()
+            if not (loss + norm).isfinite():
+                raise FloatingPointError(_not_finite(number, losses, norm, log_snr))
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate_at(number, steps, learning_rate)
             optimiser.step()
-            optimiser.zero_grad()
             # the average is short at first, or it would remember the untrained network
             update_ema(ema, denoiser, min(ema_decay, number / (number + 10)))
 
+            training.steps_done = number
+
             speed = batch_size / (time.perf_counter() - started)
-            log_snr = denoiser.schedule.log_snr(t.double())
-            yield Step(number, loss.item(), norm.item(), speed, log_snr, losses.detach(), ema)
+            yield Step(number, loss.item(), norm.item(), speed, log_snr, losses.detach(), ema, training.state)
 
     return train()
+
+
+def _not_finite(number: int, losses: Tensor, norm: Tensor, log_snr: Tensor) -> str:
+    """What is known of a step that must not be taken."""
+    broken = log_snr[~losses.isfinite().cpu()]
+    where = f", infinite or nan from {broken.min():.1f} to {broken.max():.1f}" if len(broken) else ""
+    return (
+        f"step {number} has a loss of {losses.mean():.4g} and a gradient of norm {norm:.4g}; "
+        f"the log-SNR of its batch is {log_snr.min():.1f} to {log_snr.max():.1f}{where}"
+    )
 
 
 def _check_data(denoiser: Denoiser, x0: Tensor, labels: Tensor | None) -> None:

@@ -1,11 +1,14 @@
 """The loop: what it learns, what it draws, what it averages, and that it says no before it starts."""
 
 import math
+import os
+from pathlib import Path
 
 import pytest
 import torch
 
 import minidiffusion as md
+from minidiffusion import checkpoint
 from minidiffusion.training import learning_rate_at, update_ema
 
 COSINE = md.schedule.cosine()
@@ -288,7 +291,7 @@ def test_bfloat16_is_inside_the_network_only():
         *[("learning_rate", bad) for bad in (-1e-3, math.nan, math.inf, "fast")],
         *[("drop_label", bad) for bad in (-0.1, 1.1, math.nan, "some")],
         *[("ema_decay", bad) for bad in (-0.1, 1.1, math.nan)],
-        *[("weighting", bad) for bad in ("p2", None)],
+        *[("weighting", bad) for bad in ("p3", None)],
         *[("precision", bad) for bad in ("float16", 16)],
         *[("seed", bad) for bad in ("a", 0.5)],
         *[("data", bad) for bad in (None, [], torch.zeros(0, 2), torch.zeros(5), torch.zeros(5, 2).long())],
@@ -325,3 +328,145 @@ def test_bad_labels_are_named_at_the_call(unchecked, labels):
 def test_labels_for_a_network_without_are_named_at_the_call(unchecked):
     with pytest.raises(ValueError, match="^labels must"):
         md.fit(mlp(classes=0), (points(), torch.zeros(256).long()), 3)
+
+
+# Stopped, and gone on with
+
+
+class Dropout(torch.nn.Module):
+    """A network that draws from the global generator, and has a weight without a gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.Dropout(0.5), torch.nn.Linear(16, 2))
+        self.unused = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x, t, cond):
+        return self.layers(x)
+
+
+def unet():
+    """Laid out in memory as a recipe lays it out."""
+    net = md.nets.UNet(1, (16, 32), (1, 1), classes=3)
+    return md.Denoiser(net.to(memory_format=torch.channels_last), COSINE, md.heads.V)
+
+
+LABELLED = (pictures(), torch.arange(16) % 3)
+TRAININGS = {
+    "labels": (lambda: mlp(classes=3), (points(), torch.arange(256) % 3), {}),
+    "a U-Net": (unet, LABELLED, {"batch_size": 8}),
+    "a U-Net in bfloat16": (unet, LABELLED, {"batch_size": 8, "precision": "bfloat16"}),
+    "dropout": (lambda: md.Denoiser(Dropout(), COSINE, md.heads.X0), points(), {}),
+    "a learned schedule": (lambda: mlp(schedule=md.schedule.LearnedSchedule()), points(), {"weighting": "elbo"}),
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_goes_on_to_the_same_bits(name, tmp_path):
+    make, data, options = TRAININGS[name]
+
+    def fresh():
+        torch.manual_seed(0)
+        return make()
+
+    unbroken = fresh()
+    steps = train(unbroken, data, 7, learning_rate=1e-2, **options)
+    for stop in (1, 4):
+        for step in md.fit(
+            fresh(), data, 7, **{"precision": "float32", "batch_size": 32, "learning_rate": 1e-2} | options
+        ):
+            if step.number == stop:
+                break
+        checkpoint.save_training(step.state(), tmp_path / "state", {"at": stop})
+        state, about = checkpoint.load_training(tmp_path / "state")
+        assert about == {"at": stop}
+        torch.manual_seed(99)
+        with torch.no_grad():
+            again = fresh()
+            for weight in again.parameters():
+                weight.normal_()  # what it starts from does not matter
+        rest = train(again, data, 7, learning_rate=1e-2, seed=1, state=state, **options)
+        assert [step.number for step in rest] == list(range(stop + 1, 8))
+        assert [step.loss for step in rest] == [step.loss for step in steps[stop:]]
+        assert torch.equal(weights(again), weights(unbroken))
+        assert torch.equal(weights(rest[-1].ema), weights(steps[-1].ema))
+        assert all(
+            torch.equal(a, b) for a, b in zip(rest[-1].state().values(), steps[-1].state().values(), strict=True)
+        )
+
+
+def test_a_state_is_a_copy_and_is_only_read():
+    steps = md.fit(mlp(), points(), 9, precision="float32")
+    next(steps)
+    state = next(steps).state()
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    next(steps)
+    train(mlp(), points(), 9, state=state)
+    assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
+
+
+def test_a_state_of_another_training_is_named_and_changes_nothing(unchecked):
+    (*_, last) = train(mlp(), points(), 4)
+    state = last.state()
+    without = {name: tensor for name, tensor in state.items() if name != "ema.net.first.weight"}
+    for other, wrong in ((mlp(width=64), state), (mlp(classes=2), state), (mlp(), without), (mlp(), {})):
+        before = weights(other)
+        with pytest.raises(ValueError, match="^state must be of a training of this network"):
+            md.fit(other, points(), 9, state=wrong)
+        assert torch.equal(weights(other), before)
+    deeper = md.Denoiser(md.nets.MLP(2, 32, 3), COSINE, md.heads.V)
+    with pytest.raises(ValueError, match="^state must be of a training of this network"):
+        md.fit(mlp(), points(), 9, state=train(deeper, points(), 1)[0].state())
+    with pytest.raises(ValueError, match="^state must be of one of the 3 steps, got that of step 4"):
+        md.fit(mlp(), points(), 3, state=state)
+    assert train(mlp(), points(), 4, state=state) == []
+
+
+# What must not go on
+
+
+class Bad(torch.nn.Module):
+    """A network whose output, or whose gradient alone, is broken in one step."""
+
+    def __init__(self, step, where):
+        super().__init__()
+        self.weight, self.calls, self.step, self.where = torch.nn.Parameter(torch.zeros(1)), 0, step, where
+
+    def forward(self, x, t, cond):
+        self.calls += 1
+        output = self.weight * x
+        if self.calls == self.step and self.where == "gradient":
+            output.register_hook(lambda gradient: gradient * math.inf)
+        elif self.calls == self.step:
+            output = output + torch.where(t < 0.25, math.nan, 0.0)[:, None]
+        return output
+
+
+@pytest.mark.parametrize("where", ["output", "gradient"])
+def test_what_is_not_finite_stops_before_it_reaches_a_weight(where):
+    denoiser, seen = md.Denoiser(Bad(3, where), COSINE, md.heads.V), []
+    with pytest.raises(FloatingPointError, match="step 3 has a loss of .* gradient of norm") as error:
+        for step in md.fit(denoiser, points(), 9, batch_size=64, precision="float32"):
+            seen.append((step.number, weights(denoiser), weights(step.ema), step.log_snr))
+    assert [number for number, *_ in seen] == [1, 2]
+    assert torch.equal(weights(denoiser), seen[-1][1]) and torch.equal(weights(step.ema), seen[-1][2])
+    message = str(error.value)
+    # the batch goes from little noise to much; where the output broke is the part with t < 0.25
+    high, low = (COSINE.log_snr(torch.tensor(t, dtype=torch.float64)).item() for t in (1 / 64, 0.25))
+    if where == "output":
+        first, last = (float(word) for word in message.split("infinite or nan from ")[1].split(" to "))
+        assert low <= first < low + 0.6 and last > high
+    else:
+        assert "infinite or nan" not in message and ("norm inf" in message or "norm nan" in message)
+
+
+def test_a_long_training_takes_no_more_memory_than_a_short_one():
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        pytest.skip("only Linux says it this way")
+    resident = []
+    for step in md.fit(mlp(width=8), points(2048), 1500, batch_size=1024, precision="float32"):
+        if step.number in (300, 1500):
+            resident.append(int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    # one forgotten number for each item of a batch, 4 bytes, would be 5 MB
+    assert resident[1] - resident[0] < 2e6
