@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 import minidiffusion as md
 from minidiffusion import checkpoint, files
-from minidiffusion.cli import COMMANDS, learn, main, pictures, sample, train
+from minidiffusion.cli import COMMANDS, learn, main, pictures, sample
 from minidiffusion.recipes import RECIPES, Recipe
 
 
@@ -132,7 +132,7 @@ def test_three_steps_of_training_leave_pictures_and_a_network_to_sample_from(tin
     assert main(["train", "tiny", "--steps", "3", "--seed", "4", "--device", "cpu"]) == 0
     folder = Path("minidiffusion-tiny")
     assert capsys.readouterr().out.strip() == str(folder / "model.safetensors")
-    names = ["model.safetensors", *(f"sample-0000{i}.png" for i in (1, 2, 3))]
+    names = [".lock", "model.safetensors", *(f"sample-0000{i}.png" for i in (1, 2, 3)), "training.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
     about = checkpoint.read_header(folder / "model.safetensors")["about"]
     expected = {"recipe": "tiny", "data": "fashion_mnist_6k", "shape": [1, 28, 28], "seed": 4, "steps": 3}
@@ -171,34 +171,6 @@ def test_no_more_than_ten_pictures_are_written_and_the_last_step_has_one():
     assert main(["train", "moons", "--steps", "11", "--out", "run"]) == 0
     names = sorted(path.name for path in Path("run").glob("*.png"))
     assert names == [f"sample-{i:05}.png" for i in (2, 4, 6, 8, 10, 11)]
-
-
-def interrupted(after: int):
-    """A `fit` during which Ctrl-C is pressed."""
-
-    def fit(*args, **kwargs):
-        for step in md.fit(*args, **kwargs):
-            if step.number > after:
-                raise KeyboardInterrupt
-            yield step
-
-    return fit
-
-
-def test_ctrl_c_keeps_the_network_so_far(monkeypatch, capsys):
-    monkeypatch.setattr(train, "fit", interrupted(after=2))
-    assert main(["train", "moons", "--steps", "1000"]) == 130
-    (line,) = capsys.readouterr().err.splitlines()
-    path = str(Path("minidiffusion-moons", "model.safetensors"))
-    assert "2 of 1000" in line and path in line
-    assert checkpoint.read_header(path)["about"]["steps"] == 2
-
-
-def test_ctrl_c_before_the_first_step_leaves_nothing(monkeypatch, capsys):
-    monkeypatch.setattr(train, "fit", interrupted(after=0))
-    assert main(["train", "moons"]) == 130
-    assert capsys.readouterr().err == "minidiffusion: stopped\n"
-    assert not there()
 
 
 # learn
@@ -471,14 +443,6 @@ def test_a_label_for_a_network_without_labels_is_one_line(capsys):
     denoiser = md.Denoiser(md.nets.MLP(2, 8, 1), md.schedule.cosine(), md.heads.V)
     checkpoint.save(denoiser, "points.safetensors")
     assert "--label" in fails(["sample", "--checkpoint", "points.safetensors", "--label", "1"], capsys)
-
-
-def test_a_trained_network_is_never_overwritten(capsys):
-    assert main(["train", "moons", "--steps", "1", "--out", "run"]) == 0
-    capsys.readouterr()
-    before = Path("run/model.safetensors").read_bytes()
-    assert "run/model.safetensors" in fails(["train", "moons", "--steps", "1", "--out", "run"], capsys)
-    assert Path("run/model.safetensors").read_bytes() == before
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="root may write everywhere")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -10,12 +12,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from .. import __version__, checkpoint, data
+from .. import data
 from ..device import as_device
 from ..process import prior
 from ..recipes import RECIPES
-from ..training import Step, fit
+from ..training import fit
 from .inputs import check_folder, one_of, whole
+from .keep import Folder, ctrl_c_waits
 from .pictures import draw, write_sheet
 
 HELP = "train a network by a recipe"
@@ -24,9 +27,11 @@ EXAMPLES += """
 examples:
   minidiffusion train
   minidiffusion train moons --steps 500 --out moons
+  minidiffusion train emoji --resume
   minidiffusion sample --checkpoint minidiffusion-fashion_mnist_6k/model.safetensors
 
-Ctrl-C stops early and keeps the network so far.
+Ctrl-C stops early, keeps the network so far, and says how to go on. After anything else that stops it, the same
+command with --resume goes on from the last half minute, and ends with the network of an unbroken training.
 """
 
 
@@ -38,69 +43,71 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=whole(0), default=0, metavar="N", help="of weights, batches and noise (0)")
     add("--device", metavar="D", help="cpu, cuda, mps; default: the best there is")
     add("--out", type=Path, metavar="FOLDER", help="default: minidiffusion-RECIPE")
+    add("--resume", action="store_true", help="go on with the training in the folder; start, if there is none")
 
 
 def run(args: argparse.Namespace) -> int:
     recipe = RECIPES[one_of("RECIPE", args.recipe, RECIPES)]
-    folder = args.out or Path(f"minidiffusion-{recipe.name}")
-    model = folder / "model.safetensors"
-    check_folder("--out", folder)
-    if model.exists():
-        raise ValueError(f"--out: there is a trained network already, {model}; name another folder")
+    steps = args.steps or recipe.steps
+    plan = {"recipe": recipe.name, "seed": args.seed, **dataclasses.asdict(recipe), "steps": steps}
+    del plan["name"], plan["about"]  # the line of help decides nothing
+    folder = Folder(args.out or Path(f"minidiffusion-{recipe.name}"), plan)
+    check_folder("--out", folder.path)
+    folder.check(args.resume)
 
     device = as_device(args.device)
+    torch.manual_seed(args.seed)  # for networks with dropout; everything else has a generator of its own
     x0, labels = data.load(recipe.data)
     denoiser = recipe.denoiser(args.seed).to(device)
     classes = recipe.sizes.get("classes", 0)
-    steps = args.steps or recipe.steps
-    training = fit(
-        denoiser,
-        (x0, labels) if classes else x0,  # type: ignore[arg-type]  # where there are classes, they are numbers
-        steps,
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        weighting=recipe.weighting,
-        ema_decay=recipe.ema_decay,
-        seed=args.seed,
-    )
-
     # every picture starts from the same noise, so that what differs is what was learned
     count = 64 if x0.ndim == 4 else 500
     generator = torch.Generator().manual_seed(args.seed)
     x_1 = prior((count, *x0.shape[1:]), denoiser.schedule, generator).to(device)
     asked = torch.arange(count, device=device) % classes if classes else None
-    every = -(-steps // 10)
-    started = time.monotonic()
 
-    def save(step: Step) -> None:
-        about = {
-            "recipe": recipe.name,
-            "data": recipe.data,
-            "shape": list(x0.shape[1:]),
-            "seed": args.seed,
-            "steps": step.number,
-            "seconds": round(time.monotonic() - started),
-            "torch": torch.__version__,
-            "minidiffusion": __version__,
-        }
-        folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(step.ema, model, about)
-
-    step, loss = None, None
-    try:
-        with tqdm(training, total=steps, desc=recipe.name, unit="step", disable=None) as bar:
+    with folder.alone(), ctrl_c_waits() as pressed:
+        training = fit(
+            denoiser,
+            (x0, labels) if classes else x0,  # type: ignore[arg-type]  # where there are classes, they are numbers
+            steps,
+            batch_size=recipe.batch_size,
+            learning_rate=recipe.learning_rate,
+            weighting=recipe.weighting,
+            ema_decay=recipe.ema_decay,
+            seed=args.seed,
+            state=folder.load(denoiser, x0.shape[1:]),
+        )
+        bar = tqdm(training, recipe.name, steps, initial=folder.step, unit="step", disable=None)
+        loss = None
+        try:
             for step in bar:
                 loss = step.loss if loss is None else 0.98 * loss + 0.02 * step.loss
                 bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-                if step.number % every == 0 or step.number == steps:
-                    save(step)
-                    write_sheet(folder / f"sample-{step.number:05}.png", draw(step.ema, x_1, asked), classes)
-    except KeyboardInterrupt:
-        if step is None:
-            raise
-        save(step)
-        reached = f"stopped after {step.number} of {steps} steps"
-        print(f"minidiffusion: {reached}; the network so far is in {model}", file=sys.stderr)
+                last = step.number == steps
+                if last or step.number % -(-steps // 10) == 0:
+                    sheet = folder.path / f"sample-{step.number:05}.png"
+                    write_sheet(sheet, draw(step.ema, x_1, asked), classes)
+                if last or pressed or time.monotonic() > folder.due:
+                    folder.save(step, x0.shape[1:])
+                if pressed:
+                    break
+        except KeyboardInterrupt:  # pressed twice: what was saved before remains
+            if not folder.step:
+                raise
+        except FloatingPointError as error:
+            good = f"{folder.model}, of step {folder.step}" if folder.step else "none yet"
+            raise RuntimeError(f"{error}; the last good checkpoint: {good}") from None
+    if folder.step < steps:
+        reached = f"stopped after {folder.step} of {steps} steps; the network so far is in {folder.model}"
+        print(f"minidiffusion: {reached}; go on with: {again(args)}", file=sys.stderr)
         return 130
-    print(model)
+    print(folder.model)
     return 0
+
+
+def again(args: argparse.Namespace) -> str:
+    """The command that goes on with this training."""
+    options = {f"--{name}": getattr(args, name) for name in ("steps", "seed", "device", "out")}
+    words = [word for name, value in options.items() if value for word in (name, str(value))]
+    return shlex.join(["minidiffusion", "train", args.recipe, *words, "--resume"])

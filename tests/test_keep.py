@@ -1,0 +1,309 @@
+"""Whatever stops a training, the rest of it ends with the file of an unbroken one; and nobody else's file is lost."""
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+
+import minidiffusion as md
+from minidiffusion import checkpoint
+from minidiffusion.cli import keep, main, train
+
+RUN = ["train", "moons", "--steps", "20", "--out", "run"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINIDIFFUSION_DATA", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    """Bare numbers of one step instead of pictures, and no waiting for the disk: they would take most of the time."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(train, "draw", lambda denoise, x_1, asked: denoise(x_1, 1.0))
+    monkeypatch.setattr(train, "write_sheet", lambda path, x0, classes: path.write_bytes(x0.numpy().tobytes()))
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def fails(words: list[str], capsys) -> str:
+    """The one line that `words` end with; no file in the folder was changed."""
+    before = contents("run")
+    capsys.readouterr()
+    assert main(words) == 2
+    assert contents("run") == before
+    out, err = capsys.readouterr()
+    (line,) = [line for line in err.splitlines() if "step/s" not in line and line]  # the bar is no message
+    assert out == "" and line.startswith("minidiffusion: error: ")
+    return line
+
+
+def save_always(monkeypatch):
+    """After every step."""
+    monkeypatch.setattr(keep, "SECONDS", 0.0)
+    monkeypatch.setattr(keep, "SHARE", math.inf)
+
+
+def ctrl_c(monkeypatch, after: int, times: int = 1):
+    """Ctrl-C is pressed in the middle of the step after this one."""
+
+    def fit(*args, **kwargs):
+        for step in md.fit(*args, **kwargs):
+            if step.number == after + 1:
+                for _ in range(times):
+                    signal.raise_signal(signal.SIGINT)
+            yield step
+
+    monkeypatch.setattr(train, "fit", fit)
+
+
+# Killed, and resumed
+
+# One process loads torch, and forks a training for every kill. It saves after every step, slowly, so that many kills
+# come while a file is being written. Its sheets are bare, as those of the tests.
+KILLS = """
+import contextlib, json, os, random, signal, sys, time
+import torch._dynamo  # the optimiser asks for it: a second, in every fork
+from minidiffusion.cli import keep, main, train
+words, kills = json.loads(sys.argv[1]), int(sys.argv[2])
+keep.SECONDS, keep.SHARE, draw = 0.0, float("inf"), random.Random(kills)
+os.fsync = lambda descriptor: time.sleep(0.003)
+train.draw = lambda denoise, x_1, asked: denoise(x_1, 1.0)
+train.write_sheet = lambda path, x0, classes: path.write_bytes(x0.numpy().tobytes())
+
+def start(folder):
+    child = os.fork()
+    if child == 0:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
+            os._exit(main([*words, "--out", folder, "--resume"]))
+    return child
+
+began = time.monotonic()
+assert os.waitpid(start("unbroken"), 0)[1] == 0
+unbroken, killed, written, busy = time.monotonic() - began, 0, set(), 0
+while True:
+    child = start("killed")
+    if killed < kills:
+        time.sleep(draw.uniform(0, 1.6 * unbroken / kills))
+        os.kill(child, signal.SIGKILL)
+        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        for name in os.listdir("killed") if os.path.exists("killed") else ():
+            busy += name.endswith(".part")
+    else:
+        assert os.waitpid(child, 0)[1] == 0
+        break
+print(json.dumps({"killed": killed, "in a write": busy, "seconds": unbroken}))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill -9")
+@pytest.mark.parametrize("steps, kills", [(20, 3), pytest.param(600, 50, marks=pytest.mark.slow)])
+def test_killed_and_resumed_it_ends_with_the_files_of_an_unbroken_training(steps, kills):
+    words = json.dumps(["train", "moons", "--steps", str(steps), "--seed", "3", "--device", "cpu"])
+    environment = {**os.environ, "PYTHONPATH": str(Path(md.__file__).parents[1])}
+    result = subprocess.run(
+        [sys.executable, "-c", KILLS, words, str(kills)], capture_output=True, text=True, env=environment
+    )
+    assert result.returncode == 0, result.stderr
+
+    assert json.loads(result.stdout)["killed"] == kills
+    unbroken, killed = contents("unbroken"), contents("killed")
+    assert unbroken.keys() == killed.keys() >= {"model.safetensors", "training.safetensors", f"sample-{steps:05}.png"}
+    assert [name for name in unbroken if unbroken[name] != killed[name]] == []
+
+
+def test_what_a_kill_left_half_written_is_gone_after_the_next_training():
+    Path("run").mkdir()
+    Path("run/.training.safetensors.12345.part").write_text("cut off")
+    Path("run/notes.part").write_text("not ours")
+    assert main(RUN) == 0
+    assert [path.name for path in Path("run").glob("*.part")] == ["notes.part"]
+
+
+def test_a_kill_between_the_state_and_its_network_costs_nothing(monkeypatch):
+    def killed(*arguments):
+        raise SystemExit("killed")
+
+    assert main([*RUN[:-1], "unbroken"]) == 0
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(checkpoint, "save", killed)
+        main(RUN)
+    assert Path("run/training.safetensors").exists() and not Path("run/model.safetensors").exists()
+    assert main([*RUN, "--resume"]) == 0
+    assert contents("run") == contents("unbroken")
+
+
+# Ctrl-C
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_saves_and_says_the_command_that_goes_on(monkeypatch, capsys, times):
+    save_always(monkeypatch)
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        ctrl_c(patch, after=6, times=times)
+        assert main([*RUN, "--seed", "5", "--device", "cpu"]) == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    line = capsys.readouterr().err.splitlines()[-1]
+    # the first lets the step end, the second does not wait; what was saved before it is whole
+    done = 7 if times == 1 else 6
+    model = str(Path("run/model.safetensors"))
+    assert f"stopped after {done} of 20 steps" in line and model in line
+    assert checkpoint.read_header(model)["about"]["steps"] == done
+    command = line.partition("go on with: ")[2].split()
+    assert command == ["minidiffusion", *RUN[:4], "--seed", "5", "--device", "cpu", "--out", "run", "--resume"]
+    assert main(command[1:]) == 0
+    assert main([*RUN[:-1], "unbroken", "--seed", "5", "--device", "cpu"]) == 0
+    assert contents("run") == contents("unbroken")
+
+
+def test_ctrl_c_in_the_last_step_is_too_late_to_stop_anything(monkeypatch, capsys):
+    ctrl_c(monkeypatch, after=19)
+    assert main(RUN) == 0
+    assert capsys.readouterr().out == "run/model.safetensors\n"
+
+
+# Going on, or not
+
+
+def test_resume_starts_in_an_empty_folder_and_has_nothing_to_do_in_a_finished_one(capsys):
+    for _ in range(2):
+        assert main([*RUN, "--resume"]) == 0
+        assert capsys.readouterr().out == "run/model.safetensors\n"
+        first = contents("run")
+    assert contents("run") == first
+    Path("run/model.safetensors").unlink()
+    assert main([*RUN, "--resume"]) == 0 and contents("run") == first
+
+
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        (["train", "emoji", "--steps", "20", "--out", "run"], ["recipe", "'moons'", "'emoji'"]),
+        (["train", "moons", "--steps", "21", "--out", "run"], ["steps", "20", "21"]),
+        (["train", "moons", "--out", "run"], ["steps", "20", "2000"]),
+        ([*RUN, "--seed", "1"], ["seed", "0", "1"]),
+    ],
+)
+def test_another_training_is_not_gone_on_with(change, expected, capsys):
+    assert main(RUN) == 0
+    line = fails([*change, "--resume"], capsys)
+    assert "--resume" in line and "training.safetensors" in line and all(part in line for part in expected)
+
+
+def test_a_recipe_that_was_changed_is_another_training(monkeypatch, capsys):
+    assert main(RUN) == 0
+    changed = dataclasses.replace(train.RECIPES["moons"], batch_size=64)
+    monkeypatch.setitem(train.RECIPES, "moons", changed)
+    assert "batch_size is 256" in fails([*RUN, "--resume"], capsys)
+    monkeypatch.setitem(train.RECIPES, "moons", dataclasses.replace(changed, batch_size=256, about="other words"))
+    assert main([*RUN, "--resume"]) == 0
+
+
+def test_a_training_is_never_started_over_another(capsys):
+    assert main(RUN) == 0
+    assert "--resume" in fails(RUN, capsys)
+    Path("run/training.safetensors").unlink()
+    for words in (RUN, [*RUN, "--resume"]):
+        assert "run/model.safetensors" in fails(words, capsys)
+
+
+@pytest.mark.parametrize("broken", ["cut", "flipped", "newer", "a network"])
+def test_a_broken_state_is_one_line(broken, capsys):
+    assert main(RUN) == 0
+    path = Path("run/training.safetensors")
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "cut": whole[: len(whole) // 2],
+            "flipped": whole[:-1] + bytes([whole[-1] ^ 1]),
+            "newer": whole.replace(b"training 1", b"training 2", 1),
+            "a network": Path("run/model.safetensors").read_bytes(),
+        }[broken]
+    )
+    assert "training.safetensors" in fails([*RUN, "--resume"], capsys)
+
+
+def test_two_trainings_in_one_folder_refuse_each_other(capsys):
+    Path("run").mkdir()
+    with FileLock("run/.lock"):
+        assert "running in run" in fails(RUN, capsys)
+    assert main(RUN) == 0  # the lock is a file that stays, and it does not keep anybody out
+
+
+# What can go wrong on the way
+
+
+def test_the_same_command_gives_the_same_bytes_with_another_clock(monkeypatch):
+    assert main(RUN) == 0
+    save_always(monkeypatch)
+    torch.rand(3)  # the global generator stands elsewhere
+    assert main([*RUN[:-1], "again"]) == 0
+    assert contents("run") == contents("again")
+
+
+def test_saves_are_rare_where_they_are_slow(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(keep.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoint, "save_training", lambda *_: now.__setitem__(0, now[0] + 2.0))
+    monkeypatch.setattr(keep.Folder, "_save_network", lambda *_: None)
+    folder = keep.Folder(Path("run"), {})
+    assert folder.due == 30.0
+    (step,) = md.fit(md.Denoiser(md.nets.MLP(2, 8, 1), md.schedule.cosine(), md.heads.V), torch.zeros(4, 2), 1)
+    folder.save(step, (2,))
+    assert folder.due == 2.0 + 50 * 2.0  # two of a hundred seconds
+
+
+def test_a_full_disk_is_one_line_and_the_last_state_stays(monkeypatch, capsys):
+    """The files may not grow over half a state: the write ends in its middle."""
+    resource = pytest.importorskip("resource")
+    with monkeypatch.context() as patch:
+        ctrl_c(patch, after=2)
+        assert main(RUN) == 130
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = Path("run/training.safetensors").stat().st_size
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+        before = contents("run")
+        assert main([*RUN, "--resume"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == "minidiffusion: error: [Errno 27] File too large: 'run/training.safetensors'"
+    after = contents("run")
+    assert all(after[name] == before[name] for name in before) and not list(Path("run").glob("*.part"))
+    assert main([*RUN, "--resume"]) == 0
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_loss_that_is_not_finite_ends_with_the_last_good_checkpoint(monkeypatch, capsys, saved):
+    original = md.training.loss_per_item
+    calls = []
+
+    def loss_per_item(*arguments):
+        calls.append(1)
+        return original(*arguments) * (math.nan if len(calls) == 5 else 1.0)
+
+    monkeypatch.setattr("minidiffusion.training.loss_per_item", loss_per_item)
+    if saved:
+        save_always(monkeypatch)
+    assert main(RUN) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "step 5 has a loss of nan" in line and "log-SNR" in line and "gradient of norm nan" in line
+    assert ("run/model.safetensors, of step 4" if saved else "none yet") in line
+    if saved:
+        assert checkpoint.read_header("run/model.safetensors")["about"]["steps"] == 4
+        state, _ = checkpoint.load_training("run/training.safetensors")
+        assert all(t.isfinite().all() for t in state.values())
