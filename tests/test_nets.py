@@ -295,6 +295,15 @@ def test_blocks_do_not_know_places_and_the_dit_does():
     assert not torch.allclose(patchify(net(moved, t), 2).flip(1), patchify(net(x, t), 2), atol=1e-2)
 
 
+def test_an_untrained_dit_says_nothing_and_its_skeleton_knows_rows_from_columns():
+    net, x, t = DiT(2, 2, 64, 2, classes=3), randn(2, 2, 4, 6), torch.rand(2)
+    assert (net(x, t, torch.tensor([0, 2])) == 0).all()
+    # blocks begin as the identity, so with a last layer only patches and positions are left
+    torch.nn.init.normal_(net.last.weight)
+    h = net.first(patchify(x, 2)) + positions(2, 3, 64, x.device)
+    torch.testing.assert_close(net(x, t), unpatchify(net.last(F.layer_norm(h, (64,), eps=1e-6)), 2, 4, 6))
+
+
 def test_answers_lie_side_by_side():
     one = small_dit(channels=3)
     two = randomised(DiT(3, 2, 64, 2, answers=2))
@@ -378,6 +387,10 @@ def test_the_way_up_adds_what_the_way_down_saw():
     coarse = net.shrink[1](middle)
     by_hand = net.last(net.grow[1](net.grow[0](coarse + coarse) + middle) + fine)
     torch.testing.assert_close(net(x, torch.rand(2)), by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_a_head_of_the_unet_is_32_wide():
+    assert [layer.heads for layer in UNet(1, (32, 128), (1, 1)).attention] == [4, 4]
 
 
 def test_attention_lets_a_corner_see_the_far_corner():

@@ -127,7 +127,7 @@ def cost(model: str) -> dict[str, Any]:
     weights = {p.untyped_storage()._cdata: p.untyped_storage().nbytes() for p in net.parameters()}
     activations = sum(size for storage, size in kept.items() if storage not in weights)
     del output  # until here it held the storages, so that no two had one address
-    size, mib = sum(weights.values()), 2**20
+    size = sum(weights.values())
     return {
         "model": model,
         "network": header["network"],
@@ -136,8 +136,8 @@ def cost(model: str) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in net.parameters()),
         "flops_per_image": counter.get_total_flops(),
         "flops": "one forward pass, counted by torch.utils.flop_counter: a multiply-add is two, the rest is free",
-        "memory_mib": {"weights": round(size / mib, 1), "training": round((5 * size + activations) / mib, 1)},
-        "memory": f"float32, counted: in training weights, gradients, AdamW's two moments, the average, and what a "
+        "bytes": {"weights": size, "training": 5 * size + activations},
+        "memory": f"in float32, counted: for training weights, gradients, AdamW's two moments, the average, and what a "
         f"batch of {BATCH} keeps for the way back; bfloat16 halves the last",
     }
 
