@@ -235,10 +235,10 @@ def score_of(schedule, t):
 
 
 def test_langevin_on_ve_is_algorithm_1():
-    # Song and Ermon 2019, algorithm 1, T = 10. Their alpha_i = eps sigma_i^2 / sigma_L^2 is 4 (0.3 sigma_i)^2
+    # Song and Ermon 2019, algorithm 1, T = 10. Their alpha_i = eps sigma_i^2 / sigma_L^2 is 4 (0.2 sigma_i)^2
     times, x, again = [0.8, 0.5, 0.3], randn(4, 2), generator(4)
     for t in times[1:]:
-        alpha_i = 4 * 0.3**2 * VE.sigma(t) ** 2
+        alpha_i = 4 * 0.2**2 * VE.sigma(t) ** 2
         for _ in range(10):
             z = torch.randn(x.shape, generator=again).double()
             x = x + alpha_i / 2 * score_of(VE, t)(x) + math.sqrt(alpha_i) * z
@@ -259,7 +259,7 @@ def test_langevin_elsewhere_lets_the_signal_of_the_guess_grow(name):
         return METHODS["langevin"](denoise, x_t, t, s, Silent(schedule))
 
     for _ in range(10):
-        before = before + 2 * (0.3 * schedule.sigma(0.5)) ** 2 * score_of(schedule, 0.5)(before)
+        before = before + 2 * (0.2 * schedule.sigma(0.5)) ** 2 * score_of(schedule, 0.5)(before)
     got = md.sample(bend, x, schedule, method=silent, times=[0.8, 0.5])
     torch.testing.assert_close(got, before, rtol=1e-6, atol=1e-6)
 

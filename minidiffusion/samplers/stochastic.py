@@ -68,12 +68,13 @@ def langevin(denoise: Denoise, x_t: Tensor, t: Level, s: Level, walk: Walk) -> t
     """Annealed Langevin dynamics: at each noise level wander, uphill and with noise (Song and Ermon 2019, alg. 1).
 
     From one level to the next x keeps its noise, and ten rounds must take it off; only the signal grows with alpha,
-    which theirs does not. At sigma = 0 there is no score, and x0_hat is the answer.
+    which theirs does not. It takes a thousand levels to be right: with fewer the rounds lag behind, with larger
+    ones they overshoot. At sigma = 0 there is no score, and x0_hat is the answer.
     """
     x0 = denoise(x_t, t.time)
     if s.sigma == 0:
         return x0, x0
-    return _wander(denoise, x_t + (s.alpha - t.alpha) * x0, s, walk, rounds=10, size=0.3), x0
+    return _wander(denoise, x_t + (s.alpha - t.alpha) * x0, s, walk, rounds=10, size=0.2), x0
 
 
 def predictor_corrector(denoise: Denoise, x_t: Tensor, t: Level, s: Level, walk: Walk) -> tuple[Tensor, Tensor]:
