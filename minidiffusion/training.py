@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from .data import to_float
@@ -48,6 +49,20 @@ def learning_rate_at(step: int, steps: int, peak: float) -> float:
     """Up in a straight line over the first twentieth, down to 0 along a cosine; step counts from 1."""
     warmup = max(1, steps // 20)
     return peak * min(step / warmup, 0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
+
+
+def processes() -> tuple[int, int]:
+    """Which process this is, from 0, and of how many: 0 of 1, unless `torch.distributed` was set up."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+def sum_over_processes(tensors: list[Tensor]) -> None:
+    """Each tensor becomes its sum over all processes, in place; one message for all of them."""
+    if processes()[1] > 1:
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(total.view_as(tensor))
 
 
 class Training:
@@ -124,7 +139,8 @@ def fit(
     into the null label with probability `drop_label`, so that the network learns to do without (Ho and
     Salimans 2022, alg. 1). precision: float32, bfloat16, or None for the faster one. The same seed gives the
     same weights on one machine. state: what `step.state()` returned in a training with the same arguments; this
-    one goes on after that step, on a CPU to the same bits as if it had never stopped.
+    one goes on after that step, on a CPU to the same bits as if it had never stopped. Where `torch.distributed` is
+    set up, the processes share each batch; data, seed and first weights must be the same in all of them.
 
     FloatingPointError, before any weight changes, at the first loss or gradient that is not finite.
     """
@@ -141,6 +157,9 @@ def fit(
     device = next(denoiser.parameters()).device
     autocast(device, precision)  # says now if there is no such precision
     x0, labels = x0.to(device), None if labels is None else labels.to(device)
+    rank, count = processes()
+    if batch_size < count:
+        raise ValueError(f"batch_size must be at least the number of processes, {count}, got {batch_size}")
     training = Training(denoiser, seed)
     if state is not None:
         training.restore(state)
@@ -161,11 +180,23 @@ def fit(
                 drop = torch.rand(batch_size, generator=generator) < drop_label
                 cond = labels[index].masked_fill(drop.to(device), denoiser.net.condition.classes)  # type: ignore
 
+            # every process has drawn the whole batch, and works on its share; the sums are those of one process
+            mine = slice(rank, None, count)
+            losses = torch.zeros(batch_size, device=device)
             with autocast(device, precision):
-                losses = loss_per_item(denoiser, batch, t.to(device), eps, weighting, cond)
-            loss = losses.mean()
+                losses[mine] = loss_per_item(
+                    denoiser,
+                    batch[mine],
+                    t[mine].to(device),
+                    eps[mine],
+                    weighting,
+                    None if cond is None else cond[mine],
+                )
             optimiser.zero_grad()
-            loss.backward()
+            losses.mean().backward()
+            losses = losses.detach()
+            sum_over_processes([losses, *(p.grad for p in denoiser.parameters() if p.grad is not None)])
+            loss = losses.mean()
             norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
             log_snr = denoiser.schedule.log_snr(t.double()).detach()
             if not (loss + norm).isfinite():
@@ -179,7 +210,7 @@ def fit(
             training.steps_done = number
 
             speed = batch_size / (time.perf_counter() - started)
-            yield Step(number, loss.item(), norm.item(), speed, log_snr, losses.detach(), ema, training.state)
+            yield Step(number, loss.item(), norm.item(), speed, log_snr, losses, ema, training.state)
 
     return train()
 

@@ -307,3 +307,56 @@ def test_a_loss_that_is_not_finite_ends_with_the_last_good_checkpoint(monkeypatc
         assert checkpoint.read_header("run/model.safetensors")["about"]["steps"] == 4
         state, _ = checkpoint.load_training("run/training.safetensors")
         assert all(t.isfinite().all() for t in state.values())
+
+
+# Several processes
+
+LOSSES = """
+import json, sys, torch
+import minidiffusion as md
+from minidiffusion.cli.keep import together
+from minidiffusion.training import processes
+with together():
+    torch.manual_seed(0)
+    denoiser = md.Denoiser(md.nets.MLP(2, 32, 2, classes=3), md.schedule.cosine(), md.heads.V)
+    points = torch.randn(99, 2, generator=torch.Generator().manual_seed(0))
+    steps = md.fit(denoiser, (points, torch.arange(99) % 3), 30, batch_size=31, learning_rate=1e-2, precision="float32")
+    curve = [(step.loss, step.gradient_norm, *step.loss_per_item.tolist()) for step in steps]
+    if processes()[0] == 0:
+        print(json.dumps(curve))
+"""
+
+
+def torchrun(*words: str) -> subprocess.CompletedProcess:
+    """Two processes, or one."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(md.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+
+
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+
+def test_two_processes_have_the_loss_curve_of_one():
+    """Stated tolerance: sums in another order change a loss by less than 1e-4 of itself in thirty steps."""
+    Path("losses.py").write_text(LOSSES)
+    one, two = (torch.tensor(json.loads(torchrun(*words, "losses.py").stdout)) for words in ((), TWO))
+    assert one.shape == (30, 33)
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+
+
+def test_torchrun_trains_the_network_of_one_process_and_only_one_writes():
+    words = ("-m", "minidiffusion", "train", "moons", "--steps", "4", "--device", "cpu", "--out")
+    assert torchrun(*TWO, *words, "two").stdout == "two/model.safetensors\n"
+    torchrun(*words, "one")
+    assert contents("one").keys() == contents("two").keys()
+    start, one, two = (
+        torch.cat([weight.flatten() for weight in denoiser.parameters()])
+        for denoiser in (
+            train.RECIPES["moons"].denoiser(0),
+            md.load("one/model.safetensors"),
+            md.load("two/model.safetensors"),
+        )
+    )
+    # in bfloat16, where the machine takes it; and Adam takes the sign of a gradient, however small
+    assert (two - one).norm() < 0.1 * (one - start).norm(), ((two - one).norm(), (one - start).norm())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from .. import __version__, checkpoint
 from ..denoiser import Denoiser
 from ..files import remove_parts
-from ..training import Step
+from ..training import Step, processes, sum_over_processes
 
 VERSIONS = {"torch": torch.__version__, "minidiffusion": __version__}
 SECONDS, SHARE = 30.0, 0.02  # from one save to the next; longer where that took more than this share of the time
@@ -45,7 +47,10 @@ class Folder:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else trains in this folder meanwhile; ValueError if somebody does."""
+        """Nobody else trains in this folder meanwhile; ValueError if somebody does. Process 0 stands for all."""
+        if processes()[0] > 0:
+            yield
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             # the system's lock: it ends with the process, however that ends
@@ -71,7 +76,8 @@ class Folder:
         # what stopped us may have come after the state and before its network
         ema = copy.deepcopy(denoiser)
         ema.load_state_dict({k.removeprefix("ema."): v for k, v in state.items() if k.startswith("ema.")})
-        self._save_network(ema, shape)
+        if processes()[0] == 0:
+            self._save_network(ema, shape)
         return state
 
     def save(self, step: Step, shape: Sequence[int]) -> None:
@@ -86,6 +92,28 @@ class Folder:
     def _save_network(self, ema: Denoiser, shape: Sequence[int]) -> None:
         about = {key: self.plan[key] for key in ("recipe", "data", "seed")}
         checkpoint.save(ema, self.model, {**about, "shape": list(shape), "steps": self.step, **VERSIONS})
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Join the other processes, if torchrun started this one."""
+    if not (dist.is_available() and dist.is_torchelastic_launched()):
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group()  # gloo between CPUs, nccl between GPUs
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def any_process(pressed: list[bool]) -> bool:
+    """Whether Ctrl-C was pressed in any of them: all stop after the same step."""
+    total = torch.tensor(float(len(pressed)))
+    sum_over_processes([total])
+    return total.item() > 0
 
 
 @contextlib.contextmanager

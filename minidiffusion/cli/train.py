@@ -16,9 +16,9 @@ from .. import data
 from ..device import as_device
 from ..process import prior
 from ..recipes import RECIPES
-from ..training import fit
+from ..training import fit, processes
 from .inputs import check_folder, one_of, whole
-from .keep import Folder, ctrl_c_waits
+from .keep import Folder, any_process, ctrl_c_waits, together
 from .pictures import draw, write_sheet
 
 HELP = "train a network by a recipe"
@@ -28,6 +28,7 @@ examples:
   minidiffusion train
   minidiffusion train moons --steps 500 --out moons
   minidiffusion train emoji --resume
+  torchrun --nproc-per-node=8 -m minidiffusion train fashion_mnist
   minidiffusion sample --checkpoint minidiffusion-fashion_mnist_6k/model.safetensors
 
 Ctrl-C stops early, keeps the network so far, and says how to go on. After anything else that stops it, the same
@@ -47,6 +48,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    with together():
+        return follow(args)
+
+
+def follow(args: argparse.Namespace) -> int:
+    first = processes()[0] == 0
     recipe = RECIPES[one_of("RECIPE", args.recipe, RECIPES)]
     steps = args.steps or recipe.steps
     plan = {"recipe": recipe.name, "seed": args.seed, **dataclasses.asdict(recipe), "steps": steps}
@@ -61,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
     denoiser = recipe.denoiser(args.seed).to(device)
     classes = recipe.sizes.get("classes", 0)
     # every picture starts from the same noise, so that what differs is what was learned
-    count = 64 if x0.ndim == 4 else 500
+    drawn = 64 if x0.ndim == 4 else 500
     generator = torch.Generator().manual_seed(args.seed)
-    x_1 = prior((count, *x0.shape[1:]), denoiser.schedule, generator).to(device)
-    asked = torch.arange(count, device=device) % classes if classes else None
+    x_1 = prior((drawn, *x0.shape[1:]), denoiser.schedule, generator).to(device)
+    asked = torch.arange(drawn, device=device) % classes if classes else None
 
     with folder.alone(), ctrl_c_waits() as pressed:
         training = fit(
@@ -78,19 +85,20 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             state=folder.load(denoiser, x0.shape[1:]),
         )
-        bar = tqdm(training, recipe.name, steps, initial=folder.step, unit="step", disable=None)
+        bar = tqdm(training, recipe.name, steps, initial=folder.step, unit="step", disable=None if first else True)
         loss = None
         try:
             for step in bar:
                 loss = step.loss if loss is None else 0.98 * loss + 0.02 * step.loss
                 bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
                 last = step.number == steps
-                if last or step.number % -(-steps // 10) == 0:
+                if first and (last or step.number % -(-steps // 10) == 0):
                     sheet = folder.path / f"sample-{step.number:05}.png"
                     write_sheet(sheet, draw(step.ema, x_1, asked), classes)
-                if last or pressed or time.monotonic() > folder.due:
+                stop = any_process(pressed)
+                if first and (last or stop or time.monotonic() > folder.due):
                     folder.save(step, x0.shape[1:])
-                if pressed:
+                if stop:
                     break
         except KeyboardInterrupt:  # pressed twice: what was saved before remains
             if not folder.step:
@@ -98,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
         except FloatingPointError as error:
             good = f"{folder.model}, of step {folder.step}" if folder.step else "none yet"
             raise RuntimeError(f"{error}; the last good checkpoint: {good}") from None
+    if not first:
+        return 0
     if folder.step < steps:
         reached = f"stopped after {folder.step} of {steps} steps; the network so far is in {folder.model}"
         print(f"minidiffusion: {reached}; go on with: {again(args)}", file=sys.stderr)
@@ -110,4 +120,5 @@ def again(args: argparse.Namespace) -> str:
     """The command that goes on with this training."""
     options = {f"--{name}": getattr(args, name) for name in ("steps", "seed", "device", "out")}
     words = [word for name, value in options.items() if value for word in (name, str(value))]
-    return shlex.join(["minidiffusion", "train", args.recipe, *words, "--resume"])
+    torchrun = ["torchrun", f"--nproc-per-node={processes()[1]}", "-m"] if processes()[1] > 1 else []
+    return shlex.join([*torchrun, "minidiffusion", "train", args.recipe, *words, "--resume"])
