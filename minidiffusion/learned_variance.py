@@ -17,7 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .denoiser import Denoise, Denoiser
-from .process import Time, diffuse, noise_like
+from .loss import Loss
+from .process import Time, diffuse
 from .samplers import Step, Walk
 from .schedule import Level
 
@@ -65,24 +66,21 @@ def _reverse(x_t: Tensor, x0: Tensor, v: Any, alpha_t: Any, sigma_t: Any, alpha_
     return mean, v * log_beta + (1 - v) * log_tilde, log_tilde
 
 
-def hybrid_loss(
-    denoiser: LearnedVariance,
-    x0: Float[Tensor, "batch *shape"],
-    steps: int = 1000,
-    cond: Any = None,
-    generator: torch.Generator | None = None,
-) -> Float[Tensor, ""]:
-    """L_simple + 0.001 L_vlb (Nichol and Dhariwal 2021, eq. 16): the mean learns from the first, v from the second.
+def hybrid_loss(steps: int = 1000) -> Loss:
+    """L_simple + 0.001 L_vlb (Nichol and Dhariwal 2021, eq. 16), for `fit(denoiser, data, loss=hybrid_loss())`.
 
-    L_vlb is the bound of a chain of `steps` even steps of t, in nats per dimension, estimated from one step for
-    each item of the batch.
+    The mean learns from the first, v from the second. L_vlb is the bound of a chain of `steps` even steps of t, in
+    nats per dimension, estimated from one step for each item of the batch.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
-    device = generator.device if generator is not None else "cpu"
-    i = torch.randint(1, steps + 1, (len(x0),), generator=generator, device=device).to(x0.device)
-    simple, bound = hybrid_terms(denoiser, x0, i, noise_like(x0, generator), steps, cond)
-    return (simple + 0.001 * steps * bound).mean()
+
+    def loss(denoiser: LearnedVariance, x0: Tensor, t: Tensor, eps: Tensor, cond: Any = None) -> Tensor:
+        i = (t.double() * steps).ceil().long().clamp(1, steps)
+        simple, bound = hybrid_terms(denoiser, x0, i, eps, steps, cond)
+        return simple + 0.001 * steps * bound
+
+    return loss
 
 
 def hybrid_terms(

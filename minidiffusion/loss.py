@@ -35,6 +35,8 @@ from torch import Tensor
 from .denoiser import Denoiser
 from .process import diffuse, noise_like
 
+Loss = Callable[..., Tensor]  # loss(denoiser, x0, t, eps, cond) -> (batch,), as `fit` calls it
+
 
 def _edm(snr: Tensor, slope: Tensor) -> Tensor:
     log_sigma = -0.5 * snr.log()  # d log_sigma = slope / 2 dt turns a density over log_sigma into one over t

@@ -10,6 +10,7 @@ all with the same loop. To stop and go on later, keep `step.state()` and give it
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from torch import Tensor
 from .data import to_float
 from .denoiser import Denoiser
 from .device import autocast
-from .loss import WEIGHTINGS, draw_times, loss_per_item
+from .loss import WEIGHTINGS, Loss, draw_times, loss_per_item
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ def fit(
     batch_size: int = 128,
     learning_rate: float = 1e-3,
     weighting: str = "uniform",
+    loss: Loss | None = None,
     drop_label: float = 0.1,
     ema_decay: float = 0.999,
     precision: str | None = None,
@@ -137,10 +139,12 @@ def fit(
     data: images (count, channel, height, width), uint8, or float in [-1, 1], or points (count, dimension); or a
     pair (data, labels). It moves to the denoiser's device once and becomes float in the batch. A label turns
     into the null label with probability `drop_label`, so that the network learns to do without (Ho and
-    Salimans 2022, alg. 1). precision: float32, bfloat16, or None for the faster one. The same seed gives the
-    same weights on one machine. state: what `step.state()` returned in a training with the same arguments; this
-    one goes on after that step, on a CPU to the same bits as if it had never stopped. Where `torch.distributed` is
-    set up, the processes share each batch; data, seed and first weights must be the same in all of them.
+    Salimans 2022, alg. 1). weighting: of `loss_per_item`; loss: what to make small in its place, a function
+    (denoiser, x0, t, eps, cond) -> (batch,), such as hybrid_loss(). precision: float32, bfloat16, or None for
+    the faster one. The same seed gives the same weights on one machine. state: what `step.state()` returned in a
+    training with the same arguments; this one goes on after that step, on a CPU to the same bits as if it had
+    never stopped. Where `torch.distributed` is set up, the processes share each batch; data, seed and first
+    weights must be the same in all of them.
 
     FloatingPointError, before any weight changes, at the first loss or gradient that is not finite.
     """
@@ -166,6 +170,7 @@ def fit(
     if training.steps_done > steps:
         raise ValueError(f"state must be of one of the {steps} steps, got that of step {training.steps_done}")
     generator, optimiser, ema = training.generator, training.optimiser, training.ema
+    objective = loss or functools.partial(loss_per_item, weighting=weighting)
 
     def train() -> Iterator[Step]:
         denoiser.train()
@@ -184,22 +189,15 @@ def fit(
             mine = slice(rank, None, count)
             losses = torch.zeros(batch_size, device=device)
             with autocast(device, precision):
-                losses[mine] = loss_per_item(
-                    denoiser,
-                    batch[mine],
-                    t[mine].to(device),
-                    eps[mine],
-                    weighting,
-                    None if cond is None else cond[mine],
-                )
+                share = None if cond is None else cond[mine]
+                losses[mine] = objective(denoiser, batch[mine], t[mine].to(device), eps[mine], cond=share)
             optimiser.zero_grad()
             losses.mean().backward()
             losses = losses.detach()
             sum_over_processes([losses, *(p.grad for p in denoiser.parameters() if p.grad is not None)])
-            loss = losses.mean()
             norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
             log_snr = denoiser.schedule.log_snr(t.double()).detach()
-            if not (loss + norm).isfinite():
+            if not (losses.mean() + norm).isfinite():
                 raise FloatingPointError(_not_finite(number, losses, norm, log_snr))
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate_at(number, steps, learning_rate)
@@ -210,7 +208,7 @@ def fit(
             training.steps_done = number
 
             speed = batch_size / (time.perf_counter() - started)
-            yield Step(number, loss.item(), norm.item(), speed, log_snr, losses, ema, training.state)
+            yield Step(number, losses.mean().item(), norm.item(), speed, log_snr, losses, ema, training.state)
 
     return train()
 

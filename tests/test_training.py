@@ -9,6 +9,7 @@ import torch
 
 import minidiffusion as md
 from minidiffusion import checkpoint
+from minidiffusion.loss import loss_per_item
 from minidiffusion.training import learning_rate_at, update_ema
 
 COSINE = md.schedule.cosine()
@@ -470,3 +471,20 @@ def test_a_long_training_takes_no_more_memory_than_a_short_one():
             resident.append(int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
     # one forgotten number for each item of a batch, 4 bytes, would be 5 MB
     assert resident[1] - resident[0] < 2e6
+
+
+def test_a_loss_of_ones_own_takes_the_place_of_the_weighted_one():
+    heard = []
+
+    def loss(denoiser, x0, t, eps, cond=None):
+        heard.append((x0.shape, t.shape, eps.shape, cond.shape))
+        return loss_per_item(denoiser, x0, t, eps, "snr", cond)
+
+    def trained(**options):
+        torch.manual_seed(0)
+        denoiser = mlp(classes=3)
+        train(denoiser, (points(8), torch.arange(8) % 3), 3, batch_size=5, **options)
+        return weights(denoiser)
+
+    assert torch.equal(trained(loss=loss), trained(weighting="snr"))
+    assert heard == [((5, 2), (5,), (5, 2), (5,))] * 3
