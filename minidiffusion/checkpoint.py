@@ -2,7 +2,7 @@
 
 The header says what is needed to build the denoiser again (network, sizes, schedule, head) and, under "about",
 whatever the one who saved it wrote down: recipe, seed, versions, quality. A training that will go on keeps more
-than weights (`Training` says what), in a file of the same make. The same content gives the same bytes.
+than weights (training_state.py says what), in a file of the same make. The same content gives the same bytes.
 """
 
 from __future__ import annotations

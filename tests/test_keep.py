@@ -315,7 +315,7 @@ LOSSES = """
 import json, sys, torch
 import minidiffusion as md
 from minidiffusion.cli.keep import together
-from minidiffusion.training import processes
+from minidiffusion.processes import processes
 with together():
     torch.manual_seed(0)
     denoiser = md.Denoiser(md.nets.MLP(2, 32, 2, classes=3), md.schedule.cosine(), md.heads.V)

@@ -20,7 +20,8 @@ from torch import Tensor
 from .. import __version__, checkpoint
 from ..denoiser import Denoiser
 from ..files import remove_parts
-from ..training import Step, processes, sum_over_processes
+from ..processes import processes, sum_over_processes
+from ..training import Step
 
 VERSIONS = {"torch": torch.__version__, "minidiffusion": __version__}
 SECONDS, SHARE = 30.0, 0.02  # from one save to the next; longer where that took more than this share of the time

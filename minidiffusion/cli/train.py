@@ -15,8 +15,9 @@ from tqdm import tqdm
 from .. import data
 from ..device import as_device
 from ..process import prior
+from ..processes import processes
 from ..recipes import RECIPES
-from ..training import fit, processes
+from ..training import fit
 from .inputs import check_folder, one_of, whole
 from .keep import Folder, any_process, ctrl_c_waits, together
 from .pictures import draw, write_sheet
