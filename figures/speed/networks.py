@@ -1,0 +1,140 @@
+"""Training and sampling with real networks: images per second."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import minidiffusion as md
+from peers import CASES, Case, Diffusers, Minidiffusion, Peer
+from protocol import rate, rounded, summary, take_turns
+
+BATCH, DRAWN = 64, 16
+STEPS = (25, 50)
+CHANNELS_LAST = ("", " channels_last")  # the order of the pixels in memory: another way to be faster
+
+
+class FitDiffusers(Minidiffusion):
+    """This package's `fit` around diffusers' network: what the loop does, and what the network does."""
+
+    name = "minidiffusion's fit, diffusers' network"
+
+    def network(self, case: Case, width: int = 32) -> nn.Module:
+        return Wrapped(Diffusers().network(case, width))
+
+
+class Wrapped(nn.Module):
+    """net(x, t, cond), t in [0, 1], from a UNet2DModel."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, t: Tensor, cond: None = None) -> Tensor:
+        return self.net(x, 1000 * t, return_dict=False)[0]
+
+
+@functools.cache
+def images(case: Case) -> Tensor:
+    """The pictures of the set; grey noise of the right shape where the case names none."""
+    if not case.data:
+        return torch.rand(512, case.channels, case.side, case.side) * 2 - 1
+    return md.datasets.to_float(md.datasets.load(case.data)[0])
+
+
+def ways(peer: Peer) -> list[str]:
+    """Precisions, and orders in memory; this package's U-Net sets its own."""
+    orders = CHANNELS_LAST[1:] if type(peer) is Minidiffusion else CHANNELS_LAST
+    return [precision + order for precision in ("float32", "bfloat16") for order in orders]
+
+
+def default_way(peer: Peer, device: torch.device) -> str:
+    return peer.default_precision(device) + (CHANNELS_LAST[1] if type(peer) is Minidiffusion else "")
+
+
+def prepared(peer: Peer, case: Case, way: str, device: torch.device, width: int = 32) -> tuple[nn.Module, str]:
+    """An untrained network on its device, and the precision for it."""
+    torch.manual_seed(0)
+    net = peer.network(case, width).to(device)
+    precision, *order = way.split()
+    return (net.to(memory_format=torch.channels_last) if order else net), precision
+
+
+def trainer(
+    peer: Peer, case: Case, way: str, device: torch.device, batch: int | None = None, width: int = 32
+) -> Callable[[], int]:
+    """Each call is one step, and gives the number of images that it saw."""
+    batch = batch or BATCH
+    net, precision = prepared(peer, case, way, device, width)
+    steps = peer.train(net, images(case).to(device), batch, precision)
+
+    def step() -> int:
+        next(steps)
+        return batch
+
+    return step
+
+
+def painter(peer: Peer, case: Case, way: str, device: torch.device, steps: int) -> Callable[[], int]:
+    """Each call draws, and gives the number of images drawn."""
+    net, precision = prepared(peer, case, way, device)
+
+    def draw() -> int:
+        peer.draw(net, case, DRAWN, steps, precision)
+        return DRAWN
+
+    return draw
+
+
+def measure_training(peers: list[Peer], device: torch.device, rounds: int, seconds: float) -> dict[str, Any]:
+    each = [*peers, FitDiffusers()] if "diffusers" in {peer.name for peer in peers} else peers
+    return {"unit": "images per second", "batch": BATCH, "cases": _cases(each, device, rounds, seconds, trainer)}
+
+
+def measure_sampling(peers: list[Peer], device: torch.device, rounds: int, seconds: float) -> dict[str, Any]:
+    """All ways at 25 steps; at 50 only each project's default, because time goes with the number of steps."""
+
+    def at(steps: int) -> dict[str, Any]:
+        def make(*arguments: Any) -> Callable[[], int]:
+            return painter(*arguments, steps)
+
+        return _cases(peers, device, rounds, seconds, make, every_way=steps == STEPS[0])
+
+    return {"unit": "images per second", "batch": DRAWN, "method": "ddim", "steps": {str(n): at(n) for n in STEPS}}
+
+
+def _cases(
+    peers: list[Peer], device: torch.device, rounds: int, seconds: float, make: Callable, every_way: bool = True
+) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for case in CASES:
+        chosen = {peer.name: ways(peer) if every_way else [default_way(peer, device)] for peer in peers}
+        contenders = {
+            f"{peer.name}: {way}": rate(make(peer, case, way, device), device, seconds)
+            for peer in peers
+            for way in chosen[peer.name]
+        }
+        runs = take_turns(contenders, rounds)
+        result[case.name] = {
+            peer.name: size(peer, case)
+            | {
+                "default": default_way(peer, device),
+                "ways": {way: summary(runs[f"{peer.name}: {way}"]) for way in chosen[peer.name]},
+            }
+            for peer in peers
+        }
+    return result
+
+
+def size(peer: Peer, case: Case) -> dict[str, Any]:
+    """Parameters, and what one look at one image costs: a multiplication and an addition are two operations."""
+    net = peer.network(case)
+    with FlopCounterMode(display=False) as counter:
+        peer.draw(net, case, 1, 1, "float32")
+    parameters = sum(weight.numel() for weight in net.parameters())
+    return {"parameters": parameters, "gflop_forward": rounded(counter.get_total_flops() / 1e9)}

@@ -1,0 +1,120 @@
+"""The protocol: all take turns in one process, several rounds; and what must stand beside every number."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+Runs = dict[str, list[float]]
+
+
+def take_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Runs:
+    """Each measures itself once a round; every second round goes backwards, so that none always follows the same."""
+    runs: Runs = {name: [] for name in contenders}
+    for number in range(rounds):
+        for name in contenders if number % 2 == 0 else reversed(contenders):
+            gc.collect()
+            runs[name].append(contenders[name]())
+    return runs
+
+
+def rate(work: Callable[[], int], device: torch.device, seconds: float) -> Callable[[], float]:
+    """A contender: calls `work` for about `seconds`, and gives what it returns, such as images, per second.
+
+    Made here and now: one call to warm up, then one that says how many fit.
+    """
+    work()
+    calls = 1
+
+    def run() -> float:
+        settle(device)
+        started = time.perf_counter()
+        done = sum(work() for _ in range(calls))
+        settle(device)
+        return done / (time.perf_counter() - started)
+
+    started = time.perf_counter()
+    run()
+    calls = max(1, round(seconds / (time.perf_counter() - started)))
+    return run
+
+
+def settle(device: torch.device) -> None:
+    """A GPU works on after Python has moved on: wait for it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def summary(runs: list[float]) -> dict[str, Any]:
+    return {"median": rounded(statistics.median(runs)), "runs": [rounded(value) for value in runs]}
+
+
+def ratios(runs: list[float], reference: list[float]) -> tuple[float, float, float]:
+    """Median, lowest and highest of run over reference, round by round: what slows a whole round down cancels."""
+    each = [a / b for a, b in zip(runs, reference, strict=True)]
+    return statistics.median(each), min(each), max(each)
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the numbers depend on. No host name, no path."""
+    return {
+        "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "device": device.type,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "fast_bfloat16": instructions(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """Which of the processor's instructions multiply bfloat16."""
+    if torch.cpu._is_amx_tile_supported():
+        return "AMX"
+    return "AVX-512" if torch.cpu._is_avx512_bf16_supported() else "none"
+
+
+@contextmanager
+def watch_others(result: dict[str, Any]) -> Iterator[None]:
+    """Writes into `result` how many cores others used meanwhile, where the system says so: it should be near 0."""
+    result["load_at_start"] = rounded(os.getloadavg()[0]) if hasattr(os, "getloadavg") else None
+    before, started = _busy_others(), time.perf_counter()
+    yield
+    after, seconds = _busy_others(), time.perf_counter() - started
+    result["seconds"] = round(seconds)
+    known = before is not None and after is not None
+    result["cores_used_by_others"] = round(max(0.0, after - before) / seconds, 2) if known else None
+    result["provisional"] = not known or result["cores_used_by_others"] > 0.1
+
+
+def _busy_others() -> float | None:
+    """Seconds of processor time, over all cores, that went to anyone but this process and its children."""
+    try:
+        with open("/proc/stat") as lines:
+            user, nice, system, _idle, _waiting, *rest = map(int, next(lines).split()[1:])
+    except (OSError, ValueError):
+        return None
+    busy = user + nice + system + sum(rest[:3])  # interrupts, and what the hypervisor took
+    return busy / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])

@@ -1,0 +1,73 @@
+"""The bench of figures/speed: its arithmetic, and whether its page says what its files say."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+SPEED = Path(__file__).parent.parent / "figures" / "speed"
+sys.path.insert(0, str(SPEED))
+
+import page  # noqa: E402
+import protocol  # noqa: E402
+
+FILES = sorted(SPEED.glob("*.json"))
+
+
+def test_contenders_take_turns_and_none_always_follows_the_same():
+    called = []
+    contenders = {name: lambda name=name: called.append(name) or float(len(called)) for name in "abc"}
+    runs = protocol.take_turns(contenders, rounds=3)
+    assert "".join(called) == "abccbaabc"
+    assert runs == {"a": [1.0, 6.0, 7.0], "b": [2.0, 5.0, 8.0], "c": [3.0, 4.0, 9.0]}
+
+
+def test_a_ratio_is_taken_within_its_round():
+    # the second round ran on a machine a tenth as fast: the medians' ratio would be 2.2 / 1, or worse
+    assert protocol.ratios([2.0, 0.3, 4.0], [1.0, 0.1, 1.0]) == (pytest.approx(3.0), 2.0, 4.0)
+
+
+def test_less_time_is_more_times_as_good():
+    item = page.compared({"minidiffusion": [1.0, 2.0], "diffusers": [4.0, 4.0]}, "time", None, less_is_better=True)
+    assert item.times["minidiffusion"] == (3.0, 2.0, 4.0) and item.times["diffusers"] == (1.0, 1.0, 1.0)
+    item = page.compared({"minidiffusion": [4.0], "diffusers": [2.0]}, "rate", None)
+    assert item.times["minidiffusion"] == (2.0, 2.0, 2.0)
+
+
+def test_without_diffusers_there_is_nothing_to_compare_with():
+    assert page.compared({"minidiffusion": [1.0]}, "time", None) is None
+
+
+def test_the_fastest_way_of_a_precision():
+    ways = {"float32": 3.0, "float32 channels_last": 4.0, "bfloat16": 9.0, "bfloat16 channels_last": 5.0}
+    project = {"ways": {way: {"median": median} for way, median in ways.items()}}
+    assert page.best(project) == "bfloat16" and page.best(project, "float32") == "float32 channels_last"
+
+
+def test_the_page_says_what_the_files_say():
+    assert page.page() == (SPEED / "README.md").read_text(), "run figures/speed/page.py"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+class TestFile:
+    def test_is_named_after_its_machine_and_names_no_other_thing_of_it(self, file):
+        text = file.read_text()
+        assert file.stem == page.slug(json.loads(text)["machine"])
+        assert '"/' not in text and "://" not in text  # no path, no address
+
+    def test_networks_have_the_same_size_within_5_percent(self, file):
+        cases = json.loads(file.read_text())["training"]["cases"]
+        for case in cases.values():
+            for project in case.values():
+                assert abs(project["parameters"] / case["minidiffusion"]["parameters"] - 1) <= 0.05
+
+    def test_medians_are_of_the_runs(self, file):
+        def check(value):
+            if isinstance(value, dict):
+                if "runs" in value:
+                    assert value["median"] == pytest.approx(protocol.summary(value["runs"])["median"], rel=1e-3)
+                for inner in value.values():
+                    check(inner)
+
+        check(json.loads(file.read_text()))
