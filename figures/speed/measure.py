@@ -1,6 +1,6 @@
 """Measure this package beside other projects, in one process, taking turns.
 
-    python figures/speed/measure.py                         all but growth and quality; about fifteen minutes
+    python figures/speed/measure.py                         all but growth and quality; half an hour
     python figures/speed/measure.py --only training
     python figures/speed/measure.py --quick                 seconds a part: does it run?
 
@@ -39,12 +39,14 @@ PARTS = {
 
 
 def commit() -> str:
-    """Of this package; with a + where files differ from it."""
-    git = ["git", "-C", str(HERE), "describe", "--always", "--dirty=+", "--exclude=*"]
+    """Of this package; with a + where its files differ from it."""
+    git = ["git", "-C", str(HERE.parent.parent)]
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "minidiffusion"]).returncode
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return head.stdout.strip() + "+" * bool(changed)
 
 
 if __name__ == "__main__":
