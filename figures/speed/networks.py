@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -103,7 +103,7 @@ def measure_sampling(peers: list[Peer], device: torch.device, rounds: int, secon
         def make(*arguments: Any) -> Callable[[], int]:
             return painter(*arguments, steps)
 
-        return _cases(peers, device, rounds, seconds, make, everywhere=False, first=steps == STEPS[0])
+        return _cases(peers, device, rounds, seconds, make, every_way_in=CASES[:1] if steps == STEPS[0] else ())
 
     return {"unit": "images per second", "batch": DRAWN, "method": "ddim", "steps": {str(n): at(n) for n in STEPS}}
 
@@ -114,13 +114,11 @@ def _cases(
     rounds: int,
     seconds: float,
     make: Callable,
-    everywhere: bool = True,
-    first: bool = True,
+    every_way_in: Sequence[Case] = CASES,
 ) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for case in CASES:
-        every = everywhere or (case is CASES[0] and first)
-        chosen = {peer.name: ways(peer) if every else [default_way(peer, device)] for peer in peers}
+        chosen = {peer.name: ways(peer) if case in every_way_in else [default_way(peer, device)] for peer in peers}
         contenders = {
             f"{peer.name}: {way}": rate(make(peer, case, way, device), device, seconds)
             for peer in peers
