@@ -46,8 +46,9 @@ class Denoiser(nn.Module):
     def _ask(self, x_t: Tensor, t: Time, cond: Any) -> Tensor:
         alpha, sigma = alpha_sigma(self.schedule, t, x_t)
         # Unit variance in, if the data's is data_std^2 (Karras et al. 2022, c_in of table 1). It is 1 for all heads
-        # but F, and then nothing changes where alpha^2 + sigma^2 = 1
-        x = x_t / ((alpha * self.head.data_std) ** 2 + sigma**2) ** 0.5
+        # but F, and then nothing changes, and nothing is computed, where alpha^2 + sigma^2 = 1
+        std = ((alpha * self.head.data_std) ** 2 + sigma**2) ** 0.5
+        x = x_t if isinstance(std, float) and abs(std - 1) < 1e-12 else x_t / std
         times = torch.as_tensor(t, dtype=torch.float32, device=x_t.device).expand(len(x_t))
         return self.net(x, times, cond).to(x_t.dtype)
 
