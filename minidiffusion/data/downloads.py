@@ -4,9 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-import requests
-
 EMBEDDED = ("fashion_mnist_6k", "emoji")
 """Sets that come with the package. The toys need no network either."""
 
@@ -72,6 +69,9 @@ def fetch(name: str, file: str) -> Path:
 
     ValueError if the file in your own folder is not the published one. ConnectionError if no mirror has it.
     """
+    import pooch  # here, for they take an eighth of a second, and most who import this package never download
+    import requests
+
     source = SOURCES[name]
     sha256 = source.files[file]
     folder = own_folder(name)
