@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -148,17 +149,17 @@ def test_a_kill_between_the_state_and_its_network_costs_nothing(monkeypatch):
 # Ctrl-C
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_saves_and_says_the_command_that_goes_on(monkeypatch, capsys, times):
+@pytest.mark.parametrize("times, one_press, done", [(1, 0.0, 7), (2, 0.0, 6), (2, 60.0, 7)])
+def test_ctrl_c_saves_and_says_the_command_that_goes_on(monkeypatch, capsys, times, one_press, done):
+    """The first lets the step end, the second does not wait, unless both are one; what was saved is whole."""
     save_always(monkeypatch)
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
+        patch.setattr(keep, "ONE_PRESS", one_press)
         ctrl_c(patch, after=6, times=times)
         assert main([*RUN, "--seed", "5", "--device", "cpu"]) == 130
     assert signal.getsignal(signal.SIGINT) is before
     line = capsys.readouterr().err.splitlines()[-1]
-    # the first lets the step end, the second does not wait; what was saved before it is whole
-    done = 7 if times == 1 else 6
     model = str(Path("run/model.safetensors"))
     assert f"stopped after {done} of 20 steps" in line and model in line
     assert checkpoint.read_header(model)["about"]["steps"] == done
@@ -360,3 +361,25 @@ def test_torchrun_trains_the_network_of_one_process_and_only_one_writes():
     )
     # in bfloat16, where the machine takes it; and Adam takes the sign of a gradient, however small
     assert (two - one).norm() < 0.1 * (one - start).norm(), ((two - one).norm(), (one - start).norm())
+
+
+def test_ctrl_c_under_torchrun_keeps_the_network():
+    """A terminal tells torchrun and both processes; torchrun then tells the processes once more."""
+    words = ("-m", "minidiffusion", "train", "moons", "--steps", "1000000", "--device", "cpu", "--out", "run")
+    environment = {**os.environ, "PYTHONPATH": str(Path(md.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *TWO, *words]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not Path("run/.lock").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1.0)
+        os.killpg(running.pid, signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    again = "go on with: torchrun --nproc-per-node=2 -m minidiffusion train moons --steps 1000000"
+    assert again in err and "KeyboardInterrupt" not in err, err
+    state, about = checkpoint.load_training("run/training.safetensors")
+    assert about["step"] == int(state["steps_done"]) > 0
+    assert checkpoint.read_header("run/model.safetensors")["about"]["steps"] == about["step"]

@@ -25,6 +25,7 @@ from ..training import Step
 
 VERSIONS = {"torch": torch.__version__, "minidiffusion": __version__}
 SECONDS, SHARE = 30.0, 0.02  # from one save to the next; longer where that took more than this share of the time
+ONE_PRESS = 1.0  # seconds in which several signals are one Ctrl-C
 
 
 class Folder:
@@ -110,21 +111,25 @@ def together() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def any_process(pressed: list[bool]) -> bool:
+def any_process(pressed: list[float]) -> bool:
     """Whether Ctrl-C was pressed in any of them: all stop after the same step."""
-    total = torch.tensor(float(len(pressed)))
+    total = torch.tensor(float(bool(pressed)))
     sum_over_processes([total])
     return total.item() > 0
 
 
 @contextlib.contextmanager
-def ctrl_c_waits() -> Iterator[list[bool]]:
-    """A list that is empty until Ctrl-C is pressed: what is under way comes to its end. A second one interrupts."""
-    pressed: list[bool] = []
+def ctrl_c_waits() -> Iterator[list[float]]:
+    """A list that is empty until Ctrl-C is pressed: what is under way comes to its end. A second one interrupts.
+
+    Under torchrun each process hears one Ctrl-C twice, from the terminal and, a moment later, from torchrun.
+    """
+    pressed: list[float] = []
 
     def note(*_: Any) -> None:
-        pressed.append(True)
-        signal.signal(signal.SIGINT, before)
+        pressed.append(time.monotonic())
+        if pressed[-1] - pressed[0] > ONE_PRESS:
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, note)
     try:
