@@ -49,7 +49,10 @@ class Denoiser(nn.Module):
         # but F, and then nothing changes, and nothing is computed, where alpha^2 + sigma^2 = 1
         std = ((alpha * self.head.data_std) ** 2 + sigma**2) ** 0.5
         x = x_t if isinstance(std, float) and abs(std - 1) < 1e-12 else x_t / std
-        times = torch.as_tensor(t, dtype=torch.float32, device=x_t.device).expand(len(x_t))
+        if isinstance(t, Tensor):
+            times = t.to(x_t.device, torch.float32).expand(len(x_t))
+        else:
+            times = torch.full((len(x_t),), float(t), device=x_t.device)
         return self.net(x, times, cond).to(x_t.dtype)
 
     def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .process import Scale, Time, alpha_sigma, same_shape
+from .process import Scale, Time, alpha_sigma, mix, same_shape
 from .schedule import Schedule
 
 
@@ -76,7 +76,7 @@ class Head:
 EPS = Head(
     "eps",
     lambda x0, eps, alpha, sigma: eps,
-    lambda eps, x_t, alpha, sigma: (x_t - sigma * eps) / alpha,
+    lambda eps, x_t, alpha, sigma: mix(1 / alpha, x_t, -sigma / alpha, eps),
     lambda alpha, sigma: alpha / sigma,
     "pure noise in, pure noise out, x0 is lost; use v, x0 or flow",
 )
@@ -89,15 +89,15 @@ X0 = Head(
 # Salimans and Ho 2022, appendix D; divided by alpha^2 + sigma^2 so that it holds for every schedule
 V = Head(
     "v",
-    lambda x0, eps, alpha, sigma: alpha * eps - sigma * x0,
-    lambda v, x_t, alpha, sigma: (alpha * x_t - sigma * v) / (alpha**2 + sigma**2),
+    lambda x0, eps, alpha, sigma: mix(alpha, eps, -sigma, x0),
+    lambda v, x_t, alpha, sigma: mix(alpha / (alpha**2 + sigma**2), x_t, -sigma / (alpha**2 + sigma**2), v),
     lambda alpha, sigma: (alpha**2 + sigma**2) / sigma,
 )
 # Song et al. 2021: the gradient of log q(x_t | x0); its mean over x0 is that of log q(x_t), Tweedie's formula
 SCORE = Head(
     "score",
     lambda x0, eps, alpha, sigma: -eps / sigma,
-    lambda score, x_t, alpha, sigma: (x_t + sigma**2 * score) / alpha,
+    lambda score, x_t, alpha, sigma: mix(1 / alpha, x_t, sigma**2 / alpha, score),
     lambda alpha, sigma: alpha / sigma**2,
     "the score of pure noise does not know x0; use v, x0 or flow",
 )
@@ -105,7 +105,7 @@ SCORE = Head(
 FLOW = Head(
     "flow",
     lambda x0, eps, alpha, sigma: eps - x0,
-    lambda u, x_t, alpha, sigma: (x_t - sigma * u) / (alpha + sigma),
+    lambda u, x_t, alpha, sigma: mix(1 / (alpha + sigma), x_t, -sigma / (alpha + sigma), u),
     lambda alpha, sigma: (alpha + sigma) / sigma,
 )
 # Karras et al. 2022, eq. 7 and table 1: F = (x0 - c_skip x) / c_out for x = x_t / alpha. Unit variance at every

@@ -22,8 +22,8 @@ Scale = float | Tensor  # alpha or sigma, ready to multiply a batch
 
 def alpha_sigma(schedule: Schedule, t: Time, x: Tensor) -> tuple[Scale, Scale]:
     """alpha(t) and sigma(t), shaped to multiply x: one number for all, or one for each item of the batch."""
-    if isinstance(t, numbers.Real):
-        (level,) = schedule.levels([float(t)])
+    if isinstance(t, (float, numbers.Real)):  # float first: asking Real is slow
+        level = schedule.level(float(t))
         return level.alpha, level.sigma
     if not isinstance(t, Tensor) or not t.is_floating_point():
         raise TypeError(f"t must be a number or a floating point tensor, got {t!r}")
@@ -45,13 +45,18 @@ def same_shape(**tensors: Tensor) -> None:
             raise ValueError(f"{name} must have the shape of {first}, {tuple(a.shape)}, got {tuple(b.shape)}")
 
 
+def mix(a: Scale, x: Tensor, b: Scale, y: Tensor) -> Tensor:
+    """a x + b y, the one line that all of diffusion is made of, with one walk through memory less."""
+    return torch.addcmul(a * x, b, y) if isinstance(b, Tensor) else torch.add(a * x, y, alpha=b)
+
+
 def diffuse(
     x0: Float[Tensor, "batch *shape"], t: Time, eps: Float[Tensor, "batch *shape"], schedule: Schedule
 ) -> Float[Tensor, "batch *shape"]:
     """x_t = alpha(t) x0 + sigma(t) eps (Ho et al. 2020, eq. 4). t is one time, or one for each item."""
     same_shape(x0=x0, eps=eps)
     alpha, sigma = alpha_sigma(schedule, t, x0)
-    return alpha * x0 + sigma * eps
+    return mix(alpha, x0, sigma, eps)
 
 
 def posterior(
@@ -75,7 +80,7 @@ def posterior_at(
 ) -> tuple[Float[Tensor, "batch *shape"], float]:
     """`posterior` between two levels of a schedule."""
     gone = -math.expm1(t.log_snr - s.log_snr)  # 1 - r
-    mean = s.alpha * gone * x0 + t.alpha * s.sigma**2 / (s.alpha * t.sigma**2) * x_t
+    mean = mix(s.alpha * gone, x0, t.alpha * s.sigma**2 / (s.alpha * t.sigma**2), x_t)
     return mean, s.sigma * math.sqrt(gone)
 
 

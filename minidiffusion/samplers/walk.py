@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..process import noise_like
+from ..process import mix, noise_like
 from ..schedule import Level, Schedule
 
 
@@ -37,7 +37,7 @@ class Walk:
 def line(x_t: Tensor, x0: Tensor, t: Level, s: Level) -> Tensor:
     """x_s on the line through x_t that aims at x0."""
     shrink = s.sigma / t.sigma
-    return torch.add(shrink * x_t, x0, alpha=s.alpha - t.alpha * shrink)  # one pass over x0, not two
+    return mix(shrink, x_t, s.alpha - t.alpha * shrink, x0)
 
 
 def eps_hat(x_t: Tensor, x0: Tensor, t: Level) -> Tensor:

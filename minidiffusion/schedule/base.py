@@ -64,6 +64,10 @@ class Schedule:
             known.update((row[0], Level(*row)) for row in rows)
         return [known[t] for t in times]
 
+    def level(self, t: float) -> Level:
+        """`levels` of one time."""
+        return self._levels.get(t) or self.levels([t])[0]
+
     def time(self, log_snr: Times) -> Times:
         """The inverse of log_snr: the t in [0, 1] that has it, or the nearer end."""
         return _in_float64(lambda log_snr: self._time(log_snr).clamp(0, 1), log_snr, "log_snr", -math.inf, math.inf)
