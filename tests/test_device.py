@@ -1,5 +1,7 @@
 """One place that looks which device and which precision there is."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -43,6 +45,59 @@ def test_a_bad_precision_is_named(unchecked, bad):
         device.autocast(torch.device("cpu"), bad)
 
 
+def small(classes=0):
+    torch.manual_seed(0)
+    denoiser = md.Denoiser(md.nets.MLP(2, 16, 1, classes=classes), md.schedule.cosine(), md.heads.V)
+    for weight in denoiser.parameters():  # else its zero layers would hide everything
+        torch.nn.init.normal_(weight, std=0.3)
+    return denoiser
+
+
+def train_and_draw(compile):
+    points = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    denoiser = small(classes=3)
+    steps = md.fit(denoiser, (points, torch.arange(64) % 3), 5, precision="float32", compile=compile)
+    losses = [step.loss for step in steps]
+    denoise = device.compiled(denoiser) if compile else denoiser
+    return losses, md.sample(denoise, points, steps=5, method="dpmpp_2m", cond=torch.ones(64, dtype=torch.int64))
+
+
+def test_a_compiled_network_learns_and_draws_the_same(unchecked, monkeypatch):
+    """Traced and differentiated by the compiler's first half, which needs no C++; the slow test has both halves."""
+    kinds, original = [], torch.compile
+
+    def first_half(net, *, mode, **options):
+        kinds.append(mode)
+        return original(net, backend="aot_eager", **options)
+
+    monkeypatch.setattr(torch, "compile", first_half)
+    for ours, plain in zip(train_and_draw(True), train_and_draw(False), strict=True):
+        torch.testing.assert_close(torch.as_tensor(ours), torch.as_tensor(plain), rtol=1e-5, atol=1e-6)
+    assert kinds == ["default"] * 2  # CUDA graphs are for CUDA
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_a_network_compiled_to_machine_code_learns_and_draws_the_same(unchecked):
+    for ours, plain in zip(train_and_draw(True), train_and_draw(False), strict=True):
+        torch.testing.assert_close(torch.as_tensor(ours), torch.as_tensor(plain), rtol=1e-4, atol=1e-5)
+
+
+def test_only_a_plain_denoiser_with_weights_is_compiled(unchecked):
+    bare = md.Denoiser(lambda x, t, cond: x, md.schedule.cosine(), md.heads.V)
+    for wrong in (bare, md.nets.MLP(2, 8, 1), None):
+        with pytest.raises(TypeError, match="denoiser must be a plain Denoiser"):
+            device.compiled(wrong)
+
+
+def test_tensor_float_32_ends_with_the_block():
+    before = torch.backends.cuda.matmul.allow_tf32
+    for name, allowed in (("bfloat16", True), ("float32", before)):
+        with device.autocast(torch.device("cpu"), name):
+            assert torch.backends.cuda.matmul.allow_tf32 == allowed
+        assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
@@ -71,3 +126,17 @@ def test_training_on_cuda_begins_as_on_the_cpu():
         denoiser = md.Denoiser(md.nets.MLP(2, 32, 1), md.schedule.cosine(), md.heads.V).to(where)
         losses.append([step.loss for step in md.fit(denoiser, data, 3, precision="float32")])
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_one_cuda_graph_learns_and_draws_the_same(unchecked):
+    points = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    results = []
+    for compile in (False, True):
+        denoiser = small().to("cuda")
+        losses = [step.loss for step in md.fit(denoiser, points, 5, precision="float32", compile=compile)]
+        denoise = device.compiled(denoiser) if compile else denoiser
+        results.append((losses, md.sample(denoise, points.cuda(), steps=5, method="dpmpp_2m")))
+    for ours, plain in zip(*results, strict=True):
+        torch.testing.assert_close(torch.as_tensor(ours), torch.as_tensor(plain), rtol=1e-3, atol=1e-4)

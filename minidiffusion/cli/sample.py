@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint", type=Path, default=SHIPPED, metavar="FILE", help="default: the one in the package")
     add("--count", type=whole(1, 10_000), default=64, metavar="N", help="how many pictures (64)")
     add("--steps", type=whole(1, 10_000), default=25, metavar="N", help="steps from noise to data (25)")
-    add("--method", default="dpmpp_2m", metavar="NAME", help="ddpm, ddim, euler, heun or dpmpp_2m (dpmpp_2m)")
+    add("--method", default="dpmpp_2m", metavar="NAME", help=f"{', '.join(METHODS)} (dpmpp_2m)")
     add("--seed", type=whole(0), default=0, metavar="N", help="the same seed draws the same pictures (0)")
     add("--label", metavar="L", help="draw only this class, by name or number; default: all, a row for each")
     add("--out", type=Path, default=Path("samples.png"), metavar="FILE.png", help="where to (samples.png)")
