@@ -5,6 +5,12 @@ Everything is a statement about one function, the best guess of the clean x0 in 
     denoise(x_t, t, cond=None) -> x0_hat
 """
 
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 # in the order in which the lessons use them
 from . import data as datasets
 from . import schedule
@@ -19,11 +25,15 @@ from .samplers import sample, trajectory
 from . import guidance, oracle
 from . import hvae, likelihood
 from .learned_variance import LearnedVariance, hybrid_loss
+from .consistency import consistency_loss
 from .training import fit
 from .checkpoint import load, save, shipped
 from . import checkpoint, device, metrics
-from . import exercises, plots
+from . import exercises
 from .verdicts import short, verdict
+
+if TYPE_CHECKING:
+    from . import plots
 
 __version__ = "0.1.0"
 
@@ -48,6 +58,7 @@ __all__ = [
     "likelihood",
     "LearnedVariance",
     "hybrid_loss",
+    "consistency_loss",
     "fit",
     "load",
     "save",
@@ -60,3 +71,10 @@ __all__ = [
     "short",
     "verdict",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`plots`, when it is first asked for: matplotlib takes longer to import than all the rest."""
+    if name == "plots":
+        return importlib.import_module(".plots", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from .data import to_uint8
 
-# Okabe and Ito 2008: eight colours that colour-blind readers tell apart, here without the pale yellow.
+# Okabe and Ito 2008: eight colours that colour-blind readers tell apart, here with grey for the pale yellow.
 # Each has a marker of its own, so that a figure printed in grey can still be read.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#999999")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def tile(

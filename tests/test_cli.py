@@ -74,6 +74,16 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(model, metho
     assert drawn(*words, "--seed", "7") != drawn(*words, "--seed", "8")
 
 
+def test_a_network_says_how_it_wants_to_be_drawn_from(model):
+    denoise = md.load(model)
+    about = {"shape": [1, 8, 8], "draw": {"method": "consistency", "steps": 2}}
+    md.save(denoise, "few.safetensors", about)
+    words = ("--checkpoint", "few.safetensors", "--count", "3")
+    assert drawn(*words) == drawn(*words, "--steps", "2", "--method", "consistency")
+    assert drawn(*words, "--steps", "1") == drawn(*words, "--steps", "1", "--method", "consistency") != drawn(*words)
+    assert drawn(*words, "--method", "ddim") != drawn(*words)
+
+
 def test_a_picture_does_not_depend_on_how_many_are_drawn_at_once(model, monkeypatch):
     words = ("--checkpoint", model, "--steps", "2", "--count", "5", "--label", "2")
     whole = drawn(*words)

@@ -1,6 +1,8 @@
 """What the figures draw, read back from the axes."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 from matplotlib.colors import to_hex
 from PIL import Image
 
+import minidiffusion as md
 from minidiffusion.plots import COLOURS, MARKERS, clouds, curves, panels, png, strips, tile
 
 
@@ -98,9 +101,18 @@ def test_clouds_share_their_axes():
 
 @pytest.mark.parametrize("draw", [curves, clouds, lambda lines, x, y: panels({"one": lines}, x, y)])
 def test_no_two_of_many_look_alike(draw):
-    with pytest.raises(ValueError, match=f"at most {len(COLOURS)}, got 8"):
-        draw({str(i): ([0.0], [0.0]) for i in range(8)}, "x", "y")
+    with pytest.raises(ValueError, match=f"at most {len(COLOURS)}, got {len(COLOURS) + 1}"):
+        draw({str(i): ([0.0], [0.0]) for i in range(len(COLOURS) + 1)}, "x", "y")
 
 
 def test_colours_and_markers_are_all_different():
     assert len(set(COLOURS)) == len(COLOURS) == len(set(MARKERS)) == len(MARKERS)
+
+
+def test_matplotlib_waits_until_it_is_asked_for():
+    """It takes longer to import than all of ours."""
+    lines = "import sys, minidiffusion as md\nfor _ in 'ab':\n print('matplotlib' in sys.modules)\n md.plots"
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+    with pytest.raises(AttributeError, match="no attribute 'plot'"):
+        getattr(md, "plot")  # noqa: B009

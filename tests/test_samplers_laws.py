@@ -28,7 +28,8 @@ SCHEDULES = NAMED | {
 }
 # the data: two coordinates without correlation, neither centred nor of unit variance
 MEAN, VARIANCE = torch.tensor([0.7, -0.4], dtype=torch.float64), torch.tensor([0.3, 2.0], dtype=torch.float64)
-ORDERS = dict.fromkeys(METHODS, 1) | {"heun": 2, "dpmpp_2m": 2, "unipc": 3}
+WITH_A_MEAN = [method for method in METHODS if method != "consistency"]  # which asks for an end, not for a mean
+ORDERS = dict.fromkeys(WITH_A_MEAN, 1) | {"heun": 2, "dpmpp_2m": 2, "unipc": 3}
 ERRORS = {1: 0.22, 2: 0.015, 3: 0.005}  # of the variance, relative, after 48 steps, langevin 192
 ETA = {"ddim": 0.5, "edm_churn": 0.5}
 
@@ -111,7 +112,7 @@ def error(name, method, steps):
     return (variance / exact - 1).abs().max().item()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", WITH_A_MEAN)
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_every_schedule_head_and_method_gives_a_gaussian_its_law(name, head, method):

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 os.environ.setdefault("TQDM_DISABLE", "1")  # a bar costs time, and nobody watches
@@ -26,7 +25,7 @@ import page
 import startup
 from minidiffusion.device import as_device
 from peers import installed, versions
-from protocol import machine, watch_others
+from protocol import commit, machine, watch_others
 
 HERE = Path(__file__).parent
 PARTS = {
@@ -36,17 +35,6 @@ PARTS = {
     "startup": startup.measure,
     "growth": growth.measure,
 }
-
-
-def commit() -> str:
-    """Of this package; with a + where its files differ from it."""
-    git = ["git", "-C", str(HERE.parent.parent)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "minidiffusion"]).returncode
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip() + "+" * bool(changed)
 
 
 if __name__ == "__main__":

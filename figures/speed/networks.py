@@ -23,6 +23,7 @@ class FitDiffusers(Minidiffusion):
     """This package's `fit` around diffusers' network: what the loop does, and what the network does."""
 
     name = "minidiffusion's fit, diffusers' network"
+    orders_memory = False
 
     def network(self, case: Case, width: int = 32) -> nn.Module:
         return Wrapped(Diffusers().network(case, width))
@@ -47,14 +48,15 @@ def images(case: Case) -> Tensor:
     return md.datasets.to_float(md.datasets.load(case.data)[0])
 
 
-def ways(peer: Peer) -> list[str]:
-    """Precisions, and orders in memory; this package's U-Net sets its own."""
-    orders = CHANNELS_LAST[1:] if type(peer) is Minidiffusion else CHANNELS_LAST
-    return [precision + order for precision in ("float32", "bfloat16") for order in orders]
+def ways(peer: Peer, device: torch.device) -> list[str]:
+    """Precisions, and orders in memory; this package's U-Net sets its own. bfloat16 where there are instructions."""
+    orders = CHANNELS_LAST[1:] if peer.orders_memory else CHANNELS_LAST
+    precisions = ("float32", "bfloat16") if md.device.has_fast_bfloat16(device) else ("float32",)
+    return [precision + order for precision in precisions for order in orders]
 
 
 def default_way(peer: Peer, device: torch.device) -> str:
-    return peer.default_precision(device) + (CHANNELS_LAST[1] if type(peer) is Minidiffusion else "")
+    return peer.default_precision(device) + CHANNELS_LAST[peer.orders_memory]
 
 
 def prepared(peer: Peer, case: Case, way: str, device: torch.device, width: int = 32) -> tuple[nn.Module, str]:
@@ -118,7 +120,9 @@ def _cases(
 ) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for case in CASES:
-        chosen = {peer.name: ways(peer) if case in every_way_in else [default_way(peer, device)] for peer in peers}
+        chosen = {
+            peer.name: ways(peer, device) if case in every_way_in else [default_way(peer, device)] for peer in peers
+        }
         contenders = {
             f"{peer.name}: {way}": rate(make(peer, case, way, device), device, seconds)
             for peer in peers

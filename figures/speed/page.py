@@ -26,8 +26,11 @@ Result = dict[str, Any]
 
 
 def slug(machine: Result) -> str:
-    """The name of the machine's file: its processor, and how many cores of it."""
-    name = f"{machine['processor']} {machine['cores']} cores" if machine["device"] == "cpu" else machine["processor"]
+    """The name of the machine's file: its processor, and how many cores with which instructions."""
+    name = machine["processor"]
+    if machine["device"] == "cpu":
+        name += f" {machine['cores']} cores"
+        name += "" if machine["fast_bfloat16"] == "none" else f" {machine['fast_bfloat16']}"
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
@@ -132,6 +135,10 @@ def spread(each: Result) -> str:
     return f"{number(each['median'])} ({number(min(each['runs']))} to {number(max(each['runs']))})"
 
 
+def distance(project: Result) -> str:
+    return number(project["frechet_distance"]) if "frechet_distance" in project else "not measured yet"
+
+
 def times(item: Item) -> list[str]:
     median, low, high = item.times["minidiffusion"]
     reached = "" if item.aim is None else f"{item.aim:g}: {'reached' if median >= item.aim else 'missed'}"
@@ -173,13 +180,13 @@ def tables(result: Result) -> str:
     if "quality" in result:
         quality = result["quality"]
         rows = [
-            [name, p["precision"], str(p["batch"]), str(p["steps"]), number(p["frechet_distance"])]
+            [name, p["precision"], str(p["batch"]), spread(p["images_per_second"]), str(p["steps"]), distance(p)]
             for name, p in quality["projects"].items()
         ]
-        for name in ("training_images", "blurred"):
-            rows.append([name.replace("_", " "), "", "", "", number(quality[name])])
-        head = [f"{quality['minutes']:g} minutes of training", "precision", "batch", "steps", "Frechet distance"]
-        parts.append(table(head, rows))
+        for name, value in quality.get("yardsticks", {}).items():
+            rows.append([name.replace("_", " "), "", "", "", "", number(value)])
+        head = [f"{quality['minutes']:g} minutes of training", "precision", "batch", "images/s", "steps"]
+        parts.append(table([*head, "Frechet distance"], rows))
     for along in GROWTH:
         if along in result.get("growth", {}):
             values = result["growth"][along]

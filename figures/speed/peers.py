@@ -43,6 +43,7 @@ class Peer:
     imports: str  # what one writes in order to train and to draw
     batch: int  # of its published example
     network_is: str  # where its network differs from the others of its size
+    orders_memory = False  # whether its network chooses its own order of pixels in memory
 
     def network(self, case: Case, width: int = 32) -> nn.Module:
         """Untrained: three levels, attention at the coarsest, and at width 32 two million parameters."""
@@ -102,9 +103,11 @@ class Minidiffusion(Peer):
     imports = "import minidiffusion"
     batch = 128
     network_is = "adds what the block opposite saw; group norm of 16 channels; attention after the level, 2 times"
+    orders_memory = True
+    recipe = RECIPES["fashion_mnist"]
 
     def network(self, case: Case, width: int = 32) -> nn.Module:
-        sizes = RECIPES["fashion_mnist"].sizes | dict(channels=case.channels, classes=0)
+        sizes = self.recipe.sizes | dict(channels=case.channels, classes=0)
         sizes["widths"] = (width, 2 * width, 4 * width)
         return md.nets.UNet(**sizes).to(memory_format=torch.channels_last)
 
@@ -114,8 +117,9 @@ class Minidiffusion(Peer):
     def train(
         self, net: nn.Module, images: Tensor, batch: int, precision: str, planned: int = 100_000
     ) -> Iterator[nn.Module]:
-        settings = dict(batch_size=batch, precision=precision, weighting="min_snr", ema_decay=0.999)
-        for step in md.fit(self.denoiser(net), images, planned, **settings):
+        r = self.recipe
+        settings = dict(learning_rate=r.learning_rate, weighting=r.weighting, ema_decay=r.ema_decay)
+        for step in md.fit(self.denoiser(net), images, planned, batch_size=batch, precision=precision, **settings):
             yield step.ema.net
 
     def draw(self, net: nn.Module, case: Case, count: int, steps: int, precision: str, method: str = "ddim") -> Tensor:
@@ -129,6 +133,17 @@ class Minidiffusion(Peer):
 
     def default_precision(self, device: torch.device) -> str:
         return "bfloat16" if md.device.has_fast_bfloat16(device) else "float32"  # as fit chooses
+
+
+class SmallMinidiffusion(Minidiffusion):
+    """The recipe that comes first, `minidiffusion train`: half a million parameters."""
+
+    name = "minidiffusion, 0.5 million"
+    recipe = RECIPES["fashion_mnist_6k"]
+    batch = recipe.batch_size
+
+    def network(self, case: Case, width: int = 32) -> nn.Module:
+        return super().network(case, width // 2)
 
 
 class Diffusers(Peer):

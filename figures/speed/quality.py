@@ -1,16 +1,24 @@
 """Time to quality: from scratch on the whole of Fashion-MNIST, so many minutes each; then how good are the pictures?
 
-    python figures/speed/quality.py --minutes 10             an hour and a half of two free cores
+    python figures/speed/quality.py plan --minutes 10          how many steps are ten minutes? On free cores: 3 minutes
+    python figures/speed/quality.py train                      then these steps, project by project; two hours
+    python figures/speed/quality.py train --only diffusers --threads 1
 
 Each project trains the network of the other measurements with the settings of its own published example: batch,
-learning rate, schedule, average (peers.py). Without labels. The distance is Frechet's, of 2,000 samples to the
-10,000 test images, in the features of minidiffusion.nets.fashion_classifier; beside it the same distance for 2,000
-training images, and for the test images blurred. Adds to the machine's JSON file, unless minutes are below one.
+learning rate, schedule, average (peers.py). This package trains a second one too, of its first recipe, which is a
+quarter of the size: in so short a time it gets further. Without labels. The distance is Frechet's, of 2,000 samples
+to the 10,000 test images, in the features of minidiffusion.nets.fashion_classifier; beside it the same distance for
+2,000 training images, and for the test images blurred.
+
+The budget is a number of steps, measured with all projects taking turns on a free machine. So it does not matter how
+long the training itself then takes, and projects may train side by side, a thread each. Both parts add to the
+machine's JSON file.
 """
 
 import argparse
 import json
 import os
+import platform
 import time
 from pathlib import Path
 
@@ -18,37 +26,48 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 import torch.nn.functional as F
+from filelock import FileLock
 from torch import Tensor
 
 import minidiffusion as md
 import page
 from minidiffusion.device import as_device
 from minidiffusion.nets import fashion_classifier
-from networks import default_way, prepared
-from peers import CASES, PEERS, Peer, installed, versions
-from protocol import machine, rounded, watch_others
+from networks import default_way, prepared, trainer
+from peers import CASES, PEERS, Peer, SmallMinidiffusion, installed, versions
+from protocol import commit, machine, rate, rounded, summary, take_turns, watch_others
 
 HERE = Path(__file__).parent
 GREY = CASES[0]
+ROUNDS, SECONDS = 3, 8.0
+SMALL = SmallMinidiffusion()
 
 
-def trained(peer: Peer, images: Tensor, minutes: float, device: torch.device) -> tuple[torch.nn.Module, dict]:
-    """The network to draw with, after so many minutes; a trial first says how many steps they hold."""
+def planned(peers: list[Peer], minutes: float, device: torch.device) -> dict:
+    """How many steps of its own batch each project takes in so many minutes."""
+    contenders = {
+        peer.name: rate(trainer(peer, GREY, default_way(peer, device), device, peer.batch), device, SECONDS)
+        for peer in peers
+    }
+    runs = {name: summary(values) for name, values in take_turns(contenders, ROUNDS).items()}
+    return {
+        peer.name: {
+            "batch": peer.batch,
+            "precision": default_way(peer, device).split()[0],
+            "images_per_second": runs[peer.name],
+        }
+        | {"steps": round(60 * minutes * runs[peer.name]["median"] / peer.batch)}
+        for peer in peers
+    }
+
+
+def trained(peer: Peer, images: Tensor, steps: int, device: torch.device) -> torch.nn.Module:
+    """The network to draw with, after so many steps."""
     net, precision = prepared(peer, GREY, default_way(peer, device), device)
-    trial = peer.train(net, images, peer.batch, precision)
-    next(trial)
-    started = time.perf_counter()
-    for _ in range(3):
-        next(trial)
-    planned = max(1, int(60 * minutes / (time.perf_counter() - started) * 3))
-    net, precision = prepared(peer, GREY, default_way(peer, device), device)
-    training = peer.train(net, images, peer.batch, precision, planned)
-    started, done = time.perf_counter(), 0
-    while done < planned and time.perf_counter() - started < 60 * minutes:
+    training = peer.train(net, images, peer.batch, precision, steps)
+    for _ in range(steps):
         average = next(training)
-        done += 1
-    seconds = time.perf_counter() - started
-    return average, {"precision": precision, "batch": peer.batch, "steps": done, "seconds": rounded(seconds)}
+    return average
 
 
 def distance(net: torch.nn.Module, images: Tensor, real: Tensor) -> float:
@@ -56,43 +75,76 @@ def distance(net: torch.nn.Module, images: Tensor, real: Tensor) -> float:
     return md.metrics.frechet_distance(features, real)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--samples", type=int, default=2000)
-    parser.add_argument("--only", choices=PEERS, action="append")
-    parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+def measure(peer: Peer, steps: int, samples: int, device: torch.device) -> dict:
+    train, test = (md.datasets.to_float(md.datasets.load("fashion_mnist", split)[0]) for split in ("train", "test"))
+    started = time.perf_counter()
+    net, precision = trained(peer, train.to(device), steps, device), default_way(peer, device).split()[0]
+    seconds = time.perf_counter() - started
+    counts = [min(100, samples - i) for i in range(0, samples, 100)]
+    pictures = torch.cat([peer.show(net, GREY, count, precision).cpu() for count in counts])
+    pictures = md.datasets.to_float(md.datasets.to_uint8(pictures))  # the 256 grey levels that data has
+    classifier = fashion_classifier()
+    real = torch.cat([classifier.features(part) for part in test.split(500)])
+    return {
+        "threads": torch.get_num_threads(),
+        "training_seconds": rounded(seconds),
+        "sampling_seconds": rounded(time.perf_counter() - started - seconds),
+        "frechet_distance": rounded(distance(classifier, pictures, real)),
+    }
 
-    device = as_device(arguments.device)
+
+def yardsticks(samples: int) -> dict[str, float]:
+    """The distance of as many real pictures, and of blurred ones."""
     train, test = (md.datasets.to_float(md.datasets.load("fashion_mnist", split)[0]) for split in ("train", "test"))
     classifier = fashion_classifier()
     real = torch.cat([classifier.features(part) for part in test.split(500)])
     blurred = F.avg_pool2d(F.pad(test, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    result: dict = {
-        "command": f"python figures/speed/quality.py --minutes {arguments.minutes:g}",
-        "minutes": arguments.minutes,
-        "samples": arguments.samples,
-        "training_images": rounded(distance(classifier, train[: arguments.samples], real)),
-        "blurred": rounded(distance(classifier, blurred, real)),
-        "load": {},
-        "projects": {},
-    }
-    peers = [peer for peer in installed() if not arguments.only or peer.name in arguments.only]
-    with watch_others(result["load"]):
+    distances = {"training_images": train[:samples], "blurred": blurred}
+    return {name: rounded(distance(classifier, images, real)) for name, images in distances.items()}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=("plan", "train"))
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--samples", type=int, default=2000)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--only", choices=[*PEERS, SMALL.name], action="append")
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+
+    device = as_device(arguments.device)
+    about = machine(device)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    file = HERE / f"{page.slug(about)}.json"
+
+    def add(found: dict) -> None:
+        """Two of these may run at once."""
+        with FileLock(HERE / ".lock"):
+            known = json.loads(file.read_text()) if file.exists() else {"machine": about}
+            part = known.get("quality", {})
+            projects = {
+                name: part.get("projects", {}).get(name, {}) | p for name, p in found.get("projects", {}).items()
+            }
+            known["quality"] = part | found | {"projects": part.get("projects", {}) | projects}
+            file.write_text(json.dumps(known, indent=1) + "\n")
+
+    there = installed()
+    peers = [peer for peer in (*there, SMALL) if not arguments.only or peer.name in arguments.only]
+    if arguments.part == "plan":
+        load: dict = {}
+        with watch_others(load):
+            plan = planned(peers, arguments.minutes, device)
+        command = f"python figures/speed/quality.py plan --minutes {arguments.minutes:g}"
+        about_the_plan = {"command": command, "minutes": arguments.minutes, "rounds": ROUNDS, "seconds_a_run": SECONDS}
+        here = {"torch": torch.__version__, "python": platform.python_version()}
+        add(about_the_plan | {"load": load, "versions": versions(there) | here, "commit": commit(), "projects": plan})
+    else:
+        add({"samples": arguments.samples, "yardsticks": yardsticks(arguments.samples)})
+        plan = json.loads(file.read_text())["quality"]["projects"]
         for peer in peers:
-            net, about = trained(peer, train.to(device), arguments.minutes, device)
-            counts = [min(100, arguments.samples - i) for i in range(0, arguments.samples, 100)]
-            started = time.perf_counter()
-            pictures = torch.cat([peer.show(net, GREY, count, about["precision"]).cpu() for count in counts])
-            about["sampling_seconds"] = rounded(time.perf_counter() - started)
-            pictures = md.datasets.to_float(md.datasets.to_uint8(pictures))  # the 256 grey levels that data has
-            about["frechet_distance"] = rounded(distance(classifier, pictures, real))
-            result["projects"][peer.name] = about
-            print(peer.name, about, flush=True)
-    result["versions"] = versions(peers)
-    if arguments.minutes >= 1:
-        file = HERE / f"{page.slug(machine(device))}.json"
-        known = json.loads(file.read_text()) if file.exists() else {"machine": machine(device)}
-        file.write_text(json.dumps(known | {"quality": result}, indent=1) + "\n")
-        page.write()
+            found = measure(peer, plan[peer.name]["steps"], arguments.samples, device)
+            print(peer.name, found, flush=True)
+            add({"projects": {peer.name: found}})
+    page.write()

@@ -15,23 +15,32 @@ from ..device import best_device
 from ..process import prior
 from ..samplers import METHODS
 from .inputs import check_picture, one_of, whole
-from .pictures import BATCH, draw, write_sheet
+from .pictures import BATCH, METHOD, STEPS, draw, write_sheet
 
 HELP = "draw pictures from a trained network"
 EXAMPLES = """examples:
   minidiffusion sample
   minidiffusion sample --label trouser --count 16 --seed 7 --out trousers.png
+  minidiffusion sample --checkpoint fashion_mnist_few --steps 1
   minidiffusion sample --checkpoint minidiffusion-emoji/model.safetensors --steps 50 --method ddim
 """
-SHIPPED = Path(__file__).parents[1] / "checkpoints" / "fashion_mnist.safetensors"
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+SHIPPED = CHECKPOINTS / "fashion_mnist.safetensors"
+NAMED = ("fashion_mnist", "fashion_mnist_few")  # in the package: many steps, or one, two or four
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--checkpoint", type=Path, default=SHIPPED, metavar="FILE", help="default: the one in the package")
+    named = " or ".join(NAMED)
+    add("--checkpoint", default=SHIPPED.stem, metavar="FILE", help=f"or one in the package, {named} ({SHIPPED.stem})")
     add("--count", type=whole(1, 10_000), default=64, metavar="N", help="how many pictures (64)")
-    add("--steps", type=whole(1, 10_000), default=25, metavar="N", help="steps from noise to data (25)")
-    add("--method", default="dpmpp_2m", metavar="NAME", help=f"{', '.join(METHODS)} (dpmpp_2m)")
+    add(
+        "--steps",
+        type=whole(1, 10_000),
+        metavar="N",
+        help=f"from noise to data; default: the network's own, or {STEPS}",
+    )
+    add("--method", metavar="NAME", help=f"{', '.join(METHODS)}; default: the network's own, or {METHOD}")
     add("--seed", type=whole(0), default=0, metavar="N", help="the same seed draws the same pictures (0)")
     add("--label", metavar="L", help="draw only this class, by name or number; default: all, a row for each")
     add("--out", type=Path, default=Path("samples.png"), metavar="FILE.png", help="where to (samples.png)")
@@ -40,14 +49,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     check_picture("--out", args.out)
 
-    one_of("--method", args.method, METHODS)
+    if args.method is not None:
+        one_of("--method", args.method, METHODS)
+    path = CHECKPOINTS / f"{args.checkpoint}.safetensors" if args.checkpoint in NAMED else Path(args.checkpoint)
     try:
-        header = checkpoint.read_header(args.checkpoint)
-        denoise = checkpoint.load(args.checkpoint, best_device())
+        header = checkpoint.read_header(path)
+        denoise = checkpoint.load(path, best_device())
         shape = item_shape(header)
     except (ValueError, OSError) as error:
         raise ValueError(f"--checkpoint: {error}") from None
 
+    own = header["about"].get("draw", {})
+    steps, method = args.steps or own.get("steps", STEPS), args.method or own.get("method", METHOD)
     classes, labels = header["config"].get("classes", 0), None
     if args.label is not None:
         labels = torch.full((args.count,), label_number(args.label, header), device=best_device())
@@ -56,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
 
     generator = torch.Generator().manual_seed(args.seed)
     x_1 = prior((args.count, *shape), denoise.schedule, generator).to(best_device())
-    with tqdm(total=args.steps * -(-args.count // BATCH), desc="sample", disable=None) as bar:
-        x0 = draw(denoise, x_1, labels, args.steps, args.method, generator, bar.update)
+    with tqdm(total=steps * -(-args.count // BATCH), desc="sample", disable=None) as bar:
+        x0 = draw(denoise, x_1, labels, steps, method, generator, bar.update)
     write_sheet(args.out, x0, classes if args.label is None else 0)
     print(args.out)
     return 0

@@ -8,7 +8,7 @@ after each; `sample` keeps only the end. A step of your own is welcome: `sample(
 from .deterministic import dpmpp_2m, euler, heun, unipc
 from .grids import karras, log_snr, uniform
 from .loop import METHODS, Step, sample, trajectory
-from .stochastic import ddim, ddpm, edm_churn, euler_ancestral, langevin, predictor_corrector
+from .stochastic import consistency, ddim, ddpm, edm_churn, euler_ancestral, langevin, predictor_corrector
 from .walk import Visit, Walk, eps_hat, line
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Step",
     "Visit",
     "Walk",
+    "consistency",
     "ddim",
     "ddpm",
     "dpmpp_2m",

@@ -16,7 +16,7 @@ from ..process import same_shape
 from ..schedule import Level, Schedule
 from .deterministic import dpmpp_2m, euler, heun, unipc
 from .grids import uniform
-from .stochastic import ddim, ddpm, edm_churn, euler_ancestral, langevin, predictor_corrector
+from .stochastic import consistency, ddim, ddpm, edm_churn, euler_ancestral, langevin, predictor_corrector
 from .walk import Walk
 
 Step = Callable[..., tuple[Tensor, Tensor]]  # step(denoise, x_t, t, s, walk) -> (x_s, x0_hat)
@@ -24,7 +24,7 @@ METHODS: dict[str, Step] = {
     step.__name__: step
     for step in (
         *(ddpm, ddim, euler, heun, dpmpp_2m, unipc),
-        *(euler_ancestral, edm_churn, langevin, predictor_corrector),
+        *(euler_ancestral, edm_churn, langevin, predictor_corrector, consistency),
     )
 }
 

@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from ..denoiser import Denoise
-from ..process import posterior_at
+from ..process import mix, posterior_at
 from ..schedule import Level
 from .deterministic import heun
 from .walk import Walk, eps_hat, line
@@ -46,6 +46,16 @@ def euler_ancestral(denoise: Denoise, x_t: Tensor, t: Level, s: Level, walk: Wal
     kept = math.exp(t.log_snr - s.log_snr)  # sigma_s^2 / sigma_t^2 of the paper's sigma: the share of the noise kept
     down, up = s.sigma * math.sqrt(kept), s.sigma * math.sqrt(1 - kept)
     return s.alpha * x0 + down * eps_hat(x_t, x0, t) + up * walk.noise(x_t), x0
+
+
+def consistency(denoise: Denoise, x_t: Tensor, t: Level, s: Level, walk: Walk) -> tuple[Tensor, Tensor]:
+    """Jump to the end, then go back up to s with noise that is all fresh (Song et al. 2023, alg. 1).
+
+    For a network that knows where the path from x_t ends (consistency.py). An ordinary denoiser knows the mean of
+    all that x_t may have been, and with this step its samples come out too smooth.
+    """
+    x0 = denoise(x_t, t.time)
+    return mix(s.alpha, x0, s.sigma, walk.noise(x_t)), x0
 
 
 def edm_churn(denoise: Denoise, x_t: Tensor, t: Level, s: Level, walk: Walk) -> tuple[Tensor, Tensor]:
