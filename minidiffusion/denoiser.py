@@ -52,7 +52,7 @@ class Denoiser(nn.Module):
         if isinstance(t, Tensor):
             times = t.to(x_t.device, torch.float32).expand(len(x_t))
         else:
-            times = torch.full((len(x_t),), float(t), device=x_t.device)
+            times = x_t.new_full((len(x_t),), t, dtype=torch.float32)
         return self.net(x, times, cond).to(x_t.dtype)
 
     def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
