@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .heads import Head
 from .process import Time, alpha_sigma
-from .schedule import Schedule
+from .schedule import Schedule, VariancePreserving
 
 Denoise = Callable[..., Tensor]  # the one shape of the house: denoise(x_t, t, cond=None) -> x0_hat
 
@@ -44,11 +44,12 @@ class Denoiser(nn.Module):
         self.net, self.schedule, self.head = net, schedule, head
 
     def _ask(self, x_t: Tensor, t: Time, cond: Any) -> Tensor:
-        alpha, sigma = alpha_sigma(self.schedule, t, x_t)
-        # Unit variance in, if the data's is data_std^2 (Karras et al. 2022, c_in of table 1). It is 1 for all heads
-        # but F, and then nothing changes, and nothing is computed, where alpha^2 + sigma^2 = 1
-        std = ((alpha * self.head.data_std) ** 2 + sigma**2) ** 0.5
-        x = x_t if isinstance(std, float) and abs(std - 1) < 1e-12 else x_t / std
+        # Unit variance in, if the data's is data_std^2 (Karras et al. 2022, c_in of table 1). For all heads but F it is
+        # 1 where alpha^2 + sigma^2 = 1. A sampler asks with one number as t, and is spared the division
+        x = x_t
+        if isinstance(t, Tensor) or self.head.data_std != 1 or not isinstance(self.schedule, VariancePreserving):
+            alpha, sigma = alpha_sigma(self.schedule, t, x_t)
+            x = x_t / ((alpha * self.head.data_std) ** 2 + sigma**2) ** 0.5
         if isinstance(t, Tensor):
             times = t.to(x_t.device, torch.float32).expand(len(x_t))
         else:

@@ -40,9 +40,10 @@ def same_shape(**tensors: Tensor) -> None:
     (first, a), *rest = tensors.items()
     if not a.is_floating_point():
         raise TypeError(f"{first} must be floating point, got {a.dtype}; images: datasets.to_float")
+    shape = a.shape
     for name, b in rest:
-        if a.shape != b.shape:
-            raise ValueError(f"{name} must have the shape of {first}, {tuple(a.shape)}, got {tuple(b.shape)}")
+        if b.shape != shape:
+            raise ValueError(f"{name} must have the shape of {first}, {tuple(shape)}, got {tuple(b.shape)}")
 
 
 def mix(a: Scale, x: Tensor, b: Scale, y: Tensor) -> Tensor:
