@@ -22,7 +22,7 @@ import minidiffusion as md
 from minidiffusion.nets import fashion_classifier
 
 HERE = Path(__file__).parent
-COUNT, CALLS = 1000, (1, 2, 4, 8, 16, 32)
+COUNT, CALLS = 1000, (1, 2, 4, 8, 16)
 # method: calls of the network in a step, and the share of fresh noise
 SAMPLERS = {
     "ddim": (1, 0.0),

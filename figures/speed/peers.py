@@ -60,8 +60,8 @@ class Peer:
         raise NotImplementedError
 
     def show(self, net: nn.Module, case: Case, count: int, precision: str) -> Tensor:
-        """`count` pictures as its example draws them; where that takes hundreds of steps, 50 of DDIM."""
-        return self.draw(net, case, count, 50, precision)
+        """`count` pictures as its example draws them; where that takes hundreds of steps, 25 of DDIM."""
+        return self.draw(net, case, count, 25, precision)
 
     def default_precision(self, device: torch.device) -> str:
         return "float32"
