@@ -1,4 +1,4 @@
-"""The command line: minidiffusion learn | sample | train | doctor. One file a command.
+"""The command line: minidiffusion learn | sample | train | claims | doctor. One file a command.
 
 Each has a `HELP`, `EXAMPLES`, the `arguments` it takes, and `run`.
 """
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__
-from . import doctor, learn, sample, train
+from . import claims, doctor, learn, sample, train
 from .inputs import one_of
 
-COMMANDS = {"learn": learn, "sample": sample, "train": train, "doctor": doctor}
+COMMANDS = {"learn": learn, "sample": sample, "train": train, "claims": claims, "doctor": doctor}
 
 
 class Parser(argparse.ArgumentParser):

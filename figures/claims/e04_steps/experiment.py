@@ -1,0 +1,73 @@
+"""E4, on a plane. One denoiser, more and more steps; then a network taught to need only one.
+
+Twenty-five Gaussians on a grid, so the best denoiser is exact: what is left is the number of steps. Then an MLP is
+trained, and a copy of it distilled (minidiffusion/consistency.py). Quality is the energy distance to fresh data, with
+the same noise for all; the floor is that between two sets of data.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from matplotlib.figure import Figure
+
+import minidiffusion as md
+
+STEPS = (1, 2, 3, 5, 10, 50)
+COUNT, TRAINING = 2000, {"lesson": (1500, 500), "full": (4000, 2000)}
+
+
+def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely and Rizzo 2013): 0 for equal laws."""
+    n, m = len(a), len(b)
+    within = torch.cdist(a, a).sum() / (n * (n - 1)) + torch.cdist(b, b).sum() / (m * (m - 1))
+    return (2 * torch.cdist(a, b).mean() - within).item()
+
+
+def run(seed: int, scale: str, device: torch.device) -> dict:
+    generator = torch.Generator().manual_seed(seed)
+    schedule = md.schedule.cosine()
+    side = torch.linspace(-1.5, 1.5, 5)
+    means = torch.cartesian_prod(side, side)
+    exact = md.oracle.mixture(torch.ones(25), means, 0.01 * torch.eye(2).expand(25, 2, 2), schedule)
+    data, other = (exact.sample(COUNT, generator).double() for _ in range(2))
+    x_1 = md.prior((COUNT, 2), schedule, generator)
+
+    def distance(denoise: md.denoiser.Denoise, steps: int, method: str = "ddim") -> float:
+        x0 = md.sample(denoise, x_1, steps=steps, method=method, generator=torch.Generator().manual_seed(seed))
+        return energy_distance(x0.double(), data)
+
+    of_exact = [distance(exact, steps) for steps in STEPS]
+    training, distilling = TRAINING[scale]
+    points = exact.sample(20_000, generator)
+    torch.manual_seed(seed)
+    settings = dict(batch_size=512, learning_rate=2e-3, ema_decay=0.99, precision="float32", seed=seed)
+    net = md.Denoiser(md.nets.MLP(2, 128, 3), schedule, md.heads.V)
+    *_, step = md.fit(net, points, training, **settings)
+    teacher = step.ema
+    student = copy.deepcopy(teacher).requires_grad_(True)
+    *_, step = md.fit(student, points, distilling, loss=md.consistency_loss(teacher, 16), **settings)
+    floor = abs(energy_distance(other, data))
+    in_fifty, in_one = distance(teacher, 50), distance(step.ema, 1, "consistency")
+    return {
+        "steps": list(STEPS),
+        "exact": of_exact,
+        "floor": floor,
+        "trained": [distance(teacher, steps) for steps in STEPS],
+        "distilled": in_one,
+        "one_step_over_fifty": of_exact[0] / of_exact[-1],
+        "distilled_one_step_over_its_teachers_one": in_one / distance(teacher, 1),
+        "distilled_one_step_over_its_teachers_fifty": in_one / in_fifty,
+    }
+
+
+def plot(runs: list[dict]) -> Figure:
+    def mean(key: str) -> list[float]:
+        return torch.tensor([run[key] for run in runs]).mean(0).tolist()
+
+    steps = runs[0]["steps"]
+    lines = {"exact denoiser": (steps, mean("exact")), "trained network": (steps, mean("trained"))}
+    lines["taught to need one step"] = ([1], [mean("distilled")])
+    axes = "steps", "energy distance to the data"
+    return md.plots.curves(lines, *axes, levels={"data": mean("floor")}, x_scale="log", y_scale="log")

@@ -1,0 +1,86 @@
+"""The ledger: what the article claims, and the verdict that data gives. Or run the experiment behind a claim again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from typing import Any
+
+from tqdm import tqdm
+
+from .. import ledger
+from ..device import as_device
+from ..verdicts import short
+from .inputs import whole
+
+HELP = "print the verdict on each claim of the article, or measure one again"
+EXAMPLES = """examples:
+  minidiffusion claims
+  minidiffusion claims --json
+  minidiffusion claims run 12
+  minidiffusion claims run 21 --scale full
+
+Verdicts: supported, partly (some of its parts hold), wrong (none does), open (not measured, or the seeds disagree).
+The lesson scale takes under two minutes on two cores, three seeds; the committed verdicts are of full scale, five.
+"""
+VERDICTS = ("supported", "partly", "wrong", "open")
+SEEDS = {"lesson": range(3), "full": range(5)}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("action", nargs="?", choices=("run",), metavar="run", help="measure the claim ID again")
+    add("id", nargs="?", type=whole(1), metavar="ID", help="the number of a claim")
+    add("--scale", choices=("lesson", "full"), metavar="SCALE", help="lesson or full (lesson)")
+    add("--device", metavar="D", help="cpu, cuda, mps; default: cpu")
+    add("--json", action="store_true", help="the same as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.action is None:
+        if args.scale or args.device:
+            raise ValueError("--scale and --device are for `claims run ID`")
+        show(ledger.ledger(), args.json)
+        return 0
+    if args.id is None:
+        raise ValueError("ID must be the number of a claim, as in `claims run 12`")
+    return again(args.id, args.scale or "lesson", args.device or "cpu", args.json)
+
+
+def again(number: int, scale: str, device: str, as_json: bool) -> int:
+    """Measure the claim, and say whether its verdict stands; 1 if not."""
+    known = {claim.id: claim for claim in ledger.claims()}
+    if number not in known:
+        raise ValueError(f"ID must be from 1 to {len(known)}, got {number}")
+    claim = known[number]
+    if not claim.experiment:
+        raise ValueError(f"ID must be a claim that an experiment decides, and {number} is open: there is none yet")
+    seeds = SEEDS[scale]
+    committed = claim.verdict(ledger.results(claim.experiment)["runs"])
+    for found in tqdm(ledger.measure(claim.experiment, scale, seeds, as_device(device)), claim.experiment, len(seeds)):
+        runs = found["runs"]
+    row = ledger.row(claim, runs)
+    show([row], as_json)
+    stands = row["verdict"] == committed
+    if not as_json:
+        print(f"\nThe committed verdict is {committed}: " + ("it stands." if stands else "it does not stand here."))
+    return 0 if stands else 1
+
+
+def show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        json.dump(rows, sys.stdout, indent=1)
+        print()
+        return
+    for row in rows:
+        effect = "not measured yet"
+        if row["effect"] is not None:
+            low, high = row["interval"]
+            effect = f"{short(row['effect'])} [{short(low)}, {short(high)}], {row['seeds']} seeds"
+        print(f"{row['id']:2}  {row['verdict']:10}{row['claim']}")
+        for name, text in (("effect", effect), ("record", row["record"]), ("lesson", row["lesson"])):
+            print(textwrap.fill(text, 110, initial_indent=f"    {name:10}", subsequent_indent=" " * 14))
+    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICTS}
+    print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
