@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy import stats
+from scipy import special
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -88,7 +88,7 @@ def interval(values: Sequence[float]) -> Interval:
         raise ValueError(f"values must be two finite numbers or more, got {list(values)!r}")
     mean = sum(values) / len(values)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * deviation / math.sqrt(len(values))
+    half = float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
     return mean - half, mean + half
 
 

@@ -67,9 +67,12 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 
 
 def plot(runs: list[dict]) -> Figure:
-    ranks, lines = runs[0]["ranks"], {}
-    for name in ("x0", "eps"):
-        mean = torch.tensor([run["excess"][name] for run in runs]).mean(0)
-        lines[f"{name}, fitted"] = (ranks, mean.tolist())
-        lines[f"{name}, closed form"] = (ranks, runs[0]["closed_form"][name])
-    return md.plots.curves(lines, "units in the bottleneck, of 64 dimensions", "excess squared error in x0")
+    ranks = runs[0]["ranks"]
+    means = {name: torch.tensor([run["excess"][name] for run in runs]).mean(0).tolist() for name in ("x0", "eps")}
+    lines = {f"{name} as output, fitted": (ranks, mean) for name, mean in means.items()}
+    figure = md.plots.curves(lines, "units in the bottleneck, of 64 dimensions", "excess squared error in x0")
+    for name in means:
+        label = "closed form" if name == "x0" else None
+        figure.axes[0].plot(ranks, runs[0]["closed_form"][name], "kx", markersize=8, label=label)
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return figure

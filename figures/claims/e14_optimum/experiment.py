@@ -32,4 +32,6 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 def plot(runs: list[dict]) -> Figure:
     mean = torch.tensor([run["copies"] for run in runs]).mean(0).tolist()
     lines = {"the exact optimum": (runs[0]["sizes"], mean)}
-    return md.plots.curves(lines, "training pictures", "share of samples that are copies", x_scale="log")
+    figure = md.plots.curves(lines, "training pictures", "share of samples that are copies", x_scale="log")
+    figure.axes[0].set_ylim(0, 1.05)
+    return figure
