@@ -432,12 +432,16 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
     assert modes[0] == modes[1]
 
 
-def test_the_shipped_denoiser_draws_what_is_ordered():
-    denoise = md.shipped()
-    labels = torch.arange(10)
-    x_1 = md.prior((10, 1, 28, 28), denoise.schedule, torch.Generator().manual_seed(1))
-    sorted_as = md.nets.fashion_classifier()(md.sample(denoise, x_1, steps=10, cond=labels)).argmax(1)
-    assert (sorted_as == labels).sum() >= 7  # by chance, 1
+@pytest.mark.parametrize(
+    "name, method, steps", [("fashion_mnist", "ddim", 10), ("fashion_mnist_few", "consistency", 1)]
+)
+def test_the_shipped_denoisers_draw_what_is_ordered(name, method, steps):
+    denoise = md.shipped(name)
+    labels, generator = torch.arange(10), torch.Generator().manual_seed(1)
+    x_1 = md.prior((10, 1, 28, 28), denoise.schedule, generator)
+    x0 = md.sample(denoise, x_1, steps=steps, method=method, cond=labels, generator=generator)
+    # by chance, 1
+    assert (md.nets.fashion_classifier()(x0).argmax(1) == labels).sum() >= 7
 
 
 def test_shipped_names_what_is_not_there():

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import minidiffusion as md
 
 STEPS = (1, 2, 3, 5, 10, 50)
-COUNT, TRAINING = 2000, {"lesson": (1500, 500), "full": (4000, 2000)}
+COUNT, TRAINING = 2000, {"lesson": (600, 300), "full": (2000, 1000)}
 
 
 def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
