@@ -1,11 +1,14 @@
 """Teach a copy of the shipped network to draw in one, two or four steps.
 
-    python figures/distil.py                 half an hour on one core, less on two
+    python figures/distil.py                 ten minutes on one core, fewer on two
 
-Consistency distillation (minidiffusion/consistency.py) in stages: on a coarse grid first, where the end of the path
-is only a few jumps away, then on finer ones, which follow the teacher more closely. Writes the student into the
-package, in half precision; figures/distil.json, what was done; and figures/distil.png, the same noise drawn by the
-teacher in 25, four, two and one steps, and by the student in four, two and one.
+Consistency distillation (minidiffusion/consistency.py) on four levels: the end of the teacher's path is then at most
+four jumps away, and is learned in a few hundred steps. A finer grid is no better in so short a training: 200 steps on
+four levels gave a Frechet distance of 1.56, 0.63 and 0.52 in one, two and four steps (500 samples), and 300 more on
+eight levels spoilt it to 1.80, 1.49 and 1.45.
+
+Writes the student into the package, in half precision; figures/distil.json, what was done; and figures/distil.png, the
+same noise drawn by the teacher in 25, four, two and one steps, and by the student in four, two and one.
 """
 
 import argparse
@@ -22,28 +25,24 @@ import minidiffusion as md
 
 HERE = Path(__file__).parent
 STUDENT = HERE.parent / "minidiffusion" / "checkpoints" / "fashion_mnist_few.safetensors"
+LEVELS, TRAINING = 4, 300  # steps of training
 SETTINGS = dict(batch_size=64, learning_rate=3e-4, ema_decay=0.995)
-STAGES = {4: 200, 8: 300, 16: 300}  # levels: steps of training
 ABOUT = {
     "command": "python figures/distil.py",
     "data": "fashion_mnist",
     "shape": [1, 28, 28],
-    "stages": {str(levels): steps for levels, steps in STAGES.items()},
+    "levels": LEVELS,
+    "training_steps": TRAINING,
     "draw": {"method": "consistency", "steps": 2},
 }
 
 
-def distil(teacher: md.Denoiser, data: tuple, seed: int = 0) -> None:
-    """Saves the student after each stage."""
-    student = copy.deepcopy(teacher)
-    for levels, steps in STAGES.items():
-        student.requires_grad_(True)
-        training = md.fit(
-            student, data, steps, loss=md.consistency_loss(teacher, levels), seed=seed + levels, **SETTINGS
-        )
-        *_, step = tqdm(training, f"{levels} levels", steps)
-        student = copy.deepcopy(step.ema)
-        md.save(student, STUDENT, ABOUT, dtype=torch.float16)
+def distil(teacher: md.Denoiser, data: tuple) -> md.Denoiser:
+    student = copy.deepcopy(teacher).requires_grad_(True)
+    training = md.fit(student, data, TRAINING, loss=md.consistency_loss(teacher, LEVELS), **SETTINGS)
+    for step in tqdm(training, "distil", TRAINING):
+        student = step.ema
+    return student
 
 
 def draw(denoise: md.Denoiser, steps: int, method: str) -> torch.Tensor:
@@ -61,10 +60,11 @@ if __name__ == "__main__":
         torch.set_num_threads(arguments.threads)
 
     teacher, started = md.shipped(), time.perf_counter()
-    distil(teacher, md.datasets.load("fashion_mnist"))
+    md.save(distil(teacher, md.datasets.load("fashion_mnist")), STUDENT, ABOUT, dtype=torch.float16)
     result = {
         "command": ABOUT["command"],
-        "stages": ABOUT["stages"],
+        "levels": LEVELS,
+        "training_steps": TRAINING,
         "settings": SETTINGS,
         "seconds": round(time.perf_counter() - started),
         "threads": torch.get_num_threads(),

@@ -57,10 +57,16 @@ class TestFile:
         assert '"/' not in text and "://" not in text  # no path, no address
 
     def test_networks_have_the_same_size_within_5_percent(self, file):
-        cases = json.loads(file.read_text())["training"]["cases"]
+        cases = json.loads(file.read_text()).get("training", {}).get("cases", {})
         for case in cases.values():
             for project in case.values():
                 assert abs(project["parameters"] / case["minidiffusion"]["parameters"] - 1) <= 0.05
+
+    def test_steps_of_the_time_to_quality_are_what_the_minutes_hold(self, file):
+        quality = json.loads(file.read_text()).get("quality", {"projects": {}})
+        for project in quality["projects"].values():
+            seconds = project["steps"] * project["batch"] / project["images_per_second"]["median"]
+            assert seconds == pytest.approx(60 * quality["minutes"], rel=0.05)
 
     def test_medians_are_of_the_runs(self, file):
         def check(value):
