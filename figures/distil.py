@@ -73,6 +73,7 @@ if __name__ == "__main__":
     (HERE / "distil.json").write_text(json.dumps(result, indent=2) + "\n")
 
     student = md.shipped("fashion_mnist_few")
-    rows = [(f"teacher, {steps} steps", draw(teacher, steps, "dpmpp_2m")) for steps in (25, 4, 2, 1)]
-    rows += [(f"student, {steps} steps", draw(student, steps, "consistency")) for steps in (4, 2, 1)]
+    walks = [("teacher", teacher, "dpmpp_2m", steps) for steps in (25, 4, 2, 1)]
+    walks += [("student", student, "consistency", steps) for steps in (4, 2, 1)]
+    rows = [(f"{who}, {steps} step{'s' * (steps > 1)}", draw(net, steps, how)) for who, net, how, steps in walks]
     md.plots.strips(rows).savefig(HERE / "distil.png", dpi=150)
