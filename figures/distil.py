@@ -1,6 +1,6 @@
 """Teach a copy of the shipped network to draw in one, two or four steps.
 
-    python figures/distil.py                 seven minutes on one core, fewer on two
+    python figures/distil.py                 eight minutes on one core, fewer on two
 
 Consistency distillation (minidiffusion/consistency.py) on four levels: the end of the teacher's path is then at most
 four jumps away, and is learned in a few hundred steps. Longer is not better: in one, two and four steps the Frechet
