@@ -64,16 +64,18 @@ def train_and_draw(compile):
 
 def test_a_compiled_network_learns_and_draws_the_same(unchecked, monkeypatch):
     """Traced and differentiated by the compiler's first half, which needs no C++; the slow test has both halves."""
-    kinds, original = [], torch.compile
+    kinds, calls, original = [], [], torch.compile
 
     def first_half(net, *, mode, **options):
         kinds.append(mode)
-        return original(net, backend="aot_eager", **options)
+        ready = original(net, backend="aot_eager", **options)
+        return lambda *inputs: calls.append(len(kinds)) or ready(*inputs)
 
     monkeypatch.setattr(torch, "compile", first_half)
     for ours, plain in zip(train_and_draw(True), train_and_draw(False), strict=True):
         torch.testing.assert_close(torch.as_tensor(ours), torch.as_tensor(plain), rtol=1e-5, atol=1e-6)
     assert kinds == ["default"] * 2  # CUDA graphs are for CUDA
+    assert calls == [1] * 5 + [2] * 5  # five steps of training, five of the sampler
 
 
 @pytest.mark.slow
@@ -91,11 +93,11 @@ def test_only_a_plain_denoiser_with_weights_is_compiled(unchecked):
 
 
 def test_tensor_float_32_ends_with_the_block():
-    before = torch.backends.cuda.matmul.allow_tf32
-    for name, allowed in (("bfloat16", True), ("float32", before)):
+    torch.backends.cuda.matmul.allow_tf32 = False  # as it is unless somebody changes it
+    for name, allowed in (("bfloat16", True), ("float32", False)):
         with device.autocast(torch.device("cpu"), name):
             assert torch.backends.cuda.matmul.allow_tf32 == allowed
-        assert torch.backends.cuda.matmul.allow_tf32 == before
+        assert not torch.backends.cuda.matmul.allow_tf32
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
