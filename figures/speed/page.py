@@ -208,7 +208,13 @@ def section(file: Path) -> str:
         f"python {about['python']}; from [{file.name}]({file.name}).\n",
     ]
     lines += [provenance(name, part) for name, part in result.items() if "load" in part]
-    return "\n".join([*lines, f"\n![]({file.stem}.png)\n", tables(result)])
+    return "\n".join(
+        [
+            *lines,
+            f"\n![How many times as good as diffusers each project is, a row a measurement]({file.stem}.png)\n",
+            tables(result),
+        ]
+    )
 
 
 def provenance(name: str, part: Result) -> str:
