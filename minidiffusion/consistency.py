@@ -11,7 +11,7 @@ again: the sampler `consistency`.
 
     teacher = shipped()
     student = copy.deepcopy(teacher).requires_grad_(True)
-    for step in fit(student, data, 1000, loss=consistency_loss(teacher, levels=16)):
+    for step in fit(student, data, 200, learning_rate=3e-4, loss=consistency_loss(teacher, levels=4)):
         ...
     x0 = sample(step.ema, x_1, steps=2, method="consistency")
 """
@@ -30,7 +30,7 @@ from .process import alpha_sigma, diffuse, mix
 from .schedule import Schedule
 
 
-def consistency_loss(teacher: Denoise, levels: int = 16, c: float = 0.03) -> Loss:
+def consistency_loss(teacher: Denoise, levels: int = 4, c: float = 0.03) -> Loss:
     """A loss for `fit`: that of consistency distillation (Song et al. 2023, alg. 2), on `levels` steps from 1 to 0.
 
     teacher: any denoiser. levels: few are learned fast, many follow the path closely. A step asks the teacher at t, and
