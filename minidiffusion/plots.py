@@ -45,6 +45,13 @@ def png(sheet: UInt8[np.ndarray, "rows columns 3"], zoom: int = 3) -> bytes:
     return file.getvalue()
 
 
+def frame(figure: Figure) -> bytes:
+    """The bytes of a PNG file of a figure: what a widget shows."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=90)
+    return file.getvalue()
+
+
 def strips(rows: Sequence[tuple[str, Tensor]], titles: Sequence[str] = ()) -> Figure:
     """Rows of pictures, the name of a row on its left; `titles` stand over the columns.
 

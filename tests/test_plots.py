@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 import minidiffusion as md
-from minidiffusion.plots import COLOURS, MARKERS, clouds, curves, panels, png, strips, tile
+from minidiffusion.plots import COLOURS, MARKERS, clouds, curves, frame, panels, png, strips, tile
 
 
 def pictures(count, channels=1, side=4):
@@ -116,3 +116,8 @@ def test_matplotlib_waits_until_it_is_asked_for():
     assert done.stdout.split() == ["False", "True"]
     with pytest.raises(AttributeError, match="no attribute 'plot'"):
         getattr(md, "plot")  # noqa: B009
+
+
+def test_a_frame_is_the_figure_as_a_picture():
+    figure = curves({"a": ([0, 1], [0, 1])}, "x", "y")
+    assert Image.open(io.BytesIO(frame(figure))).size == (540, 306)  # 6 x 3.4 inches, 90 points an inch

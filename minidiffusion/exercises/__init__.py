@@ -1,16 +1,22 @@
 """The lessons' exercises: `check("01.1", answer)` says "passed", "not attempted yet", or what is wrong.
 
-A check compares with closed forms and properties, never with stored numbers: any right answer passes.
+A check compares with closed forms and properties, never with stored numbers: any right answer passes. The checks of
+lesson NN are in lesson_NN.py, in its dictionary CHECKS.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from collections.abc import Callable
 from typing import Any
 
-from . import lesson_00, lesson_01
 from .judge import judge
 
-CHECKS = {**lesson_00.CHECKS, **lesson_01.CHECKS}
+CHECKS: dict[str, Callable[[Any], None]] = {}
+for _found in pkgutil.iter_modules(__path__):
+    if _found.name.startswith("lesson_"):
+        CHECKS |= importlib.import_module(f"{__name__}.{_found.name}").CHECKS
 
 
 def check(exercise: str, answer: Any) -> None:
