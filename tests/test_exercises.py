@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import minidiffusion as md
 from minidiffusion.exercises import CHECKS, check
 from minidiffusion.exercises.judge import judge
 

@@ -119,5 +119,5 @@ def test_matplotlib_waits_until_it_is_asked_for():
 
 
 def test_a_frame_is_the_figure_as_a_picture():
-    figure = curves({"a": ([0, 1], [0, 1])}, "x", "y")
+    figure = curves({"a": ([0.0, 1.0], [0.0, 1.0])}, "x", "y")
     assert Image.open(io.BytesIO(frame(figure))).size == (540, 306)  # 6 x 3.4 inches, 90 points an inch
