@@ -27,6 +27,7 @@ from . import hvae, likelihood
 from .learned_variance import LearnedVariance, hybrid_loss
 from .consistency import consistency_loss
 from .training import fit
+from . import rivals
 from .checkpoint import load, save, shipped
 from . import checkpoint, device, metrics
 from . import exercises
@@ -60,6 +61,7 @@ __all__ = [
     "hybrid_loss",
     "consistency_loss",
     "fit",
+    "rivals",
     "load",
     "save",
     "shipped",

@@ -1,0 +1,270 @@
+"""The rivals: losses against closed forms, training against what it must find."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import minidiffusion as md
+from minidiffusion import rivals
+from minidiffusion.rivals import GAN, VAE, Body, codes
+
+
+class Linear(nn.Module):
+    """x -> x W^T + b, of given numbers."""
+
+    def __init__(self, weight, bias=None):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(weight), bias
+
+    def forward(self, x):
+        out = x @ self.weight.T
+        return out if self.bias is None else out + self.bias
+
+
+def exact_linear_vae():
+    """Data x = W z + s n. The posterior of z is Gaussian and linear in x, so an encoder can be exact."""
+    s = 0.3
+    W = torch.tensor([[1.0, 0.2], [-0.5, 1.5], [0.3, 0.3]])
+    precision = torch.eye(2) + W.T @ W / s**2
+    posterior = torch.linalg.inv(precision)
+    # an encoder with independent std is exact only if the posterior is diagonal: turn z into its axes
+    _, turn = torch.linalg.eigh(posterior)
+    W = W @ turn
+    variance = 1 / (1 + (W.T @ W).diagonal() / s**2)
+    to_mean = variance[:, None] * W.T / s**2
+    encoder = Linear(torch.cat([to_mean, torch.zeros(2, 3)]), torch.cat([torch.zeros(2), 0.5 * variance.log()]))
+    return VAE(encoder, Linear(W), std=s), W, s
+
+
+def sigma_points(latent, batch):
+    """Noises whose mean and covariance are exactly 0 and I: quadratic terms come out as expectations."""
+    points = math.sqrt(latent) * torch.eye(latent)
+    return torch.cat([points, -points]).repeat_interleave(batch, 0), 2 * latent
+
+
+def test_the_bound_is_the_likelihood_where_the_encoder_is_exact():
+    vae, W, s = exact_linear_vae()
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    eps, copies = sigma_points(2, len(x))
+    bound = vae.bound(x.repeat(copies, 1), eps)
+    nats = (bound.reconstruction + bound.kl).view(copies, -1).mean(0)
+    law = torch.distributions.MultivariateNormal(torch.zeros(3), W @ W.T + s**2 * torch.eye(3))
+    assert torch.allclose(nats, -law.log_prob(x), atol=1e-4)
+
+
+def test_the_kl_is_that_of_two_gaussians():
+    vae, *_ = exact_linear_vae()
+    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+    mean, std = vae.encode(x)
+    kl = torch.distributions.kl_divergence(
+        torch.distributions.Normal(mean, std), torch.distributions.Normal(torch.zeros(2), torch.ones(2))
+    )
+    assert torch.allclose(vae.bound(x, torch.zeros(4, 2)).kl, kl.sum(1), atol=1e-5)
+
+
+def test_a_trained_vae_finds_the_likelihood_of_linear_data():
+    _, W, s = exact_linear_vae()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4000, 2, generator=generator) @ W.T + s * torch.randn(4000, 3, generator=generator)
+    torch.manual_seed(0)
+    vae = VAE(nn.Linear(3, 4), nn.Linear(2, 3))
+    *_, step = rivals.vae.fit(vae, x, 500, batch_size=256, learning_rate=2e-2, ema_decay=0.99)
+    law = torch.distributions.MultivariateNormal(torch.zeros(3), W @ W.T + s**2 * torch.eye(3))
+    eps, copies = sigma_points(2, len(x))
+    bound = step.ema.bound(x.repeat(copies, 1), eps)
+    assert (bound.reconstruction + bound.kl).mean() == pytest.approx(-law.log_prob(x).mean().item(), abs=0.05)
+    assert step.ema.log_std.exp().item() == pytest.approx(s, rel=0.15)
+
+
+def test_a_fixed_std_stays_and_must_be_above_0():
+    vae = VAE(Body((3,), (4,), 8, 1), Body((2,), (3,), 8, 1), std=0.5)
+    *_, step = rivals.vae.fit(vae, torch.randn(32, 3), 3)
+    assert step.ema.log_std.exp().item() == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="std must be above 0"):
+        VAE(nn.Identity(), nn.Identity(), std=0.0)
+
+
+def test_beta_weighs_the_codes():
+    x = torch.randn(512, 3, generator=torch.Generator().manual_seed(0))
+    kl = []
+    for beta in (0.1, 1.0, 100.0):
+        torch.manual_seed(0)
+        vae = VAE(Body((3,), (4,), 32, 1), Body((2,), (3,), 32, 1), std=0.3)
+        *_, step = rivals.vae.fit(vae, x, 300, beta=beta, ema_decay=0.9)
+        kl.append(step.kl)
+    assert kl[0] > kl[1] > kl[2] and kl[2] < 0.05
+
+
+def test_log_q_is_the_mixture_of_all_posteriors():
+    generator = torch.Generator().manual_seed(0)
+    mean, z = torch.randn(7, 3, generator=generator), torch.randn(300, 3, generator=generator)
+    std = torch.rand(7, 3, generator=generator) + 0.1
+    parts = torch.distributions.Independent(torch.distributions.Normal(mean, std), 1)
+    law = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(torch.ones(7)), parts)
+    assert torch.allclose(codes.log_q(z, mean, std), law.log_prob(z), atol=1e-3)
+
+
+def test_draws_of_the_aggregate_have_its_mean_and_variance():
+    generator = torch.Generator().manual_seed(0)
+    mean, std = torch.randn(5, 2, generator=generator), torch.rand(5, 2, generator=generator) + 0.2
+    z = codes.aggregate(mean, std, 100_000, generator)
+    assert torch.allclose(z.mean(0), mean.mean(0), atol=0.02)
+    # the variance of a mixture: within, and between
+    assert torch.allclose(z.var(0), std.square().mean(0) + mean.var(0, correction=0), rtol=0.02)
+
+
+def test_one_gaussian_has_the_moments_of_the_codes():
+    z = torch.randn(500, 3, generator=torch.Generator().manual_seed(0)) @ torch.randn(3, 3) + 1
+    law = codes.one_gaussian(z, md.schedule.cosine())
+    drawn = law.sample(100_000, torch.Generator().manual_seed(1))
+    assert torch.allclose(drawn.mean(0), z.mean(0), atol=0.05)
+    assert torch.allclose(torch.cov(drawn.T), torch.cov(z.T), atol=0.02 * torch.cov(z.T).trace().item())
+
+
+def test_several_gaussians_find_clusters_and_their_shares():
+    generator = torch.Generator().manual_seed(0)
+    z = 0.1 * torch.randn(900, 2, generator=generator)
+    z[300:] += torch.tensor([4.0, 0.0])
+    law = codes.several_gaussians(z, md.schedule.cosine(), components=2)
+    order = law.means[:, 0].argsort()
+    assert torch.allclose(law.means[order], torch.tensor([[0.0, 0.0], [4.0, 0.0]]).double(), atol=0.03)
+    assert torch.allclose(law.weights[order], torch.tensor([1 / 3, 2 / 3]).double(), atol=1e-6)
+    with pytest.raises(ValueError, match="components must be from 1 to half"):
+        codes.several_gaussians(z[:10], md.schedule.cosine(), components=6)
+
+
+@pytest.mark.parametrize("loss", rivals.gan.LOSSES)
+def test_a_discriminator_that_knows_nothing_loses_log_2_a_picture(loss):
+    nothing = torch.zeros(8, 1)
+    pictures = 2 if loss == "non_saturating" else 1  # relativistic: one answer for a pair
+    assert rivals.gan.discriminator_loss(nothing, nothing, loss).item() == pytest.approx(pictures * math.log(2))
+    assert rivals.gan.generator_loss(nothing, nothing, loss).item() == pytest.approx(math.log(2))
+    good = rivals.gan.discriminator_loss(nothing + 2, nothing - 2, loss)
+    assert good < rivals.gan.discriminator_loss(nothing, nothing, loss)
+    assert rivals.gan.generator_loss(nothing + 2, nothing - 2, loss) > math.log(2)
+
+
+def test_only_the_relativistic_loss_compares():
+    real, fake = torch.randn(2, 8, 1, generator=torch.Generator().manual_seed(0))
+    for ask in (rivals.gan.discriminator_loss, rivals.gan.generator_loss):
+        assert ask(real + 3, fake + 3, "relativistic").item() == pytest.approx(ask(real, fake, "relativistic").item())
+        assert ask(real + 3, fake + 3, "non_saturating").item() != pytest.approx(
+            ask(real, fake, "non_saturating").item()
+        )
+
+
+def test_the_penalty_is_the_squared_gradient():
+    w = torch.tensor([[1.0, -2.0, 3.0]])
+    x = torch.randn(6, 3)
+    scores, penalty = rivals.gan.gradient_penalty(Linear(w), x)
+    assert torch.allclose(scores, x @ w.T) and penalty.item() == pytest.approx(14.0)
+
+    class Square(nn.Module):
+        def forward(self, x):
+            return x.square().sum(1, keepdim=True)
+
+    assert rivals.gan.gradient_penalty(Square(), x)[1].item() == pytest.approx(4 * x.square().sum(1).mean().item())
+
+
+class Point(nn.Module):
+    """The Dirac-GAN's generator: one number, whatever the code."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor([[start]]))
+
+    def forward(self, z):
+        return self.theta.expand(len(z), 1)
+
+
+@pytest.mark.parametrize("loss", rivals.gan.LOSSES)
+def test_the_dirac_gan_comes_to_rest_only_with_the_penalty(loss):
+    # data is the point 0, D(x) = psi x: without the penalty the two circle for ever (Mescheder et al. 2018, sec. 2)
+    rest = {}
+    for penalty in (0.0, 1.0):
+        gan = GAN(Point(1.0), Linear(torch.tensor([[0.0]])), latent=1)
+        path = [
+            gan.generator.theta.item() for _ in rivals.gan.fit(gan, torch.zeros(8, 1), 600, 8, 2e-2, loss, penalty)
+        ]
+        rest[penalty] = max(map(abs, path[280:380])), path[-1]
+    assert rest[1.0][0] < 0.3 and abs(rest[1.0][1]) < 0.05
+    assert rest[0.0][0] > 2 * rest[1.0][0]
+
+
+def two_points():
+    x = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).repeat(128, 1)
+    return x + 0.05 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_imle_answers_for_every_point():
+    torch.manual_seed(0)
+    generator = Body((1,), (2,), 32, 1)
+    *_, step = rivals.imle.fit(generator, 1, two_points(), 500, batch_size=64, ema_decay=0.9, learning_rate=5e-3)
+    drawn = step.ema(torch.randn(1000, 1, generator=torch.Generator().manual_seed(1)))
+    assert step.loss < 0.02
+    shares = md.metrics.mode_mass(drawn, torch.tensor([[-1.0, 0.0], [1.0, 0.0]])).share
+    assert shares.min() > 0.25
+
+
+def test_a_modern_gan_keeps_both_points():
+    torch.manual_seed(0)
+    gan = GAN(Body((2,), (2,), 32, 1), Body((2,), (1,), 32, 1), 2)
+    *_, step = rivals.gan.fit(gan, two_points(), 800, 64, 3e-3, "relativistic", 0.1, ema_decay=0.9)
+    drawn = step.ema(torch.randn(1000, 2, generator=torch.Generator().manual_seed(1)))
+    shares = md.metrics.mode_mass(drawn, torch.tensor([[-1.0, 0.0], [1.0, 0.0]])).share
+    assert shares.min() > 0.25
+
+
+def fits():
+    """name -> a function of the seed that trains for three steps and returns the averaged weights."""
+    x = torch.randn(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+
+    def vae(seed):
+        vae = VAE(Body((1, 4, 4), (4,), 8, 1), Body((2,), (1, 4, 4), 8, 1))
+        return [step.ema for step in rivals.vae.fit(vae, x, 3, seed=seed)][-1]
+
+    def gan(seed):
+        gan = GAN(Body((2,), (1, 4, 4), 8, 1), Body((1, 4, 4), (1,), 8, 1), 2)
+        return [step.ema for step in rivals.gan.fit(gan, x, 3, penalty=1.0, seed=seed)][-1]
+
+    def imle(seed):
+        return [step.ema for step in rivals.imle.fit(Body((2,), (1, 4, 4), 8, 1), 2, x, 3, seed=seed)][-1]
+
+    return {"vae": vae, "gan": gan, "imle": imle}
+
+
+@pytest.mark.parametrize("name", ["vae", "gan", "imle"])
+def test_the_same_seed_gives_the_same_weights(name):
+    def weights(seed):
+        torch.manual_seed(0)
+        return torch.cat([p.flatten() for p in fits()[name](seed).parameters()])
+
+    assert torch.equal(weights(1), weights(1)) and not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("name", ["vae", "gan", "imle"])
+def test_what_is_not_finite_stops_the_training(name):
+    x = torch.full((8, 2), math.nan)
+    with pytest.raises(FloatingPointError):
+        if name == "vae":
+            list(rivals.vae.fit(VAE(Body((2,), (4,), 8, 1), Body((2,), (2,), 8, 1)), x, 2))
+        elif name == "gan":
+            list(rivals.gan.fit(GAN(Body((2,), (2,), 8, 1), Body((2,), (1,), 8, 1), 2), x, 2))
+        else:
+            list(rivals.imle.fit(Body((2,), (2,), 8, 1), 2, x, 2))
+
+
+def test_arguments_are_named():
+    gan = GAN(Body((2,), (2,), 8, 1), Body((2,), (1,), 8, 1), 2)
+    with pytest.raises(ValueError, match="loss must be one of non_saturating, relativistic, got 'wgan'"):
+        next(rivals.gan.fit(gan, torch.zeros(4, 2), 1, loss="wgan"))
+    with pytest.raises(ValueError, match="penalty 0 or more"):
+        next(rivals.gan.fit(gan, torch.zeros(4, 2), 1, penalty=-1.0))
+    with pytest.raises(ValueError, match="steps, batch_size and draws must be 1 or more"):
+        next(rivals.imle.fit(gan.generator, 2, torch.zeros(4, 2), 0))
+    with pytest.raises(ValueError, match="beta 0 or more"):
+        next(rivals.vae.fit(VAE(Body((2,), (4,)), Body((2,), (2,))), torch.zeros(4, 2), 1, beta=-1.0))
+    with pytest.raises(ValueError, match=r"x must be \(batch, 2\), got \(4, 3\)"):
+        gan.generator(torch.zeros(4, 3))
