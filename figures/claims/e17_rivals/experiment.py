@@ -1,0 +1,183 @@
+"""E4 and E9 with pictures. VAE, IMLE, GAN and diffusion: one body of network, one set of pictures, one budget.
+
+Fashion-MNIST from the package, halved to 14x14. Every network is the same residual MLP of 128 units, every training
+costs the same arithmetic (counted, `BUDGET` floating-point operations), and every learning rate is the best of the same
+three trials (`tune`, kept in trials.json). All generators draw z from one N(0, I). Quality: Frechet distance, precision
+and recall of 1,000 samples against the 1,000 test pictures, in the 128 features of the package's classifier, which sees
+both doubled to 28x28; `real` is the score of 1,000 training pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+import minidiffusion as md
+from minidiffusion import rivals
+
+SHAPE, LATENT, WIDTH, BATCH, COUNT = (1, 14, 14), 16, 128, 128, 1000
+BUDGET = {"lesson": 5e10, "full": 6e11}
+Draw = Callable[[Tensor, torch.Generator], Tensor]  # (z, generator) -> pictures
+
+# the best of the trials in trials.json
+RATES = {"VAE": 1e-3, "IMLE": 1e-3, "GAN 2014": 5e-4, "GAN 2024": 5e-4, "eps": 1e-3, "x0": 1e-3, "v": 1e-3}
+GANS = {"GAN 2014": ("non_saturating", 0.0), "GAN 2024": ("relativistic", 0.05)}
+TRIED = (0.5, 1.0, 2.0)  # times the rate one would begin with
+
+
+def training(name: str, x: Tensor, steps: int, rate: float, seed: int) -> Iterator[Any]:
+    """Fresh networks, and the training of them."""
+    torch.manual_seed(seed)
+
+    def body(into: tuple[int, ...], out: tuple[int, ...]) -> rivals.Body:
+        return rivals.Body(into, out, WIDTH)
+
+    settings = dict(batch_size=BATCH, learning_rate=rate, ema_decay=0.995, seed=seed)
+    if name == "VAE":
+        vae = rivals.VAE(body(SHAPE, (2 * LATENT,)), body((LATENT,), SHAPE))
+        return rivals.vae.fit(vae, x, steps, **settings)
+    if name == "IMLE":
+        return rivals.imle.fit(body((LATENT,), SHAPE), LATENT, x, steps, **settings)
+    if name in GANS:
+        loss, penalty = GANS[name]
+        gan = rivals.GAN(body((LATENT,), SHAPE), body(SHAPE, (1,)), LATENT)
+        return rivals.gan.fit(gan, x, steps, loss=loss, penalty=penalty, **settings)
+    net = md.Denoiser(md.nets.MLP(x[0].numel(), WIDTH, 3), md.schedule.cosine(), md.heads.HEADS[name])
+    return md.fit(net, x.flatten(1), steps, weighting="min_snr", precision="float32", **settings)
+
+
+class Counter(TorchDispatchMode):
+    """Counts the operations of matrix products. PyTorch's own counter fails at a gradient inside a loss."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func._overloadpacket in flop_registry:
+            self.total += flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def cost(name: str, x: Tensor) -> int:
+    """Floating-point operations of one step of training."""
+    with Counter() as counter:
+        next(training(name, x, 1, 1e-3, 0))
+    return counter.total
+
+
+def drawn(name: str, ema: Any, generator: torch.Generator, steps: int = 50) -> Tensor:
+    """COUNT pictures of a trained model, from N(0, I)."""
+    if name in RATES and name not in ("eps", "x0", "v"):
+        z = torch.randn(COUNT, LATENT, generator=generator)
+        return ema.decode(z) if name == "VAE" else ema(z)
+    x_1 = md.prior((COUNT, ema.net.config["dimension"]), ema.schedule, generator)
+    # one step has no use for fresh noise: at the last step there is none
+    return md.sample(ema, x_1, steps=steps, method="ddpm", generator=generator).view(-1, *SHAPE)
+
+
+def pictures() -> tuple[Tensor, Tensor]:
+    train, test = (md.datasets.to_float(md.datasets.load("fashion_mnist_6k", s)[0]) for s in ("train", "test"))
+    return F.avg_pool2d(train, 2), F.avg_pool2d(test, 2)
+
+
+def judged(x: Tensor, real: Tensor) -> dict[str, float]:
+    """The scores of pictures against real ones."""
+    classifier = md.nets.fashion_classifier()
+
+    def features(x: Tensor) -> Tensor:
+        return classifier.features(F.interpolate(x.clamp(-1, 1), scale_factor=2, mode="bilinear"))
+
+    seen, wanted = features(x), features(real)
+    precision, recall = md.metrics.precision_recall(wanted, seen)
+    return {"distance": md.metrics.frechet_distance(seen, wanted), "precision": precision, "recall": recall}
+
+
+def run(seed: int, scale: str, device: torch.device) -> dict:
+    train, test = pictures()
+    scores, steps, shown = {"real": judged(train[:COUNT], test)}, {}, {}
+    for name, rate in RATES.items():
+        steps[name] = max(1, int(BUDGET[scale] / cost(name, train)))
+        *_, step = training(name, train, steps[name], rate, seed)
+        with torch.no_grad():
+            x = drawn(name, step.ema, torch.Generator().manual_seed(seed))
+            scores[name] = judged(x, test)
+            if name == "eps":
+                x_once = drawn(name, step.ema, torch.Generator().manual_seed(seed), steps=1)
+                scores["eps, one step"] = judged(x_once, test)
+        if seed == 0:  # eight of each, for the picture
+            shown[name] = md.datasets.to_uint8(x[:8]).flatten(1).tolist()
+    distance = {name: score["distance"] for name, score in scores.items()}
+    others = [distance[name] for name in ("VAE", "IMLE", "GAN 2014", "GAN 2024")]
+    diffusion = min(("eps", "x0", "v"), key=distance.__getitem__)
+    gan = min(GANS, key=distance.__getitem__)
+    losses = [distance[name] for name in ("VAE", "IMLE", gan)]
+    return {
+        "scores": scores,
+        "steps": steps,
+        "shown": shown,
+        "diffusion_over_best_rival": distance[diffusion] / min(others),
+        "worst_loss_over_best": max(losses) / min(losses),
+        "x0_diffusion_over_gan": min(distance["x0"], distance["v"]) / distance[gan],
+        "precision_over_gan": scores[diffusion]["precision"] - scores[gan]["precision"],
+        "recall_over_gan": scores[diffusion]["recall"] - scores[gan]["recall"],
+        "cost_of_one_step": distance["eps, one step"] / distance["eps"],
+        "cost_of_one_step_over_that_of_x0": distance["eps, one step"] / distance["x0"],
+    }
+
+
+def tune() -> None:
+    """Three learning rates for each model, a fifth of the budget, a seed that is not used later."""
+    train, test = pictures()
+    trials = {}
+    for name, rate in RATES.items():
+        steps = int(BUDGET["full"] / 5 / cost(name, train))
+        trials[name] = {}
+        for factor in TRIED:
+            *_, step = training(name, train, steps, factor * rate, 100)
+            with torch.no_grad():
+                score = judged(drawn(name, step.ema, torch.Generator().manual_seed(100)), test)
+            trials[name][f"{factor * rate:g}"] = round(score["distance"], 3)
+        print(name, trials[name], flush=True)
+    Path(__file__).with_name("trials.json").write_text(json.dumps(trials, indent=1) + "\n")
+
+
+def plot(runs: list[dict]) -> Figure:
+    names = ["real", *RATES, "eps, one step"]
+    figure = Figure(figsize=(9, 6.6), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    axes = left.subplots(3, 1, sharex=True)
+    for axis, key in zip(axes, ("distance", "precision", "recall"), strict=True):
+        for i, name in enumerate(names):
+            values = [run["scores"][name][key] for run in runs]
+            axis.plot([i] * len(values), values, md.plots.MARKERS[i % 8], color=md.plots.COLOURS[i % 8], ms=5)
+        axis.set_ylabel(key if key != "distance" else "Frechet distance", fontsize=9)
+        axis.grid(axis="y", color="0.9")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+    axes[0].set_yscale("log")
+    axes[-1].set_xticks(range(len(names)), names, rotation=60, ha="right")
+    shown = next(run["shown"] for run in runs if run["shown"])
+    lines = right.subplots(len(shown), 1)
+    for axis, (name, x) in zip(lines, shown.items(), strict=True):
+        x = md.datasets.to_float(torch.tensor(x, dtype=torch.uint8)).view(-1, *SHAPE)
+        axis.imshow(md.plots.tile(x, columns=8, gap=1))
+        axis.set_axis_off()
+        axis.set_title(name, fontsize=8, loc="left", pad=2)
+    return figure
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="python figures/claims/e17_rivals/experiment.py: the trials")
+    parser.parse_args()
+    torch.set_num_threads(1)
+    tune()
