@@ -1,0 +1,175 @@
+"""Answers that students give to the exercises of lesson 11."""
+
+import math
+
+import numpy as np
+import torch
+
+import minidiffusion as md
+
+# ---- 11.1: the factor of each output ----
+
+
+def factor(name, t, schedule):
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    return {"x0": 1.0, "eps": sigma / alpha, "v": sigma / (alpha**2 + sigma**2)}[name]
+
+
+def factor_from_snr(name, t, schedule):
+    if name == "eps":
+        return math.exp(-schedule.log_snr(t) / 2)
+    a, s = schedule.alpha(t), schedule.sigma(t)
+    return 1 if name == "x0" else s / (a * a + s * s)
+
+
+def factor_from_gain(name, t, schedule):
+    return 1 / md.heads.HEADS[name].gain(t, torch.zeros(1, 2), schedule)
+
+
+def factor_by_trying(name, t, schedule):
+    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    to_x0 = md.heads.HEADS[name].to_x0
+    return (to_x0(one, zero, t, schedule) - to_x0(zero, zero, t, schedule)).abs().item()
+
+
+def factors(**changed):
+    """A `factor` in which some outputs have another formula (alpha, sigma) -> number."""
+    formulas = {"x0": lambda a, s: 1.0, "eps": lambda a, s: s / a, "v": lambda a, s: s / (a**2 + s**2)} | changed
+    return lambda name, t, schedule: formulas[name](schedule.alpha(t), schedule.sigma(t))
+
+
+FACTOR_RIGHT = [factor, factor_from_snr, factor_from_gain, factor_by_trying]
+FACTOR_WRONG = [
+    (lambda name, t, schedule: None, "returns None"),
+    (factors(eps=lambda a, s: a / s), "turn the fraction over"),
+    (factors(eps=lambda a, s: -s / a), "leave the sign out"),
+    (factors(eps=lambda a, s: (s / a) ** 2), "squared error"),
+    (factors(eps=lambda a, s: (s / a) ** 0.5), "one root too many"),
+    (factors(eps=lambda a, s: s), "still divided by alpha"),
+    (factors(eps=lambda a, s: 1 / a), "multiplied by sigma"),
+    (factors(x0=lambda a, s: a / s), "needs no translation"),
+    (factors(x0=lambda a, s: s / a), "needs no translation"),
+    (factors(v=lambda a, s: s), "On flow it is not"),
+    (factors(v=lambda a, s: a), "What stands before v"),
+    (factors(v=lambda a, s: a / (a**2 + s**2)), "before x_t"),
+    (factors(v=lambda a, s: s / (a + s)), "sum of the squares"),
+    (factors(v=lambda a, s: (a**2 + s**2) / s), "turn the fraction over"),
+    (factors(v=lambda a, s: s / a), "the factor of eps"),
+    (factors(v=lambda a, s: 1.0), "for v on"),
+    (lambda name, t, schedule: schedule.sigma(t) / schedule.alpha(t), "needs no translation"),
+    (lambda name, t, schedule: schedule.gain(t), "stops"),
+    (lambda name, t, schedule: torch.ones(3), "must be one number"),
+]
+
+# ---- 11.2: where a step throws ----
+
+
+def thrown(error, t, s, schedule):
+    return (schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)) * error
+
+
+def thrown_in_two(error, t, s, schedule):
+    in_x0 = -schedule.sigma(t) / schedule.alpha(t) * error
+    return schedule.alpha(s) * in_x0 + schedule.sigma(s) * error
+
+
+def thrown_by_trying(error, t, s, schedule):
+    def step(eps_hat):
+        x_t = torch.zeros_like(error)
+        x0_hat = (x_t - schedule.sigma(t) * eps_hat) / schedule.alpha(t)
+        return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps_hat
+
+    return step(error) - step(torch.zeros_like(error))
+
+
+def thrown_from_x0(error, t, s, schedule):
+    in_x0 = -error * math.exp(-schedule.log_snr(t) / 2)
+    return (schedule.alpha(s) - schedule.alpha(t) * schedule.sigma(s) / schedule.sigma(t)) * in_x0
+
+
+def thrown_in_place(error, t, s, schedule):
+    error *= schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)
+    return error
+
+
+def by(factor):
+    """A `thrown` that multiplies by factor(alpha_s, sigma_s, alpha_t, sigma_t)."""
+
+    def thrown(error, t, s, schedule):
+        return factor(schedule.alpha(s), schedule.sigma(s), schedule.alpha(t), schedule.sigma(t)) * error
+
+    return thrown
+
+
+THROWN_RIGHT = [thrown, thrown_in_two, thrown_by_trying, thrown_from_x0]
+THROWN_WRONG = [
+    (lambda error, t, s, schedule: None, "returns None"),
+    (thrown_in_place, "changes its input error in place"),
+    (by(lambda a, b, alpha, sigma: a * sigma / alpha - b), "direction is wrong"),
+    (by(lambda a, b, alpha, sigma: abs(b - a * sigma / alpha)), "direction is wrong"),
+    (by(lambda a, b, alpha, sigma: -a * sigma / alpha), "put back is off"),
+    (by(lambda a, b, alpha, sigma: b), "x0_hat is off as well"),
+    (by(lambda a, b, alpha, sigma: -sigma / alpha), "Take the step too"),
+    (by(lambda a, b, alpha, sigma: b + a * sigma / alpha), "has a minus"),
+    (by(lambda a, b, alpha, sigma: a - alpha * b / sigma), "error in x0_hat"),
+    (by(lambda a, b, alpha, sigma: sigma - alpha * b / a), "changed places"),
+    (by(lambda a, b, alpha, sigma: b - a), "is not one in x0_hat"),
+    (by(lambda a, b, alpha, sigma: b - a * alpha / sigma), "turn it over"),
+    (by(lambda a, b, alpha, sigma: 0.0), "not at s"),
+    (by(lambda a, b, alpha, sigma: b - a * sigma), "still divided by alpha"),
+    (by(lambda a, b, alpha, sigma: 1.0), "the error that came in"),
+    (by(lambda a, b, alpha, sigma: 7.0), "of another kind"),
+    (lambda error, t, s, schedule: thrown(error, t, s, schedule).mean(), "must have the shape"),
+    (lambda error, t, s, schedule: thrown(error, t, s, schedule).float(), "let the error of x_s keep the type"),
+]
+
+# ---- 11.3: a safe start ----
+
+
+def safe(schedule, most):
+    return schedule.time(-2 * math.log(most))
+
+
+def safe_numpy(schedule, most):
+    return schedule.time(np.log(1 / most**2))
+
+
+def safe_by_search(schedule, most):
+    t = np.linspace(0, 1, 1001)
+    return t[schedule.sigma(t) <= most * schedule.alpha(t)].max()
+
+
+def safe_by_halving(schedule, most):
+    low, high = 0.0, 1.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if schedule.sigma(middle) < most * schedule.alpha(middle) else (low, middle)
+    return low
+
+
+SAFE_RIGHT = [safe, safe_numpy, safe_by_search, safe_by_halving]
+SAFE_WRONG = [
+    (lambda schedule, most: None, "returns None"),
+    (lambda schedule, most: schedule.time(2 * math.log(most)), "the sign is wrong"),
+    (lambda schedule, most: schedule.time(-math.log(most)), "one over the ROOT"),
+    (lambda schedule, most: schedule.time(math.log(most)), "the sign is wrong, and"),
+    (lambda schedule, most: schedule.time(-4 * math.log(most)), "squared once too often"),
+    (lambda schedule, most: schedule.time(-2 * math.log10(most)), "natural logarithm"),
+    (lambda schedule, most: schedule.time(-most), "takes the logarithm"),
+    (lambda schedule, most: schedule.time(1 / most**2), "takes the logarithm"),
+    (lambda schedule, most: schedule.time(float(most)), "takes the logarithm"),
+    (lambda schedule, most: 1 - safe(schedule, most), "runs backwards"),
+    (lambda schedule, most: 1000 * safe(schedule, most), "lies in [0, 1]"),
+    (lambda schedule, most: 0.99, "Too late"),
+    (lambda schedule, most: 0.3, "It could be later"),
+    (lambda schedule, most: 1.0, "Too late"),
+    (lambda schedule, most: schedule.time, "must be one number"),
+    (lambda schedule, most: -2 * math.log(most), "lies in [0, 1]"),
+    (0.98, "hand in the function itself"),
+]
+
+BANK = {
+    "11.1": (FACTOR_RIGHT, FACTOR_WRONG),
+    "11.2": (THROWN_RIGHT, THROWN_WRONG),
+    "11.3": (SAFE_RIGHT, SAFE_WRONG),
+}
