@@ -1,4 +1,4 @@
-"""The command line: minidiffusion learn | sample | train | claims | doctor. One file a command.
+"""The command line: minidiffusion learn | sample | train | claims | grade | doctor. One file a command.
 
 Each has a `HELP`, `EXAMPLES`, the `arguments` it takes, and `run`.
 """
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__
-from . import claims, doctor, learn, sample, train
+from . import claims, doctor, grade, learn, sample, train
 from .inputs import one_of
 
-COMMANDS = {"learn": learn, "sample": sample, "train": train, "claims": claims, "doctor": doctor}
+COMMANDS = {"learn": learn, "sample": sample, "train": train, "claims": claims, "grade": grade, "doctor": doctor}
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,7 +48,7 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    """Run one command. Returns the exit code: 0, 1 for a no, 2 for bad input, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         if words and not words[0].startswith("-"):

@@ -1,0 +1,275 @@
+"""Reading a copy: which lesson it is, where its answers are, and which of its cells they need."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import re
+import symtable
+from pathlib import Path
+from typing import Any
+
+HIDDEN = re.compile(r"\bimport \*|\b(?:exec|globals|setattr)\(|^%run\b", re.M)  # binds names that cannot be read off
+TRAINS = re.compile(r"(?:^|_)(?:fit|train)(?:_|$)")  # a function that changes what it is given
+
+
+class Names(ast.NodeVisitor):
+    """What a cell's own lines, not those inside its functions, do with names, in the order in which they run."""
+
+    def __init__(self) -> None:
+        self.bound: set[str] = set()
+        self.imported: set[str] = set()
+        self.used: set[str] = set()
+
+    def each(self, *nodes: Any) -> None:
+        for node in nodes:
+            for one in node if isinstance(node, list) else [node]:
+                if one is not None:
+                    self.visit(one)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.bound.add(node.id)
+        elif node.id not in self.bound:
+            self.used.add(node.id)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self.each(node.value, node.targets)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        self.each(node.value)
+        if isinstance(node.target, ast.Name):
+            self.used |= {node.target.id} - self.bound
+        self.each(node.target)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self.each(node.value, node.target)
+
+    def visit_For(self, node: ast.For) -> None:
+        self.each(node.iter, node.target, node.body, node.orelse)
+
+    def visit_Import(self, node: Any) -> None:
+        names = {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        self.bound |= names
+        self.imported |= names
+
+    visit_ImportFrom = visit_Import
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self.each(node.decorator_list, node.args.defaults, node.args.kw_defaults)
+        self.bound.add(node.name)
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self.each(node.args.defaults, node.args.kw_defaults)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        outside = set(self.bound)
+        self.each(node.decorator_list, node.bases, node.keywords, node.body)
+        self.bound = outside | {node.name}
+
+    def visit_ListComp(self, node: Any) -> None:
+        outside = set(self.bound)
+        for part in node.generators:
+            self.each(part.iter, part.target, part.ifs)
+        self.each(*([node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]))
+        self.bound = outside
+
+    visit_SetComp = visit_GeneratorExp = visit_DictComp = visit_ListComp
+
+
+@dataclasses.dataclass(frozen=True)
+class Stub:
+    """What a lesson hands to a check: an expression, mostly a name, in the cell with this id."""
+
+    expression: str
+    cell: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A cell, and what its code does with names."""
+
+    source: str
+    id: str
+    code: bool
+
+    @functools.cached_property
+    def tree(self) -> ast.Module:
+        """Its code without IPython's magic; empty, if it is no Python."""
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        text = re.sub(r"\A%%.*\n", "", self.source) if self.code else ""
+        try:
+            return ast.parse(TransformerManager().transform_cell(text))
+        except (SyntaxError, ValueError, RecursionError):
+            return ast.parse("")
+
+    @functools.cached_property
+    def _names(self) -> Names:
+        names = Names()
+        names.visit(self.tree)
+        return names
+
+    @property
+    def binds(self) -> set[str]:
+        """The names that it gives a value, or imports."""
+        return self._names.bound
+
+    @property
+    def imports(self) -> set[str]:
+        """The names that it imports."""
+        return self._names.imported
+
+    @property
+    def uses(self) -> set[str]:
+        """The names whose values it takes from the cells before it, when it runs."""
+        return self._names.used
+
+    @functools.cached_property
+    def uses_later(self) -> set[str]:
+        """The names that its functions take from the notebook, whenever they are called."""
+        try:
+            tables = symtable.symtable(ast.unparse(self.tree), "cell", "exec").get_children()
+        except (SyntaxError, RecursionError):  # such as `return` outside a function
+            return set()
+        for table in tables:
+            tables.extend(table.get_children())
+        at_once = ("listcomp", "setcomp", "dictcomp", "genexpr")
+        return {s.get_name() for t in tables if t.get_name() not in at_once for s in t.get_symbols() if s.is_global()}
+
+    @functools.cached_property
+    def changes(self) -> set[str]:
+        """The names whose values it changes in place: items, attributes, methods called for their effect, training."""
+        names = set()
+        for statement in ast.walk(self.tree):
+            if isinstance(statement, (ast.Assign, ast.Delete)):
+                targets = [target for target in statement.targets if not isinstance(target, ast.Name)]
+                names |= {root(target) for target in targets}
+            elif isinstance(statement, ast.AugAssign):
+                names.add(root(statement.target))
+            elif isinstance(statement, ast.Expr) and isinstance(getattr(statement.value, "func", None), ast.Attribute):
+                names.add(root(statement.value))
+            if isinstance(statement, ast.Call) and TRAINS.search(last_name(statement.func)):
+                names |= {root(argument) for argument in statement.args}
+        return names - {""}
+
+    @functools.cached_property
+    def checks(self) -> dict[str, str]:
+        """The exercises that it hands to a check, with the expressions."""
+        return {
+            call.args[0].value: ast.unparse(call.args[1])
+            for call in ast.walk(self.tree)
+            if isinstance(call, ast.Call)
+            and last_name(call.func) == "check"
+            and len(call.args) == 2
+            and isinstance(call.args[0], ast.Constant)
+            and isinstance(call.args[0].value, str)
+        }
+
+
+def root(node: ast.AST) -> str:
+    """`a` of a[0].b(c).d; nothing, if there is no name at its root."""
+    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call, ast.Starred)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def last_name(function: ast.AST) -> str:
+    """`c` of a.b.c."""
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def read(path: Path) -> list[Cell]:
+    """The cells of a notebook; ValueError if the file is none."""
+    import nbformat
+
+    if not path.is_file():
+        raise ValueError(f"NOTEBOOK must be a file, and there is no {str(path)!r}")
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        return [Cell(cell.source, cell.get("id", ""), cell.cell_type == "code") for cell in notebook.cells]
+    except Exception as error:  # nbformat has a dozen ways to say it
+        raise ValueError(f"NOTEBOOK must be a Jupyter notebook, and {str(path)!r} is not: {error}") from None
+
+
+def lesson_of(path: Path, cells: list[Cell], lessons: Path) -> tuple[str, Path]:
+    """The number of the lesson that was copied, and the lesson itself.
+
+    It is told by the exercises that the copy checks; if it checks none, by its title, or the name of its file.
+    """
+    there = {file.name[:2]: file for file in sorted(lessons.glob("[0-9][0-9]_*.ipynb"))}
+    said = [exercise[:2] for cell in cells for exercise in cell.checks]
+    for cell in cells:
+        if not cell.code:
+            said += re.findall(r"^# .*?lesson (\d\d)\b", cell.source, flags=re.I | re.M)
+    said += re.findall(r"^\d\d", path.name)
+    known = [number for number in said if number in there]
+    if not known:
+        raise ValueError(f"NOTEBOOK must be a copy of a lesson, {', '.join(there) or 'none'}: {str(path)!r} is of none")
+    number = max(known, key=known.count)
+    return number, there[number]
+
+
+def stubs(cells: list[Cell]) -> dict[str, Stub]:
+    """The exercises of a lesson as it was handed out."""
+    return {exercise: Stub(text, cell.id) for cell in cells for exercise, text in cell.checks.items()}
+
+
+def names_in(expression: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(expression)) if isinstance(node, ast.Name)}
+
+
+def anchors(cells: list[Cell], exercises: dict[str, Stub]) -> dict[str, int]:
+    """After which code cell each answer is to be looked at.
+
+    The last that checks it; if none does, the one with the stub's id; if that binds another name, the last that binds
+    this one; and if there is none either, the one with the stub's id all the same, or the last that is no Python and
+    speaks of the exercise: it will be told what is wrong with it.
+    """
+    found = {}
+    for exercise, stub in exercises.items():
+        names = names_in(stub.expression)
+        for fits in (
+            lambda cell: exercise in cell.checks,  # noqa: B023
+            lambda cell: cell.id == stub.cell and names & cell.binds,  # noqa: B023
+            lambda cell: names & cell.binds,  # noqa: B023
+            lambda cell: cell.id == stub.cell or f'check("{exercise}"' in cell.source,  # noqa: B023
+        ):
+            if places := [number for number, cell in enumerate(cells) if fits(cell)]:
+                found[exercise] = places[-1]
+                break
+    return found
+
+
+def needed(cells: list[Cell], left: dict[str, int], exercises: dict[str, Stub]) -> set[int]:
+    """The code cells that the answers need: their own, and those that bind or change a name that a needed cell uses.
+
+    What a cell changes by a way that cannot be read off its text, such as a function that changes what it is given,
+    is not seen. Cells that bind names in hidden ways are all taken.
+    """
+    imported = {name for cell in cells for name in cell.imports}
+    wanted: set[int] = set()
+    for exercise, anchor in left.items():
+        todo = [anchor, *(n for n in range(anchor) if HIDDEN.search(cells[n].source))]
+        for name in names_in(exercises[exercise].expression):
+            todo += sources(cells, name, anchor + 1, imported)
+        taken: set[int] = set()
+        while todo:
+            number = todo.pop()
+            if number not in taken:
+                taken.add(number)
+                for name in cells[number].uses:
+                    todo += sources(cells, name, number, imported)
+                for name in cells[number].uses_later:  # by the cell itself, or by the check
+                    todo += sources(cells, name, number, imported) + sources(cells, name, anchor + 1, imported)
+        wanted |= taken
+    return wanted
+
+
+def sources(cells: list[Cell], name: str, before: int, imported: set[str]) -> list[int]:
+    """The last cell before this one that binds the name, and those after it that change its value."""
+    places = [number for number in range(before) if name in cells[number].binds]
+    first = places[-1] if places else 0
+    changed = [n for n in range(first, before) if name in cells[n].changes and name not in imported]
+    return [*places[-1:], *changed]

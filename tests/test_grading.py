@@ -1,0 +1,363 @@
+"""Grading: what a student's copy can do to itself, to Python and to the checks, and that the verdict stands.
+
+Copies are made from the committed lessons. Cheats and failures share a copy, one an exercise, where they can.
+"""
+
+import builtins
+import importlib
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+
+from minidiffusion import exercises
+from minidiffusion.cli import main
+from minidiffusion.grading import Sheet, grade
+from minidiffusion.grading.notebook import Cell, anchors, lesson_of, needed, read, stubs
+from minidiffusion.grading.process import Process
+
+LESSONS = Path(__file__).parent.parent / "lessons"
+LESSON_FILES = sorted(LESSONS.glob("[0-9]*.ipynb"))
+DESTROYING = LESSONS / "01_destroying_data.ipynb"
+
+
+def solutions(path):
+    """The folded solutions of a lesson, by exercise."""
+    notebook = nbformat.read(path, as_version=4)
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    folded = re.findall(r"<summary>Solution</summary>\n\n```python\n(.*?)\n```", text, re.S)
+    return dict(zip(stubs(read(path)), folded, strict=True))
+
+
+def variant(path, answers, copy):
+    """A copy of a lesson with these cells in place of the stubs; no text, and no outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell in cells:
+        cell.outputs, cell.execution_count = [], None
+        for exercise in set(Cell(cell.source, "", True).checks) & set(answers):
+            cell.source = answers[exercise]
+    notebook.cells = [nbformat.v4.new_markdown_cell(f"# Lesson {path.name[:2]}"), *cells]
+    nbformat.write(notebook, copy)
+    return copy
+
+
+# Each: what stands in the cell of 01.1, 01.2 and 01.3, and what the verdict begins with.
+RIGHT = {exercise: f"{text}\n" for exercise, text in solutions(DESTROYING).items()}
+WRONG = {
+    "01.1": "def diffuse(x0, t, eps, schedule):\n    return x0\n",
+    "01.2": "def even_time(schedule):\n    return 0.5\n",
+    "01.3": "def signal_left(betas):\n    return 1.0\n",
+}
+JUDGE = 'import sys\njudge = sys.modules["minidiffusion.exercises.judge"]\n'
+CHEATS = {
+    "check is print": ("01.1", "md.exercises.check = print\n" + WRONG["01.1"], "not yet: "),
+    "CHECKS are redefined": (
+        "01.2",
+        "md.exercises.CHECKS = {}\nmd.exercises.CHECKS['01.2'] = lambda answer: None\n" + WRONG["01.2"],
+        "not yet: on ",
+    ),
+    "the verdict is printed": ("01.3", 'print("Exercise 01.3: passed")\nsignal_left = ...', "not attempted yet"),
+    "a check in CHECKS is redefined": (
+        "01.1",
+        "md.exercises.CHECKS['01.1'] = lambda answer: None\n" + WRONG["01.1"],
+        "not yet: ",
+    ),
+    "the check of the lesson is redefined": (
+        "01.2",
+        "md.exercises.lesson_01.even_time = md.exercises.lesson_01.number = lambda *answer: None\n" + WRONG["01.2"],
+        "not yet: on ",
+    ),
+    "the check gets other code": (
+        "01.3",
+        "md.exercises.lesson_01.signal_left.__code__ = (lambda answer: None).__code__\n" + WRONG["01.3"],
+        "not yet: for the betas",
+    ),
+    "the comparison is redefined": ("01.1", f"{JUDGE}judge.close = lambda a, b: True\n{WRONG['01.1']}", "not yet: "),
+    "the judge is redefined": (
+        "01.2",
+        f"{JUDGE}judge.judge = md.exercises.judge = lambda check, answer: 'passed'\n{WRONG['01.2']}",
+        "not yet: ",
+    ),
+    "the check call is edited away": ("01.3", "signal_left = ...", "not attempted yet"),
+    "md is shadowed": (
+        "01.1",
+        "class md:\n    class exercises:\n        check = staticmethod(lambda name, answer: print('passed'))\n"
+        + WRONG["01.1"],
+        "not yet: ",
+    ),
+    "the package is loaded again": (
+        "01.2",
+        f"{JUDGE}import importlib\nimportlib.reload(judge).call = lambda *a, **k: 0.3\n{WRONG['01.2']}",
+        "not yet: on ",
+    ),
+    "a builtin is redefined": ("01.3", "import builtins\nbuiltins.abs = lambda x: 0\n" + WRONG["01.3"], "not yet: for"),
+    "PyTorch is redefined": (
+        "01.1",
+        "torch.allclose = torch.Tensor.__eq__ = lambda *a, **k: True\n" + WRONG["01.1"],
+        "not yet: ",
+    ),
+    "a builtin is hidden": (
+        "01.2",
+        "import sys\nsys.modules['minidiffusion.exercises.lesson_01'].abs = lambda x: 0\n" + WRONG["01.2"],
+        "not yet: on ",
+    ),
+    "the answer redefines PyTorch": (
+        "01.3",
+        "def signal_left(betas):\n    torch.Tensor.item = lambda self: 1.0\n    return 1.0",
+        "not yet: while it is checked, it changes Tensor.item",
+    ),
+    "the answer is equal to everything": (
+        "01.1",
+        "class Same(torch.Tensor):\n"
+        "    @classmethod\n"
+        "    def __torch_function__(cls, function, types, args=(), kwargs=None):\n"
+        "        return function is torch.allclose or super().__torch_function__(function, types, args, kwargs)\n"
+        "def diffuse(x0, t, eps, schedule):\n    return x0.as_subclass(Same)",
+        "not yet: ",
+    ),
+    "sys.exit in the answer": ("01.2", "import sys\ndef even_time(schedule):\n    sys.exit(0)", "not yet: "),
+    "another name is handed in": (
+        "01.3",
+        'def mine(betas):\n    return (1 - betas).prod().sqrt()\nsignal_left = ...\nmd.exercises.check("01.3", mine)',
+        "not attempted yet",
+    ),
+    # from here on, failures that must not stop it
+    "sys.exit in the cell": ("01.1", RIGHT["01.1"] + "import sys\nsys.exit(0)", "passed"),
+    "exit in the cell": ("01.2", RIGHT["01.2"] + "exit()", "passed"),
+    "the cell crashes": ("01.3", "1 / 0\n" + RIGHT["01.3"], "not yet: its cell stops: ZeroDivisionError"),
+    "huge output": ("01.1", RIGHT["01.1"] + "for i in range(200):\n    print('x' * 10**6)", "passed"),
+    "a question to the reader": ("01.2", RIGHT["01.2"] + "input('How are you?')", "passed"),
+    "no Python at all": ("01.3", "def signal_left(betas)\n    return betas", "not yet: its cell stops: SyntaxError"),
+    "a fork": ("01.1", "import os\nos.fork()\n" + RIGHT["01.1"], "passed"),
+    "the check call is gone from a right answer": ("01.2", RIGHT["01.2"], "passed"),
+    "a tensor of no one's type": ("01.3", "signal_left = torch.zeros(3)", "not yet: hand in the function"),
+    # and those that end the process, after which another takes over
+    "os._exit in the cell": ("01.1", "import os\nos._exit(0)", "not yet: its cell stops: ended Python"),
+    "an endless loop in the answer": (
+        "01.2",
+        "def even_time(schedule):\n    while True:\n        try:\n            pass\n        except BaseException:\n"
+        "            pass",
+        "not yet: asked for an answer, it ran longer than",
+    ),
+    "an answer after them": ("01.3", RIGHT["01.3"], "passed"),
+    "an endless loop in the cell": ("01.1", "while True:\n    pass", "not yet: its cell stops: ran longer than"),
+    "os._exit in the answer": (
+        "01.2",
+        "import os\ndef even_time(schedule):\n    os._exit(0)",
+        "not yet: asked for an answer, it ended Python",
+    ),
+    "words in the grader's pipe": (
+        "01.3",
+        "import contextlib, os\nfor pipe in range(3, 40):\n    with contextlib.suppress(OSError):\n"
+        '        os.write(pipe, b\'{"verdict": "passed", "put_back": []}\\n\')\n',
+        "not yet: its cell stops: wrote where only",
+    ),
+}
+NAMES = list(CHEATS)
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory):
+    """Of a group of three, on first demand."""
+    found = {}
+
+    def of(name):
+        if name not in found:
+            group = NAMES[3 * (NAMES.index(name) // 3) :][:3]
+            answers = {CHEATS[one][0]: CHEATS[one][1] for one in group}
+            copy = variant(DESTROYING, answers, tmp_path_factory.mktemp("copy") / "copy.ipynb")
+            graded = grade(copy, LESSONS, seconds=6.0)
+            by_exercise = {one["exercise"]: one for one in graded["exercises"]}
+            found.update({one: (by_exercise[CHEATS[one][0]], graded) for one in group})
+        return found[name]
+
+    return of
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheat_fools_it_not_and_a_failure_stops_it_not(name, verdicts):
+    verdict, _ = verdicts(name)
+    said = verdict["verdict"] + (": " + verdict["why"] if verdict["why"] else "")
+    assert said.startswith(CHEATS[name][2]), said
+
+
+def test_what_was_changed_is_named(verdicts):
+    _, graded = verdicts("PyTorch is redefined")
+    assert {"torch.allclose", "Tensor.__eq__", "minidiffusion.exercises.lesson_01.abs"} <= set(graded["put_back"])
+    assert verdicts("huge output")[1]["put_back"] == []
+
+
+def test_errors_name_their_cells(verdicts):
+    _, graded = verdicts("the cell crashes")
+    code = [cell for cell in read(DESTROYING) if cell.code]
+    number = {exercise: 1 + place for exercise, place in anchors(code, stubs(code)).items()}
+    errors = {one["cell"]: one["error"] for one in graded["errors"]}
+    assert errors[number["01.3"]].startswith("ZeroDivisionError") and errors[number["01.1"]].startswith("SystemExit")
+    assert [one["cell"] for one in graded["exercises"]] == list(number.values())
+
+
+def test_nothing_here_was_touched():
+    """The copies ran elsewhere."""
+    assert exercises.CHECKS["01.1"] is exercises.lesson_01.diffuse and builtins.abs(-1) == 1
+    assert not torch.allclose(torch.zeros(1), torch.ones(1))
+
+
+# variants of the lessons
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    """One for all variants of the lessons: their texts are ours."""
+    with Process(tmp_path_factory.mktemp("desk")) as process:
+        yield process
+
+
+def judged(process, path):
+    """The verdicts as `grade` finds them, but in a process that is already there; and the cells that had to run."""
+    cells = [cell for cell in read(path) if cell.code]
+    sheet = Sheet(cells, stubs(read(LESSONS / path.name)), seconds=20.0, run_all=False)
+    sheet.go_through(process, sheet.anchors)
+    process.ask(20.0, reset=True)
+    assert not sheet.errors, sheet.errors
+    return {exercise: found["verdict"] for exercise, found in sheet.verdicts.items()}
+
+
+@pytest.mark.parametrize("path", LESSON_FILES, ids=lambda path: path.name)
+def test_the_stubs_of_a_lesson_are_not_attempted(process, path):
+    assert judged(process, path) == dict.fromkeys(stubs(read(path)), "not attempted yet")
+
+
+@pytest.mark.parametrize("path", LESSON_FILES, ids=lambda path: path.name)
+def test_the_solutions_of_a_lesson_pass(process, path, tmp_path):
+    answers = {exercise: text + "\n" for exercise, text in solutions(path).items()}
+    copy = variant(path, answers, tmp_path / path.name)
+    assert judged(process, copy) == dict.fromkeys(answers, "passed")
+
+
+@pytest.mark.parametrize("path", LESSON_FILES, ids=lambda path: path.name)
+def test_a_wrong_answer_to_a_lesson_does_not_pass(process, path, tmp_path):
+    wrong = {exercise: f"{stub.expression} = None" for exercise, stub in stubs(read(path)).items()}
+    assert judged(process, variant(path, wrong, tmp_path / path.name)) == dict.fromkeys(wrong, "not yet")
+
+
+def test_answers_with_usual_mistakes_are_told_what_is_wrong(tmp_path):
+    path = LESSONS / "00_draw_something.ipynb"
+    answers = solutions(path)
+    answers["00.1"] = "boots = [9, 9, 9, 9]"
+    answers["00.2"] = answers["00.2"].replace("schedule.sigma(s) * eps_hat", "schedule.sigma(t) * eps_hat")
+    graded = grade(variant(path, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=20.0)
+    assert graded["lesson"] == "00" and graded["passed"] == 0 and graded["of"] == 3
+    assert [one["verdict"] for one in graded["exercises"]] == ["not yet"] * 3  # the walk takes the wrong step
+    assert "must be a tensor" in graded["exercises"][0]["why"] and "yours is" in graded["exercises"][1]["why"]
+
+
+# which cells run
+
+
+def test_only_the_cells_that_answers_need_run():
+    texts = {
+        "import": "import torch",
+        "heavy": "slow = torch.zeros(3)\nfor step in fit(slow, 3):\n    pass",
+        "scale": "scale = 2",
+        "changed": "table = {}\nfor i in range(3):\n    table[i] = scale",
+        "more": "table[3] = scale",
+        "drawn": "display(table)",
+        "helper": "def helper(x):\n    return scale * x",
+        "a": "def answer(x):\n    return helper(x) + table[3]",
+        "later": "scale = 3",
+        "b": "value = slow + 1",
+        "last": "scale = 4",
+    }
+    cells = [Cell(text, name, True) for name, text in texts.items()]
+    exercises_there = stubs(
+        [Cell('check("1.1", answer)', "a", True), Cell('md.exercises.check("1.2", value)', "b", True)]
+    )
+    places = anchors(cells, exercises_there)
+    assert places == {"1.1": 7, "1.2": 9}
+
+    def names(*asked):
+        found = needed(cells, {one: places[one] for one in asked}, exercises_there)
+        return " ".join(list(texts)[number] for number in sorted(found))
+
+    assert names("1.1") == "scale changed more helper a"
+    assert names("1.2") == "import heavy b"
+
+
+def test_a_name_that_is_bound_in_a_hidden_way_is_found_in_the_end(tmp_path):
+    answers = {"01.2": "def even_time(schedule):\n    return hidden"}
+    notebook = nbformat.read(variant(DESTROYING, answers, tmp_path / "copy.ipynb"), as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "even_time" in cell.source or "check(" in cell.source]
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("import torch\nimport minidiffusion as md"))
+    notebook.cells.insert(1, nbformat.v4.new_code_cell('get_ipython().run_cell("hidden = 0.3")'))
+    nbformat.write(notebook, tmp_path / "copy.ipynb")
+    graded = grade(tmp_path / "copy.ipynb", LESSONS, seconds=20.0)
+    assert graded["exercises"][1]["why"].startswith("on cosine, at your time 0.3")
+
+
+@pytest.mark.parametrize("path", LESSON_FILES, ids=lambda path: path.name)
+def test_a_lesson_is_known_by_its_checks_its_title_or_its_name(path, tmp_path):
+    assert lesson_of(tmp_path / "x.ipynb", read(path), LESSONS) == (path.name[:2], path)
+    assert lesson_of(tmp_path / "x.ipynb", read(LESSONS / "solutions" / path.name), LESSONS)[1] == path
+    assert lesson_of(tmp_path / "x.ipynb", [cell for cell in read(path) if not cell.code], LESSONS)[1] == path
+    assert lesson_of(tmp_path / path.name, [], LESSONS)[1] == path
+
+
+# the command
+
+
+def test_the_command_prints_the_verdicts_and_its_exit_code_tells(tmp_path, capsys):
+    copy = variant(DESTROYING, RIGHT, tmp_path / "ada.ipynb")
+    before = copy.read_bytes()
+    assert main(["grade", str(copy), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["lesson"], found["passed"], found["of"], found["errors"]) == ("01", 3, 3, [])
+    assert copy.read_bytes() == before and list(tmp_path.iterdir()) == [copy]
+
+
+def test_the_table_has_a_line_for_each_exercise(tmp_path, capsys, monkeypatch):
+    grading = importlib.import_module("minidiffusion.grading")
+    found = {"notebook": "ada.ipynb", "lesson": "01", "passed": 1, "of": 2, "put_back": ["torch.allclose"]}
+    found["exercises"] = [
+        {"exercise": "01.1", "verdict": "passed", "why": "", "cell": 20},
+        {"exercise": "01.2", "verdict": "not yet", "why": "no.", "cell": 21},
+    ]
+    found["errors"] = [{"cell": 3, "error": "NameError: x"}]
+    monkeypatch.setattr(grading, "grade", lambda *arguments: found)
+    assert main(["grade", "ada.ipynb"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "ada.ipynb: lesson 01, 1 of 2 exercises pass",
+        "  01.1  passed",
+        "  01.2  not yet: no.",
+        "  code cell 3 stopped: NameError: x",
+        "  changed by the copy, and put back: torch.allclose",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        ("nowhere.ipynb", ["NOTEBOOK", "'nowhere.ipynb'"]),
+        ("text.ipynb", ["NOTEBOOK", "text.ipynb"]),
+        (".", ["NOTEBOOK", "'.'"]),
+        ("other.ipynb", ["NOTEBOOK", "copy of a lesson", "00, 01"]),
+        ("other.ipynb --seconds 0", ["--seconds", "'0'"]),
+        ("", ["NOTEBOOK"]),
+    ],
+)
+def test_what_is_no_copy_of_a_lesson_is_one_line(words, expected, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("text.ipynb").write_text("a text")
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]), "other.ipynb")
+    assert main(["grade", *words.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(part in line for part in expected), line
+
+
+def test_without_jupyter_it_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["grade", "x.ipynb"]) == 2
+    assert 'pip install "minidiffusion[lessons]"' in capsys.readouterr().err
