@@ -1,0 +1,170 @@
+"""Many networks trained as one: each arm must learn what it would have learned alone."""
+
+import pytest
+import torch
+
+import minidiffusion as md
+from minidiffusion.stacked import Arm, Stack, fit_stack
+
+SCHEDULE = md.schedule.cosine()
+OUTPUTS = ("x0", "eps", "v", "F")
+
+
+def nets(count, zero=False):
+    made = []
+    for seed in range(count):
+        torch.manual_seed(seed)
+        made.append(md.nets.MLP(3, 8, 1))
+        if zero:
+            for weight in made[-1].last[1].parameters():
+                torch.nn.init.zeros_(weight)
+    return made
+
+
+def points():
+    return torch.randn(200, 3, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("time", [0.3, torch.tensor([0.1, 0.5, 0.9, 0.3])])
+def test_an_arm_is_the_denoiser_of_its_own_network(time):
+    made = nets(4)
+    arms = [Arm(name, data_std=0.5 if name == "F" else 1.0) for name in OUTPUTS]
+    stack = Stack(made, arms, SCHEDULE)
+    x_t = torch.randn(4, 4, 3, generator=torch.Generator().manual_seed(0))
+    guess = stack(x_t, time)
+    for n, (net, name) in enumerate(zip(made, OUTPUTS, strict=True)):
+        alone = md.Denoiser(net, SCHEDULE, md.heads.HEADS[name])
+        assert torch.allclose(guess[:, n], alone(x_t[:, n], time), atol=1e-4)
+
+
+def test_the_loss_is_that_of_loss_per_item():
+    made, eps = nets(4), torch.randn(200, 3, generator=torch.Generator().manual_seed(1))
+    t = torch.linspace(0.05, 0.95, 200)
+    for weighting in ("constant", "snr", "min_snr", "truncated_snr", "snr_plus_one", "p2", "elbo"):
+        stack = Stack(made[:3], [Arm(name, weighting) for name in OUTPUTS[:3]], SCHEDULE)
+        losses = stack.losses(points(), t, eps)
+        for n, name in enumerate(OUTPUTS[:3]):
+            alone = md.Denoiser(made[n], SCHEDULE, md.heads.HEADS[name])
+            one = md.loss.loss_per_item(alone, points(), t, eps, weighting)
+            assert torch.allclose(losses[:, n], one, rtol=2e-3, atol=1e-5), (weighting, name)
+
+
+def test_a_stack_learns_what_each_would_learn_alone():
+    arms = [Arm("x0", "min_snr"), Arm("eps", "snr"), Arm("v", "constant", data_scale=2.0)]
+    *_, together = fit_stack(Stack(nets(3), arms, SCHEDULE), points(), 30, batch_size=16)
+    for n in range(3):
+        *_, alone = fit_stack(Stack([nets(3)[n]], [arms[n]], SCHEDULE), points(), 30, batch_size=16)
+        assert alone.loss[0] == pytest.approx(together.loss[n].item(), rel=1e-3)
+        for one, many in zip(alone.ema.weights, together.ema.weights, strict=True):
+            assert torch.allclose(one[0], many[n], atol=1e-4)
+
+
+def test_training_lowers_the_loss_and_repeats_itself():
+    def run():
+        arms = [Arm("x0", "min_snr"), Arm("v", "min_snr")]
+        return [step.loss for step in fit_stack(Stack(nets(2), arms, SCHEDULE), points(), 60, learning_rate=1e-2)]
+
+    losses = run()
+    assert all(torch.stack(losses[-10:]).mean(0) < torch.stack(losses[:10]).mean(0))
+    assert all(torch.equal(a, b) for a, b in zip(losses, run(), strict=True))
+
+
+def test_on_data_of_unit_variance_f_is_minus_v_and_its_training_the_mirror_image():
+    made = nets(1, zero=True) * 2
+    arms = [Arm("v", "snr_plus_one"), Arm("F", "snr_plus_one")]
+    *_, step = fit_stack(Stack(made, arms, SCHEDULE), points(), 40, batch_size=16)
+    x_t = torch.randn(10, 1, 3, generator=torch.Generator().manual_seed(0)).expand(-1, 2, -1)
+    guess = step.ema(x_t, 0.4)
+    assert torch.allclose(guess[:, 0], guess[:, 1], atol=1e-4)
+
+
+def test_f_that_knows_the_scale_of_its_data_does_not_feel_it():
+    made = nets(1, zero=True) * 2
+    # with the noise scaled along, both see the same inputs up to the scale: compare at one true log-SNR
+    arms = [Arm("F", data_std=1.0), Arm("F", data_std=10.0, data_scale=10.0)]
+    torch.nn.init.normal_(made[0].last[1].weight)
+    stack = Stack(made, arms, SCHEDULE)
+    t = SCHEDULE.time(0.0)
+    s = SCHEDULE.time(0.0 - 2 * torch.tensor(10.0).log().item())
+    u = torch.randn(6, 1, 3, generator=torch.Generator().manual_seed(0))
+    plain = arms[0].curves(*(torch.tensor(f(t)) for f in (SCHEDULE.alpha, SCHEDULE.sigma)))
+    tenfold = arms[1].curves(*(torch.tensor(f(s)) for f in (SCHEDULE.alpha, SCHEDULE.sigma)))
+    assert 10 * plain[1].item() == pytest.approx(tenfold[1].item(), rel=1e-4)  # gain: the unit of the data
+    assert stack(u.expand(-1, 2, -1), 0.5).isfinite().all()
+
+
+def test_arms_may_start_from_one_guess():
+    made = nets(1, zero=True) * 3
+    x_t = torch.randn(5, 1, 3, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1)
+    own = Stack(made, [Arm(name) for name in OUTPUTS[:3]], SCHEDULE)(x_t, 0.6)
+    assert own[:, 0].abs().max() == 0 and torch.allclose(own[:, 1], x_t[:, 1] / SCHEDULE.alpha(0.6), atol=1e-5)
+    same = Stack(made, [Arm(name, skip="v") for name in OUTPUTS[:3]], SCHEDULE)(x_t, 0.6)
+    assert torch.allclose(same, SCHEDULE.alpha(0.6) * x_t, atol=1e-5)
+
+
+def test_an_output_may_be_asked_for_at_another_scale():
+    (net,) = nets(1)
+    stack = Stack([net, net], [Arm("x0"), Arm("x0", output_scale=10.0)], SCHEDULE)
+    guess = stack(torch.ones(2, 2, 3), 0.5)
+    assert torch.allclose(guess[:, 0], 10 * guess[:, 1], atol=1e-6)
+
+
+def test_gradients_are_clipped_arm_by_arm():
+    stack = Stack(nets(2), [Arm("x0", "constant"), Arm("eps", "constant")], SCHEDULE)
+    steps = fit_stack(stack, points(), 2, batch_size=16, clip=0.5)
+    step = next(steps)
+    grads = torch.cat([weight.grad.flatten(1) for weight in stack.weights], 1).norm(dim=1)
+    assert step.gradient_norm[1] > 0.5 and grads[1] == pytest.approx(0.5, rel=1e-3)
+    assert grads[0] == pytest.approx(min(0.5, step.gradient_norm[0].item()), rel=1e-3)
+
+
+def test_an_arm_that_breaks_leaves_the_others_alone():
+    broken, whole = nets(2)
+    with torch.no_grad():
+        broken.first.weight[0, 0] = float("inf")
+    arms = [Arm("x0"), Arm("x0")]
+    *_, step = fit_stack(Stack([broken, whole], arms, SCHEDULE), points(), 5, batch_size=16)
+    *_, alone = fit_stack(Stack([whole], arms[:1], SCHEDULE), points(), 5, batch_size=16)
+    assert not step.gradient_norm[0].isfinite() and step.loss[1] == pytest.approx(alone.loss[0].item(), rel=1e-4)
+
+
+def test_a_stack_is_a_denoiser_that_sample_takes_and_hands_its_condition_on():
+    class Told(torch.nn.Module):
+        def __init__(self, heed):
+            super().__init__()
+            self.register_buffer("heed", torch.tensor(heed))
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, x, t, cond):
+            return self.scale * self.heed * cond
+
+    stack = Stack([Told(0.0), Told(1.0)], [Arm("x0"), Arm("x0")], SCHEDULE)
+    told = torch.arange(6.0).view(2, 3)
+    x0 = md.sample(stack, md.prior((2, 2, 3), SCHEDULE), steps=4, cond=told)
+    assert torch.allclose(x0[:, 0], torch.zeros(2, 3), atol=1e-5) and torch.allclose(x0[:, 1], told, atol=1e-5)
+    *_, step = fit_stack(stack, points(), 3, cond=0.5 * points(), batch_size=8)
+    assert step.ema.weights[0][0] == 1 and step.ema.weights[0][1] != 1  # who heeds nothing learns nothing
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Arm("noise"), "head must be one of"),
+        (lambda: Arm("x0", skip="noise"), "skip must be one of"),
+        (lambda: Arm("x0", "uniform"), "weighting must be one of constant"),
+        (lambda: Arm("x0", data_scale=0.0), "data_scale must be above 0"),
+        (lambda: Arm("F", data_std=-1.0), "data_std must be above 0"),
+        (lambda: Arm("x0", output_scale=0.0), "output_scale must be finite and not 0"),
+        (lambda: Stack(nets(2), [Arm("x0")], SCHEDULE), "equally many"),
+        (lambda: Stack([], [], SCHEDULE), "at least one"),
+        (lambda: Stack(nets(1), [Arm("x0")], SCHEDULE)(torch.zeros(2, 2, 3), 0.5), r"x_t must be \(batch, 1"),
+        (lambda: next(fit_stack(Stack(nets(1), [Arm("x0")], SCHEDULE), points()[0:0], 1)), "points must be"),
+        (
+            lambda: next(fit_stack(Stack(nets(1), [Arm("x0")], SCHEDULE), points(), 1, log_snr=(3.0, -3.0))),
+            "log_snr must be two levels",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
