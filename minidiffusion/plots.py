@@ -75,7 +75,7 @@ def strips(rows: Sequence[tuple[str, Tensor]], titles: Sequence[str] = ()) -> Fi
     return figure
 
 
-Lines = Mapping[str, tuple[Sequence[float] | Tensor, Sequence[float] | Tensor]]
+Lines = Mapping[str, tuple[Sequence[float] | Sequence[str] | Tensor, Sequence[float] | Tensor]]
 
 
 def curves(
@@ -86,7 +86,8 @@ def curves(
     x_scale: str = "linear",
     y_scale: str = "linear",
 ) -> Figure:
-    """Lines (x, y) by name, told apart by colour and by marker. levels: dashed lines, by name, at these heights."""
+    """Lines (x, y) by name, told apart by colour and by marker; x may be names. levels: dashed lines, by name, at these
+    heights."""
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axis = figure.subplots()
     _draw(axis, lines, x_scale, y_scale)
@@ -136,7 +137,8 @@ def _styles(count: int) -> list[tuple[str, str]]:
 def _draw(axis: Axes, lines: Lines, x_scale: str, y_scale: str) -> None:
     for (name, (x, y)), (colour, marker) in zip(lines.items(), _styles(len(lines)), strict=True):
         axis.plot(np.asarray(x), np.asarray(y), color=colour, marker=marker, markersize=4, lw=1.5, label=name)
-    axis.set_xscale(x_scale)
+    if x_scale != "linear":  # or x may be names
+        axis.set_xscale(x_scale)
     axis.set_yscale(y_scale)
 
 

@@ -75,6 +75,11 @@ def test_curves_draw_the_data_in_colours_and_markers_that_can_be_told_apart():
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["up", "down"]
 
 
+def test_curves_may_stand_over_names():
+    (axis,) = curves({"cost": (["a", "b", "c"], [1.0, 2.0, 3.0])}, "name", "cost", y_scale="log").axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b", "c"]
+
+
 def test_panels_draw_each_set_under_its_title_and_one_legend():
     lines = {"up": ([1.0, 10.0], [1.0, 2.0]), "down": ([1.0, 10.0], [2.0, 1.0])}
     figure = panels({"here": lines, "there": {name: (x, y[::-1]) for name, (x, y) in lines.items()}}, "n", "e", "log")
