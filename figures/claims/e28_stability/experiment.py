@@ -19,7 +19,7 @@ import minidiffusion as md
 from minidiffusion import rivals
 
 SPREAD, COUNT = 0.05, 2000
-STEPS = {"lesson": 250, "full": 1000}
+STEPS = {"lesson": 250, "full": 800}
 RATES = (3.0, 1.0, 1 / 3)  # times the usual one
 KINDS = {
     "GAN 2014": ("non_saturating", 0.0),
