@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
@@ -124,6 +127,49 @@ def clouds(
         axis.scatter(np.asarray(x), np.asarray(y), s=4, color=colour, alpha=0.4, lw=0)
         axis.set_title(name, fontsize=9)
         _label(axis, x_label, y_label if axis is axes[0] else "")
+    return figure
+
+
+def verdicts(rows: Sequence[Mapping[str, Any]], columns: int = 7) -> Figure:
+    """The ledger as a sheet of tiles, one a claim: its number, and its verdict as a word and as a colour.
+
+    rows: as `ledger.ledger()` returns them, with `id` and `verdict`.
+    """
+    colours = {"supported": COLOURS[2], "partly": COLOURS[5], "wrong": COLOURS[1], "open": "white"}
+    lines = -(-len(rows) // columns)
+    figure = Figure(figsize=(columns, 0.62 * lines), layout="constrained")
+    axis = figure.subplots()
+    for i, row in enumerate(rows):
+        x, y = i % columns, lines - 1 - i // columns
+        axis.add_patch(Rectangle((x, y), 0.94, 0.9, facecolor=colours[row["verdict"]], edgecolor="0.4"))
+        axis.text(x + 0.47, y + 0.58, str(row["id"]), ha="center", va="center", fontsize=11, weight="bold")
+        axis.text(x + 0.47, y + 0.24, row["verdict"], ha="center", va="center", fontsize=8)
+    axis.set_xlim(0, columns)
+    axis.set_ylim(0, lines)
+    axis.set_axis_off()
+    return figure
+
+
+def seeds(
+    values: Sequence[float], between: tuple[float, float], holds: tuple[float, float], label: str, title: str = ""
+) -> Figure:
+    """One effect: a dot for each seed, the interval `between` as a bar, and shaded the range that would hold."""
+    figure = Figure(figsize=(6, 1.7), layout="constrained")
+    axis = figure.subplots()
+    low, high = min(*values, between[0]), max(*values, between[1])
+    room = 0.3 * max(high - low, 0.2 * max(abs(low), abs(high)), 1e-3)
+    borders = [border for border in holds if math.isfinite(border)]
+    left, right = min([low, *borders]) - room, max([high, *borders]) + room
+    axis.axvspan(max(holds[0], left), min(holds[1], right), color="0.85", label="the article would be right")
+    axis.plot(between, [0, 0], color=COLOURS[3], lw=3, solid_capstyle="butt", label="95% interval")
+    axis.plot(values, [0] * len(values), "o", color=COLOURS[0], ms=6, label="one seed each")
+    axis.set_xlim(left, right)
+    axis.set_ylim(-1, 1)
+    axis.set_yticks([])
+    axis.set_title(title, fontsize=9)
+    _label(axis, label, "")
+    axis.spines["left"].set_visible(False)
+    axis.legend(framealpha=1, edgecolor="white", fontsize=7, loc="upper center", ncols=3)
     return figure
 
 
