@@ -1,0 +1,217 @@
+"""Answers that students give to the exercises of lesson 12."""
+
+import math
+
+import numpy as np
+import torch
+
+import minidiffusion as md
+
+# ---- 12.1: Heun's step ----
+
+
+def parts(denoise, x_t, t, s, schedule):
+    """y = x / alpha, both slopes, the length of the step and alpha(s)."""
+    r_t, r_s = (schedule.sigma(u) / schedule.alpha(u) for u in (t, s))
+    y, h, alpha = x_t / schedule.alpha(t), r_s - r_t, schedule.alpha(s)
+    first = md.to_eps(denoise(x_t, t), x_t, t, schedule)
+    x_s = alpha * (y + h * first)
+    second = md.to_eps(denoise(x_s, s), x_s, s, schedule)
+    return y, first, second, h, alpha
+
+
+def made(combine):
+    """A step from combine(y, first, second, h, alpha)."""
+
+    def step(denoise, x_t, t, s, schedule):
+        return combine(*parts(denoise, x_t, t, s, schedule))
+
+    return step
+
+
+heun = made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second) / 2))
+
+
+def heun_package(denoise, x_t, t, s, schedule):
+    return md.sample(denoise, x_t, schedule, times=[t, s], method="heun")
+
+
+def heun_from_euler(denoise, x_t, t, s, schedule):
+    shrink = schedule.sigma(s) / schedule.sigma(t)
+    x0 = denoise(x_t, t)
+    x_s = shrink * x_t + (schedule.alpha(s) - schedule.alpha(t) * shrink) * x0
+    turn = md.to_eps(denoise(x_s, s), x_s, s, schedule) - md.to_eps(x0, x_t, t, schedule)
+    return x_s + 0.5 * (schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)) * turn
+
+
+def heun_with_a_time_each(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x, torch.full((len(x),), u)), x_t, t, s, schedule)
+
+
+def euler(denoise, x_t, t, s, schedule):
+    return md.sample(denoise, x_t, schedule, times=[t, s])
+
+
+def heun_three_calls(denoise, x_t, t, s, schedule):
+    x_s = euler(denoise, x_t, t, s, schedule)
+    mean = (md.to_eps(denoise(x_t, t), x_t, t, schedule) + md.to_eps(denoise(x_s, s), x_s, s, schedule)) / 2
+    r_t, r_s = (schedule.sigma(u) / schedule.alpha(u) for u in (t, s))
+    return schedule.alpha(s) * (x_t / schedule.alpha(t) + (r_s - r_t) * mean)
+
+
+def heun_asking_at_t_again(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x, t), x_t, t, s, schedule)
+
+
+def heun_showing_x_t_again(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x_t, u), x_t, t, s, schedule)
+
+
+def heun_showing_y(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x / schedule.alpha(u), u), x_t, t, s, schedule)
+
+
+def heun_showing_y_at_s(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x if u == t else x / schedule.alpha(u), u), x_t, t, s, schedule)
+
+
+def heun_asking_half_way(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x, u if u == t else (t + s) / 2), x_t, t, s, schedule)
+
+
+def heun_in_place(denoise, x_t, t, s, schedule):
+    x_t /= schedule.alpha(t)
+    return schedule.alpha(s) * x_t
+
+
+def heun_in_x(denoise, x_t, t, s, schedule):
+    _, first, second, _, _ = parts(denoise, x_t, t, s, schedule)
+    return x_t + (schedule.sigma(s) - schedule.sigma(t)) * (first + second) / 2
+
+
+HEUN_RIGHT = [heun, heun_package, heun_from_euler, heun_with_a_time_each]
+HEUN_WRONG = [
+    (lambda denoise, x_t, t, s, schedule: None, "returns None"),
+    (heun_in_place, "changes its input x_t in place"),
+    (euler, "asked it 1 times"),
+    (heun_three_calls, "Keep the first answer"),
+    (heun_asking_at_t_again, "asked at t both times"),
+    (heun_showing_x_t_again, "shown x_t again"),
+    (heun_showing_y, "x_t itself, not x_t / alpha"),
+    (heun_showing_y_at_s, "alpha(s) multiplied in"),
+    (heun_asking_half_way, "must be asked at"),
+    (heun_in_x, "not those of x over sigma"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * first)), "Euler's step still"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * second)), "second slope alone"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second))), "divide by 2"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * first + h * second)), "divide by 2"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * first + h * (first + second) / 2)), "starts again"),
+    (made(lambda y, first, second, h, alpha: y + h * (first + second) / 2), "Multiply by alpha(s)"),
+    (made(lambda y, first, second, h, alpha: alpha * (y - h * (first + second) / 2)), "walk upwards"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * (first - second) / 2)), "both questions are right"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second) / 2).mean(0)), "have the shape"),
+    (made(lambda y, first, second, h, alpha: (alpha * (y + h * (first + second) / 2)).float()), "keep the type"),
+    (0.5, "hand in the function itself"),
+]
+
+# ---- 12.2: a step with a memory ----
+
+
+def two_slopes(y, slope, last_slope, r, last_r, next_r):
+    h, last_h = next_r - r, r - last_r
+    return y + h * (slope + h / (2 * last_h) * (slope - last_slope))
+
+
+def two_slopes_by_weights(y, slope, last_slope, r, last_r, next_r):
+    q = (next_r - r) / (r - last_r) / 2
+    return y + (next_r - r) * ((1 + q) * slope - q * last_slope)
+
+
+def two_slopes_by_a_line(y, slope, last_slope, r, last_r, next_r):
+    b = (slope - last_slope) / (r - last_r)
+    a = slope - b * r
+    return y + a * (next_r - r) + b * (next_r**2 - r**2) / 2
+
+
+def two_slopes_by_lerp(y, slope, last_slope, r, last_r, next_r):
+    where = ((r + next_r) / 2 - last_r) / (r - last_r)
+    return y + (next_r - r) * torch.lerp(last_slope, slope, where)
+
+
+def going(slope_of, length=lambda h, last_h: h):
+    def step(y, slope, last_slope, r, last_r, next_r):
+        h, last_h = next_r - r, r - last_r
+        return y + length(h, last_h) * slope_of(slope, last_slope, h, last_h)
+
+    return step
+
+
+def right_slope(slope, last, h, last_h):
+    return slope + h / (2 * last_h) * (slope - last)
+
+
+def two_slopes_in_place(y, slope, last_slope, r, last_r, next_r):
+    y += (next_r - r) * slope
+    return y
+
+
+MEMORY_RIGHT = [two_slopes, two_slopes_by_weights, two_slopes_by_a_line, two_slopes_by_lerp]
+MEMORY_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (two_slopes_in_place, "changes its input y in place"),
+    (going(lambda slope, last, h, last_h: slope), "Euler's step"),
+    (going(lambda slope, last, h, last_h: last), "last slope alone"),
+    (going(lambda slope, last, h, last_h: (slope + last) / 2), "the step that is past"),
+    (going(lambda slope, last, h, last_h: slope + h / last_h * (slope - last)), "Take its middle"),
+    (going(lambda slope, last, h, last_h: slope - h / (2 * last_h) * (slope - last)), "wrong sign"),
+    (going(lambda slope, last, h, last_h: slope + last_h / (2 * h) * (slope - last)), "upside down"),
+    (going(lambda slope, last, h, last_h: 1.5 * slope - 0.5 * last), "equal length only"),
+    (going(right_slope, lambda h, last_h: -h), "walk upwards"),
+    (going(right_slope, lambda h, last_h: 1.0), "multiply the slope by the length"),
+    (going(right_slope, lambda h, last_h: last_h), "as far as in the step before"),
+    (lambda y, *rest: two_slopes(y, *rest) - y, "must be exact"),
+    (lambda y, slope, last, r, last_r, next_r: two_slopes(0 * y, slope, last, r, last_r, next_r), "must be exact"),
+    (
+        lambda y, slope, last, r, last_r, next_r: right_slope(slope, last, next_r - r, r - last_r),
+        "Go with it",
+    ),
+    (lambda y, *rest: two_slopes(y, *rest)[0], "have the shape"),
+    (lambda y, *rest: two_slopes(y, *rest).float(), "keep the type"),
+    (lambda y, *rest: two_slopes(y, *rest).double(), "keep the type"),
+]
+
+# ---- 12.3: the order ----
+
+
+def order(n, error_n, m, error_m):
+    return math.log(error_n / error_m) / math.log(m / n)
+
+
+ORDER_RIGHT = [
+    order,
+    lambda n, error_n, m, error_m: np.log2(error_n / error_m) / np.log2(m / n),
+    lambda n, error_n, m, error_m: -np.polyfit(np.log([n, m]), np.log([error_n, error_m]), 1)[0],
+    lambda n, error_n, m, error_m: (math.log(error_n) - math.log(error_m)) / (math.log(m) - math.log(n)),
+]
+ORDER_WRONG = [
+    (lambda n, error_n, m, error_m: None, "returns None"),
+    (lambda n, error_n, m, error_m: -order(n, error_n, m, error_m), "upside down"),
+    (lambda n, error_n, m, error_m: math.log(error_m / error_n) / math.log(m / n), "upside down"),
+    (lambda n, error_n, m, error_m: math.log(m / n) / math.log(error_n / error_m), "goes on top"),
+    (lambda n, error_n, m, error_m: error_n / error_m, "take logarithms"),
+    (lambda n, error_n, m, error_m: math.log2(error_n / error_m), "if m is twice n"),
+    (lambda n, error_n, m, error_m: math.log(error_n / error_m), "Divide by that of m / n"),
+    (lambda n, error_n, m, error_m: math.log10(error_n / error_m), "Divide by that of m / n"),
+    (lambda n, error_n, m, error_m: (error_n / error_m) / (m / n), "divide their logarithms"),
+    (lambda n, error_n, m, error_m: (error_n - error_m) / (m - n), "plain axes"),
+    (lambda n, error_n, m, error_m: order(n, error_n, m, error_m) / 2, "a root too many"),
+    (lambda n, error_n, m, error_m: 5, "has order"),
+    (lambda n, error_n, m, error_m: torch.tensor([1.0, 2.0]), "must be one number"),
+    (lambda n, error_n, m, error_m: round(order(n, error_n, m, error_m)), "has order"),
+]
+
+BANK = {
+    "12.1": (HEUN_RIGHT, HEUN_WRONG),
+    "12.2": (MEMORY_RIGHT, MEMORY_WRONG),
+    "12.3": (ORDER_RIGHT, ORDER_WRONG),
+}

@@ -1,0 +1,172 @@
+"""Answers that students give to the exercises of lesson 13."""
+
+import math
+
+import torch
+
+import minidiffusion as md
+
+# ---- 13.1: the guided guess ----
+
+GUESS_RIGHT = [
+    lambda with_label, without, w: without + w * (with_label - without),
+    lambda with_label, without, w: w * with_label + (1 - w) * without,
+    lambda with_label, without, w: with_label + (w - 1) * (with_label - without),
+    lambda with_label, without, w: torch.lerp(without, with_label, w),
+]
+
+
+def guess_in_place(with_label, without, w):
+    with_label -= without
+    return without + w * with_label
+
+
+GUESS_WRONG = [
+    (lambda with_label, without, w: None, "returns None"),
+    (guess_in_place, "changes its input with_label in place"),
+    (lambda with_label, without, w: with_label + w * (with_label - without), "as Ho and Salimans count it"),
+    (lambda with_label, without, w: (1 + w) * with_label - w * without, "as Ho and Salimans count it"),
+    (lambda with_label, without, w: with_label, "Where is w?"),
+    (lambda with_label, without, w: without, "without the label. Where is w?"),
+    (lambda with_label, without, w: with_label + w * (without - with_label), "back to that without"),
+    (lambda with_label, without, w: without + w * (without - with_label), "away from the label"),
+    (lambda with_label, without, w: w * with_label, "w times as strong"),
+    (lambda with_label, without, w: w * (with_label - without), "the push alone"),
+    (lambda with_label, without, w: without + w * with_label, "w times the difference"),
+    (lambda with_label, without, w: (with_label + without) / 2, "the mean of the two"),
+    (lambda with_label, without, w: w * with_label + (1 + w) * without, "must sum to 1"),
+    (lambda with_label, without, w: without + w**2 * (with_label - without), "twice"),
+    (lambda with_label, without, w: (without + w * (with_label - without)).clamp(-1, 1), "as far again beyond"),
+    (lambda with_label, without, w: (without + w * (with_label - without)).mean(0), "have the shape"),
+    (lambda with_label, without, w: (without + w * (with_label - without)).float(), "keep the type"),
+    (lambda with_label, without, w: without + w @ (with_label - without), "stops in its line 1"),
+]
+
+# ---- 13.2: an interval ----
+
+
+def between(denoise, x_t, t, cond, w, low, high):
+    with_label = denoise(x_t, t, cond)
+    if not low <= t <= high:
+        return with_label
+    without = denoise(x_t, t, None)
+    return without + w * (with_label - without)
+
+
+def between_by_scale(denoise, x_t, t, cond, w, low, high):
+    if t < low or t > high:
+        return denoise(x_t, t, cond)
+    return w * denoise(x_t, t, cond) + (1 - w) * denoise(x_t, t)
+
+
+def between_package(denoise, x_t, t, cond, w, low, high):
+    return md.guidance.classifier_free(denoise, w, (low, high))(x_t, t, cond)
+
+
+def when(inside, plain="with"):
+    """Guides where inside(t, low, high), and returns the guess `plain` elsewhere."""
+
+    def guess(denoise, x_t, t, cond, w, low, high):
+        if inside(t, low, high):
+            return w * denoise(x_t, t, cond) + (1 - w) * denoise(x_t, t, None)
+        return denoise(x_t, t, cond if plain == "with" else None)
+
+    return guess
+
+
+def between_with_two_calls(denoise, x_t, t, cond, w, low, high):
+    with_label, without = denoise(x_t, t, cond), denoise(x_t, t, None)
+    w = w if low <= t <= high else 1.0
+    return without + w * (with_label - without)
+
+
+def between_counting_from_the_label(denoise, x_t, t, cond, w, low, high):
+    with_label = denoise(x_t, t, cond)
+    if low <= t <= high:
+        return with_label + w * (with_label - denoise(x_t, t, None))
+    return with_label
+
+
+def between_with_a_label_of_its_own(denoise, x_t, t, cond, w, low, high):
+    return between(denoise, x_t, t, torch.zeros_like(cond), w, low, high)
+
+
+def between_at_another_time(denoise, x_t, t, cond, w, low, high):
+    return between(denoise, x_t, 1 - t, cond, w, low, high)
+
+
+def between_where_the_rest_is_nothing(denoise, x_t, t, cond, w, low, high):
+    return between(denoise, x_t, t, cond, w, low, high) * (low <= t <= high)
+
+
+def between_in_place(denoise, x_t, t, cond, w, low, high):
+    guess = between(denoise, x_t, t, cond, w, low, high)
+    x_t *= 0
+    return guess
+
+
+BETWEEN_RIGHT = [between, between_by_scale, between_package]
+BETWEEN_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (between_in_place, "changes its input x_t in place"),
+    (when(lambda t, low, high: True), "outside [0.2, 0.6], yours guides"),
+    (when(lambda t, low, high: t >= low), "outside [0.2, 0.6], yours guides"),
+    (when(lambda t, low, high: t <= high), "outside [0.2, 0.6], yours guides"),
+    (when(lambda t, low, high: low < t < high), "which belongs to it"),
+    (when(lambda t, low, high: not low <= t <= high), "inside the interval, yours does not guide"),
+    (when(lambda t, low, high: low <= t <= high, "without"), "the label is still wanted"),
+    (between_with_two_calls, "one call is enough"),
+    (between_counting_from_the_label, "as Ho and Salimans count it"),
+    (between_with_a_label_of_its_own, "must be cond"),
+    (between_at_another_time, "must be shown x_t, at the time t"),
+    (between_where_the_rest_is_nothing, "must be the plain one"),
+    (lambda *inputs: between(*inputs)[0], "have the shape"),
+    (lambda *inputs: between(*inputs).float(), "keep the type"),
+]
+
+# ---- 13.3: a tilted law ----
+
+
+def tilted(m, c, C, w):
+    variance = 1 / (w / c + (1 - w) / C)
+    return variance * w * m / c, variance
+
+
+def tilted_on_a_grid(m, c, C, w):
+    x = torch.linspace(-15, 15, 30001, dtype=torch.float64)
+    log_q = -w * (x - m) ** 2 / (2 * c) - (1 - w) * x**2 / (2 * C)
+    q = (log_q - log_q.max()).exp()
+    q = q / q.sum()
+    mean = (q * x).sum()
+    return mean, (q * (x - mean) ** 2).sum()
+
+
+TILTED_RIGHT = [
+    tilted,
+    tilted_on_a_grid,
+    lambda m, c, C, w: (w * C * m / (w * C + (1 - w) * c), c * C / (w * C + (1 - w) * c)),
+]
+TILTED_WRONG = [
+    (lambda m, c, C, w: None, "returns None"),
+    (lambda m, c, C, w: tilted(m, c, C, w)[0], "return two numbers"),
+    (lambda m, c, C, w: tilted(m, c, C, w)[::-1], "the mean comes first"),
+    (lambda m, c, C, w: (m, 1 / tilted(m, c, C, w)[1]), "turn it around"),
+    (lambda m, c, C, w: (tilted(m, c, C, w)[0], math.sqrt(tilted(m, c, C, w)[1])), "the standard deviation"),
+    (lambda m, c, C, w: (m, w * c + (1 - w) * C), "Their inverses do"),
+    (lambda m, c, C, w: (m, 1 / (w / c + w / C)), "has the power 1 - w"),
+    (lambda m, c, C, w: tilted(m, c, C, w + 1), "as Ho and Salimans count it"),
+    (lambda m, c, C, w: (m, c / w), "you left out the law of everything"),
+    (lambda m, c, C, w: (m, 1 / (w / c - (1 - w) / C)), "both inverses are added"),
+    (lambda m, c, C, w: (m, c), "the variance is 1 /"),
+    (lambda m, c, C, w: (m, tilted(m, c, C, w)[1]), "The mean moves too"),
+    (lambda m, c, C, w: (w * m, tilted(m, c, C, w)[1]), "not w times m"),
+    (lambda m, c, C, w: (w * m / c, tilted(m, c, C, w)[1]), "multiply by it"),
+    (lambda m, c, C, w: (tilted(m, c, C, w)[1] * m / c, tilted(m, c, C, w)[1]), "counts w times"),
+    (lambda m, c, C, w: (-tilted(m, c, C, w)[0], tilted(m, c, C, w)[1]), "the variance is right;"),
+]
+
+BANK = {
+    "13.1": (GUESS_RIGHT, GUESS_WRONG),
+    "13.2": (BETWEEN_RIGHT, BETWEEN_WRONG),
+    "13.3": (TILTED_RIGHT, TILTED_WRONG),
+}
