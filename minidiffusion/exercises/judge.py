@@ -79,7 +79,7 @@ def same_kind(answer: Any, like: Tensor, name: str) -> Tensor:
 def number(answer: Any, name: str) -> float:
     """The answer as a float, if it is one number."""
     try:
-        return float(answer)
+        return float(answer.detach() if isinstance(answer, Tensor) else answer)
     except (TypeError, ValueError, RuntimeError):
         raise Wrong(f"{name} must be one number, and yours is {answer!r}.") from None
 
