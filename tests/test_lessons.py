@@ -1,11 +1,17 @@
 """Guards on the notebooks' form. nbval runs them and compares; here is what it would let pass."""
 
+import ast
+import functools
+import inspect
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
+import minidiffusion as md
+from minidiffusion.data.downloads import SOURCES
 from minidiffusion.exercises import CHECKS
 
 LESSONS = Path(__file__).parent.parent / "lessons"
@@ -194,3 +200,86 @@ def test_the_map_lists_the_lesson(path):
 def test_links_of_the_map_resolve():
     for target in re.findall(r"\]\(([^)\s]+)\)", (LESSONS / "README.md").read_text()):
         assert target.startswith("https://") or (LESSONS / target).exists(), target
+
+
+# no network
+
+ONLINE = re.compile(
+    r"^\s*(?:!|%pip|%conda|%system|%%bash|%%sh)"
+    r"|\b(?:import|from) (?:requests|urllib|http|socket|pooch|ftplib|subprocess)\b"
+    r"|https?://|\b(?:urlopen|urlretrieve|download\w*|from_pretrained|hub)\(|\bos\.(?:system|popen)\b",
+    re.M,
+)
+
+
+@notebook
+def test_no_cell_asks_the_network(path):
+    for cell in cells(path, "code"):
+        assert not ONLINE.search(cell.source), cell.source
+        for name in re.findall(r"""\bload\(\s*["'](\w+)["']""", cell.source):
+            assert name not in SOURCES, f"{name} is a download; fashion_mnist_6k is in the package"
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["!pip install x", "import requests", "from urllib import request", 'load_url("https://a.b")', "os.system('curl')"],
+)
+def test_the_guard_against_the_network_sees_it(source):
+    assert ONLINE.search(f"x = 1\n{source}")
+
+
+# the glossary: its code column names what there is
+
+GLOSSARY = (LESSONS / "README.md").read_text().split("## The symbols")[1]
+CODE = [span for row in re.findall(r"^\|.*\|$", GLOSSARY, re.M)[2:] for span in re.findall(r"`([^`]+)`", row)]
+KNOWN = {"md": md, "torch": torch, "schedule": md.schedule.cosine()}
+
+
+def chains(code):
+    """The dotted names in a line of code, as lists of their parts."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:  # a part of a line, such as `.mean()`
+        return
+    for node in ast.walk(tree):
+        parts = []
+        while isinstance(node, ast.Attribute):
+            node, parts = node.value, [node.attr, *parts]
+        if isinstance(node, ast.Name) and parts:
+            yield [node.id, *parts]
+
+
+@pytest.mark.parametrize("code", CODE)
+def test_the_code_of_a_symbol_names_what_there_is(code):
+    for root, *parts in chains(code):
+        if root in KNOWN:
+            functools.reduce(member, parts, KNOWN[root])
+
+
+def member(owner, name):
+    """An attribute; of a class, also one that its instances get, which its code then names."""
+    if isinstance(owner, type) and not hasattr(owner, name) and f"self.{name}" in inspect.getsource(owner):
+        return None
+    return getattr(owner, name)
+
+
+def test_the_glossary_has_a_line_of_code_for_most_symbols():
+    assert len(CODE) > 10
+    with pytest.raises(AttributeError):
+        test_the_code_of_a_symbol_names_what_there_is("md.diffus(x0, t)")
+
+
+# every guard of the list: counts, comparison, what a figure shows with a number, warnings, links, descriptions
+
+
+def test_each_guard_is_here():
+    wanted = (
+        "run_in_order",
+        "compared",
+        "figure_is_followed",
+        "nothing_of_one_machine",
+        "links_resolve",
+        "description",
+    )
+    tests = [name for name in globals() if name.startswith("test_")]
+    assert all(any(part in name for name in tests) for part in wanted)
