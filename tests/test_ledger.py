@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -183,3 +185,12 @@ def test_measure_refuses_what_it_cannot_run():
         next(ledger.measure("e00_one_guess", "tiny", [0], torch.device("cpu")))
     with pytest.raises(FileNotFoundError, match="experiment must be a folder"):
         next(ledger.measure("e99_nothing", "lesson", [0], torch.device("cpu")))
+
+
+def test_the_first_page_tells_the_verdicts_of_the_ledger():
+    page = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| (\d+) \| ([^|]+) \| (supported|partly|wrong|open) \|", page, flags=re.M)
+    rows = {row["id"]: row for row in ledger.ledger()}
+    assert len(lines) == 10
+    for number, claim, verdict in lines:
+        assert (claim, verdict) == (rows[int(number)]["claim"], rows[int(number)]["verdict"])
