@@ -18,8 +18,8 @@ from torch import Tensor
 import minidiffusion as md
 from minidiffusion import rivals
 
-SPREAD, COUNT = 0.05, 2000
-STEPS = {"lesson": 250, "full": 800}
+RADIUS, SPREAD, COUNT = 2.0, 0.15, 2000
+STEPS = {"lesson": 250, "full": 1000}
 RATES = (3.0, 1.0, 1 / 3)  # times the usual one
 KINDS = {
     "GAN 2014": ("non_saturating", 0.0),
@@ -29,9 +29,9 @@ KINDS = {
 
 
 def ring(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Points, and the eight centres on the unit circle."""
+    """Points, and the eight centres on a circle."""
     angle = torch.arange(8) * math.pi / 4
-    centres = torch.stack([angle.cos(), angle.sin()], 1)
+    centres = RADIUS * torch.stack([angle.cos(), angle.sin()], 1)
     chosen = torch.randint(8, (count,), generator=generator)
     return centres[chosen] + SPREAD * torch.randn(count, 2, generator=generator), centres
 
