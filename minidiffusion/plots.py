@@ -145,7 +145,7 @@ def verdicts(rows: Sequence[Mapping[str, Any]], columns: int = 7) -> Figure:
         axis.text(x + 0.47, y + 0.58, str(row["id"]), ha="center", va="center", fontsize=11, weight="bold")
         axis.text(x + 0.47, y + 0.24, row["verdict"], ha="center", va="center", fontsize=8)
     axis.set_xlim(0, columns)
-    axis.set_ylim(0, lines)
+    axis.set_ylim(-0.05, lines)
     axis.set_axis_off()
     return figure
 

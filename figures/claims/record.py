@@ -1,4 +1,4 @@
-"""Run an experiment at full scale and keep what it gives: results.json and picture.png in its folder.
+"""Run an experiment at full scale and keep what it gives: results.json and picture.png in its folder, verdicts.png here.
 
 python figures/claims/record.py e04_steps          one experiment, five seeds
 python figures/claims/record.py                    all of them
@@ -10,7 +10,7 @@ import json
 import torch
 from tqdm import tqdm
 
-from minidiffusion import ledger
+from minidiffusion import ledger, plots
 
 SEEDS = range(5)
 
@@ -26,3 +26,4 @@ if __name__ == "__main__":
         *_, results = tqdm(ledger.measure(name, "full", SEEDS, torch.device("cpu")), name, len(SEEDS))
         (ledger.folder() / name / "results.json").write_text(json.dumps(results, indent=1) + "\n")
         ledger.load(name).plot(results["runs"]).savefig(ledger.folder() / name / "picture.png", dpi=120)
+    plots.verdicts(ledger.ledger()).savefig(ledger.folder() / "verdicts.png", dpi=120)
