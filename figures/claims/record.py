@@ -1,4 +1,4 @@
-"""Run an experiment at full scale and keep what it gives: results.json and picture.png in its folder, verdicts.png here.
+"""Run an experiment at full scale and keep results.json and picture.png in its folder, and verdicts.png in this one.
 
 python figures/claims/record.py e04_steps          one experiment, five seeds
 python figures/claims/record.py                    all of them
