@@ -82,7 +82,7 @@ class Stack(nn.Module):
         super().__init__()
         if len(nets) != len(arms) or not arms:
             raise ValueError(f"nets and arms must be equally many, and at least one, got {len(nets)} and {len(arms)}")
-        self.arms, self.schedule = tuple(arms), schedule_of(lambda: None, schedule)
+        self.arms, self.schedule = tuple(arms), schedule_of(nets[0], schedule)
         weights, buffers = torch.func.stack_module_state(list(nets))
         self.names, self._net = tuple(weights), [copy.deepcopy(nets[0])]  # in a list: its own weights are not ours
         self.weights = nn.ParameterList(weights.values())

@@ -185,9 +185,7 @@ def test_the_dirac_gan_comes_to_rest_only_with_the_penalty(loss):
     rest = {}
     for penalty in (0.0, 1.0):
         gan = GAN(Point(1.0), Linear(torch.tensor([[0.0]])), latent=1)
-        path = [
-            gan.generator.theta.item() for _ in rivals.gan.fit(gan, torch.zeros(8, 1), 600, 8, 2e-2, loss, penalty)
-        ]
+        path = [gan.generator.theta.item() for _ in rivals.gan.fit(gan, torch.zeros(8, 1), 600, 8, 2e-2, loss, penalty)]
         rest[penalty] = max(map(abs, path[280:380])), path[-1]
     assert rest[1.0][0] < 0.3 and abs(rest[1.0][1]) < 0.05
     assert rest[0.0][0] > 2 * rest[1.0][0]

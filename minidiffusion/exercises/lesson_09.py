@@ -22,7 +22,7 @@ def hidden_weight(answer: Any) -> None:
     for output in ("x0", "eps", "v"):
         for log_snr in (-3.0, 0.0, 0.7, 4.0):
             t = schedule.time(log_snr)
-            right = heads.HEADS[output].gain(t, x, schedule).item() ** 2
+            right = float(heads.HEADS[output].gain(t, x, schedule)) ** 2
             snr = schedule.alpha(t) ** 2 / schedule.sigma(t) ** 2
             weight = number(call(answer, output=output, snr=snr), f"the weight of {output!r}")
             if abs(weight - right) <= 1e-6 * right:

@@ -83,7 +83,11 @@ def verdict(answer: Any) -> None:
         right = (
             "open"
             if not decided or "undecided" in kinds
-            else {("holds",): "supported", ("fails",): "wrong"}.get(tuple(kinds), "partly")
+            else "supported"
+            if kinds == {"holds"}
+            else "wrong"
+            if kinds == {"fails"}
+            else "partly"
         )
         kept = list(decided)
         got = call(answer, decided=decided)

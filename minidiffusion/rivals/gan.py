@@ -77,7 +77,9 @@ def fit(
 ) -> Iterator[Step]:
     """Train `gan` in place, discriminator and generator by turns; yields a Step after each of `steps` steps.
 
-    learning_rate: the generator's. loss: one of LOSSES. penalty: gamma of R1 + R2, 0 for none. FloatingPointError at a loss that is not finite.
+    learning_rate: the generator's. loss: one of LOSSES. penalty: gamma of R1 + R2, 0 for none.
+
+    FloatingPointError at a loss that is not finite.
     """
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")

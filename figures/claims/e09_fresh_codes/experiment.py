@@ -1,9 +1,9 @@
 """E6, for the VAE. Each step draws its noise anew. What if it did not?
 
 Two equal VAEs on a thousand pictures of Fashion-MNIST at 14x14: one with fresh noise in z = mean + std eps at every
-step, one with one eps a picture, drawn once and kept. The negative bound on a thousand test pictures, in nats a picture, with
-the same fresh noise for both. If longer training brought no new constraint, the first could gain nothing after the
-second has come to its best.
+step, one with one eps a picture, drawn once and kept. The negative bound on a thousand test pictures, in nats a
+picture, with the same fresh noise for both. If longer training brought no new constraint, the first could gain nothing
+after the second has come to its best.
 """
 
 from __future__ import annotations
