@@ -26,7 +26,7 @@ import minidiffusion as md
 from minidiffusion import rivals
 
 SHAPE, LATENT, WIDTH, BATCH, COUNT = (1, 14, 14), 16, 128, 128, 1000
-BUDGET = {"lesson": 5e10, "full": 4e11}
+BUDGET = {"lesson": 2e10, "full": 4e11}
 Draw = Callable[[Tensor, torch.Generator], Tensor]  # (z, generator) -> pictures
 
 TRIED = {"VAE": 1e-3, "IMLE": 1e-3, "GAN 2014": 5e-4, "GAN 2024": 5e-4, "eps": 1e-3, "x0": 1e-3, "v": 1e-3}
@@ -91,30 +91,31 @@ def pictures() -> tuple[Tensor, Tensor]:
     return F.avg_pool2d(train, 2), F.avg_pool2d(test, 2)
 
 
-def judged(x: Tensor, real: Tensor) -> dict[str, float]:
-    """The scores of pictures against real ones."""
-    classifier = md.nets.fashion_classifier()
+def features(x: Tensor) -> Tensor:
+    """What the classifier sees of pictures, doubled to 28x28."""
+    return md.nets.fashion_classifier().features(F.interpolate(x.clamp(-1, 1), scale_factor=2, mode="bilinear"))
 
-    def features(x: Tensor) -> Tensor:
-        return classifier.features(F.interpolate(x.clamp(-1, 1), scale_factor=2, mode="bilinear"))
 
-    seen, wanted = features(x), features(real)
+def judged(x: Tensor, wanted: Tensor) -> dict[str, float]:
+    """The scores of pictures against the features of real ones."""
+    seen = features(x)
     precision, recall = md.metrics.precision_recall(wanted, seen)
     return {"distance": md.metrics.frechet_distance(seen, wanted), "precision": precision, "recall": recall}
 
 
 def run(seed: int, scale: str, device: torch.device) -> dict:
     train, test = pictures()
-    scores, steps, shown = {"real": judged(train[:COUNT], test)}, {}, {}
+    wanted = features(test)
+    scores, steps, shown = {"real": judged(train[:COUNT], wanted)}, {}, {}
     for name, rate in RATES.items():
         steps[name] = max(1, int(BUDGET[scale] / cost(name, train)))
         *_, step = training(name, train, steps[name], rate, seed)
         with torch.no_grad():
             x = drawn(name, step.ema, torch.Generator().manual_seed(seed))
-            scores[name] = judged(x, test)
+            scores[name] = judged(x, wanted)
             if name == "eps":
                 x_once = drawn(name, step.ema, torch.Generator().manual_seed(seed), steps=1)
-                scores["eps, one step"] = judged(x_once, test)
+                scores["eps, one step"] = judged(x_once, wanted)
         if seed == 0:  # eight of each, for the picture
             shown[name] = md.datasets.to_uint8(x[:8]).flatten(1).tolist()
     distance = {name: score["distance"] for name, score in scores.items()}
@@ -139,14 +140,14 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 def tune() -> None:
     """Three learning rates for each model, less than a third of the budget, a seed that is not used later."""
     train, test = pictures()
-    trials = {}
+    wanted, trials = features(test), {}
     for name, rate in TRIED.items():
         steps = int(TRIAL_BUDGET / cost(name, train))
         trials[name] = {}
         for factor in FACTORS:
             *_, step = training(name, train, steps, factor * rate, 100)
             with torch.no_grad():
-                score = judged(drawn(name, step.ema, torch.Generator().manual_seed(100)), test)
+                score = judged(drawn(name, step.ema, torch.Generator().manual_seed(100)), wanted)
             trials[name][f"{factor * rate:g}"] = round(score["distance"], 3)
         print(name, trials[name], flush=True)
     Path(__file__).with_name("trials.json").write_text(json.dumps(trials, indent=1) + "\n")
