@@ -503,7 +503,7 @@ def test_every_command_explains_itself_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0
-    assert f"  minidiffusion {command}\n" in capsys.readouterr().out
+    assert f"\n  minidiffusion {command}" in capsys.readouterr().out
 
 
 def run(*words: str) -> subprocess.CompletedProcess:

@@ -1,5 +1,6 @@
 """The ledger: the rule that makes a verdict, and whether every verdict is what the rule says of the committed data."""
 
+import dataclasses
 import json
 import math
 import re
@@ -168,7 +169,6 @@ def test_a_claim_is_measured_again_and_its_verdict_stands(number, capsys, monkey
     [
         (["run"], "ID must be the number of a claim"),
         (["run", "29"], "ID must be from 1 to 28, got 29"),
-        (["run", "1"], "1 is open"),
         (["--scale", "full"], "--scale and --device are for"),
         (["run", "2", "--scale", "huge"], "--scale"),
         (["run", "2", "--device", "gpu"], "device must be"),
@@ -178,6 +178,12 @@ def test_what_is_wrong_is_one_line(words, message, capsys):
     assert main(["claims", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_a_claim_without_an_experiment_cannot_be_measured(capsys, monkeypatch):
+    monkeypatch.setattr(ledger, "claims", lambda: [dataclasses.replace(claim(), id=1, experiment="")])
+    assert main(["claims", "run", "1"]) == 2
+    assert "1 is open" in capsys.readouterr().err
 
 
 def test_measure_refuses_what_it_cannot_run():
