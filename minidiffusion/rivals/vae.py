@@ -90,9 +90,9 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(vae.parameters(), betas=(0.9, 0.99), fused=True)
     ema = copy.deepcopy(vae).eval().requires_grad_(False)
+    latent = vae.encode(data[:1])[0].shape[1]
     for number in range(1, steps + 1):
         x = data[torch.randint(len(data), (batch_size,), generator=generator)]
-        latent = vae.encode(x[:1])[0].shape[1]
         bound = vae.bound(x, torch.randn(batch_size, latent, generator=generator).to(x))
         loss = (bound.reconstruction + beta * bound.kl).mean()
         if not loss.isfinite():
