@@ -14,6 +14,7 @@ import torch
 from minidiffusion.metrics import (
     copy_ratio,
     density_coverage,
+    energy_distance,
     frechet_distance,
     mmd,
     mode_mass,
@@ -329,6 +330,27 @@ def test_two_samples_of_one_law_are_as_far_apart_as_documented():
         assert_mean([sliced_wasserstein(a, b, 1) for a, b in draws], 1 / (3 * (n + 1)))
 
 
+# Energy distance
+
+
+def test_energy_distance_is_the_double_loop():
+    a, b = normal(5, 2), normal(7, 2, seed=1) + 0.5
+    between = np.mean([math.dist(x, y) for x, y in itertools.product(a.tolist(), b.tolist())])
+    within = [np.mean([math.dist(x, y) for x, y in itertools.combinations(rows.tolist(), 2)]) for rows in (a, b)]
+    assert energy_distance(a, b) == pytest.approx(2 * between - sum(within), rel=1e-9)
+
+
+@pytest.mark.parametrize(("shift", "spread"), [(0.0, 1.0), (1.0, 1.0), (0.5, 2.0)])
+def test_energy_distance_is_unbiased_at_any_count(shift, spread):
+    # E|z| of z ~ N(m, s^2), the folded normal: s sqrt(2 / pi) exp(-m^2 / (2 s^2)) + m erf(m / (s sqrt(2)))
+    def length(m, s):
+        return s * math.sqrt(2 / math.pi) * math.exp(-0.5 * (m / s) ** 2) + m * math.erf(m / (s * math.sqrt(2)))
+
+    expected = 2 * length(shift, math.hypot(1, spread)) - (1 + spread) * length(0, math.sqrt(2))
+    draws = normal(2000, 7, 1)
+    assert_mean([energy_distance(x[:3], shift + spread * x[3:]) for x in draws], expected)
+
+
 # Mode mass
 
 RING = torch.tensor([[math.cos(a), math.sin(a)] for a in torch.arange(8) * math.pi / 4])
@@ -426,6 +448,7 @@ METRICS = {
     "coverage": lambda a, b: density_coverage(a, b).coverage,
     "mmd": lambda a, b: mmd(a, b, None, 1, seeded()).value,
     "sliced": lambda a, b: sliced_wasserstein(a, b, generator=seeded()),
+    "energy": lambda a, b: energy_distance(a, b),
     "copies": lambda a, b: copy_ratio(a, b).ratio.mean().item(),
     "modes": lambda a, b: mode_mass(a, b[:4]).share.square().sum().item(),
 }
@@ -433,13 +456,13 @@ METRICS = {
 
 @pytest.mark.parametrize("name", METRICS)
 def test_what_none_of_them_sees(name, global_rng_untouched):
-    metric, squared = METRICS[name], name in ("frechet", "sliced")
+    metric, unit = METRICS[name], {"frechet": 9, "sliced": 9, "energy": 3}.get(name, 1)
     a, b = normal(60, 3), 1.3 * normal(60, 3, seed=1) + 0.4
     value = metric(a, b)
     order, turn = torch.randperm(60, generator=seeded()), torch.linalg.qr(normal(3, 3))[0]
     assert metric(a[order], b if name == "modes" else b[order]) == pytest.approx(value, rel=1e-9)
     assert metric(a + 1e6, b + 1e6) == pytest.approx(value, rel=1e-6)
-    assert metric(3 * a, 3 * b) == pytest.approx(9 * value if squared else value, rel=1e-9)
+    assert metric(3 * a, 3 * b) == pytest.approx(unit * value, rel=1e-9)
     assert metric(-a, -b) == pytest.approx(value, rel=1e-9)
     if name != "sliced":  # it looks along 256 directions only
         assert metric(a @ turn, b @ turn) == pytest.approx(value, rel=1e-9)
@@ -460,6 +483,7 @@ def test_bad_rows_are_named(unchecked):
         (density_coverage, ["real", "fake"], 1),
         (mmd, "ab", 2),
         (sliced_wasserstein, "ab", 1),
+        (energy_distance, "ab", 2),
         (mode_mass, ["samples", "modes"], 1),
         (copy_ratio, ["samples", "training"], 1),
     ]:
