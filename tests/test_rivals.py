@@ -131,6 +131,9 @@ def test_several_gaussians_find_clusters_and_their_shares():
     order = law.means[:, 0].argsort()
     assert torch.allclose(law.means[order], torch.tensor([[0.0, 0.0], [4.0, 0.0]]).double(), atol=0.03)
     assert torch.allclose(law.weights[order], torch.tensor([1 / 3, 2 / 3]).double(), atol=1e-6)
+    drawn = law.sample(20_000, generator)
+    for cluster, points in ((drawn[:, 0] < 2, z[:300]), (drawn[:, 0] >= 2, z[300:])):
+        assert torch.allclose(torch.cov(drawn[cluster].T), torch.cov(points.T), atol=5e-4)
     with pytest.raises(ValueError, match="components must be from 1 to half"):
         codes.several_gaussians(z[:10], md.schedule.cosine(), components=6)
 
@@ -189,6 +192,23 @@ def test_the_dirac_gan_comes_to_rest_only_with_the_penalty(loss):
         rest[penalty] = max(map(abs, path[280:380])), path[-1]
     assert rest[1.0][0] < 0.3 and abs(rest[1.0][1]) < 0.05
     assert rest[0.0][0] > 2 * rest[1.0][0]
+
+
+def test_the_penalty_is_paid_at_made_points_too():
+    class Bowl(nn.Module):  # D(x) = psi x^2 is flat at 0, where all real points are, and steep elsewhere
+        def __init__(self):
+            super().__init__()
+            self.psi = nn.Parameter(torch.tensor(-1.0))  # so made points are told from real ones already
+
+        def forward(self, x):
+            return self.psi * x.square()
+
+    psi = []
+    for penalty in (0.0, 10.0):
+        gan = GAN(Point(1.0), Bowl(), latent=1)
+        list(rivals.gan.fit(gan, torch.zeros(8, 1), 20, 8, 1e-2, "relativistic", penalty))
+        psi.append(gan.discriminator.psi.item())
+    assert psi[0] < -1.1 and psi[1] > -0.9  # without it steeper still, with it less steep
 
 
 def two_points():

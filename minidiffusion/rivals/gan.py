@@ -116,7 +116,9 @@ def fit(
         optimisers[1].step()
 
         gan.discriminator.requires_grad_(False)  # the generator's turn
-        g_loss = generator_loss(gan.discriminator(x), gan.discriminator(draw()), loss)
+        if loss == "relativistic":  # the other one does not look at the real ones
+            real_scores = gan.discriminator(x)
+        g_loss = generator_loss(real_scores, gan.discriminator(draw()), loss)
         gan.discriminator.requires_grad_(True)
         optimisers[0].zero_grad()
         g_loss.backward()
