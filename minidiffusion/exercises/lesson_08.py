@@ -1,7 +1,8 @@
-"""Lesson 08: draw a code, weigh its cloud, draw from all clouds."""
+"""Lesson 08: draw a code, look up its density, draw from all clouds."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -45,58 +46,60 @@ def draw_code(answer: Any) -> None:
             raise Wrong(f"your code is {(z - right).abs().mean():.2g} away from mean + std eps.")
 
 
-def cloud_term(answer: Any) -> None:
-    """08.2: cloud_term(mean, std) -> (batch,), KL(N(mean, std^2) || N(0, I)) summed over the code's numbers."""
+def log_density(answer: Any) -> None:
+    """08.2: log_density(z, mean, std) -> (batch,), log of the mean over clouds of N(z; mean_i, std_i^2)."""
     generator = torch.Generator().manual_seed(0)
-    mean = torch.randn(5, 4, generator=generator, dtype=torch.float64)
-    std = torch.rand(5, 4, generator=generator, dtype=torch.float64) + 0.2
-    for kind in (torch.float64, torch.float32):
-        m, s = mean.to(kind), std.to(kind)
-        parts = 0.5 * (m**2 + s**2 - 1) - s.log()
-        term = call(answer, mean=m, std=s)
-        if isinstance(term, Tensor) and term.shape == m.shape:
-            raise Wrong("it is still one number for each of the code's: sum over them, along dimension 1.")
-        if isinstance(term, Tensor) and term.ndim == 0:
-            raise Wrong("it is one number for the whole batch: keep one for each item, and sum along dimension 1 only.")
-        term = same_kind(term, parts.sum(1), "the term")
-        if not close(term, parts.sum(1)):
+    mean = torch.randn(6, 3, generator=generator, dtype=torch.float64)
+    std = torch.rand(6, 3, generator=generator, dtype=torch.float64) + 0.3
+    near = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    for z in (near, near.float()):
+        m, s = mean.to(z), std.to(z)
+        found = call(answer, z=z, mean=m, std=s)
+        if isinstance(found, Tensor) and found.shape == (len(z), len(m)):
+            raise Wrong("it is one number for each code and cloud: take the mean of the densities over the clouds.")
+        if isinstance(found, Tensor) and found.shape == (len(m),):
+            raise Wrong("it is one number for each cloud: one for each code is wanted.")
+        found = same_kind(found, z[:, 0], "log q")
+        away = (z[:, None] - m) / s
+        parts = (-0.5 * away**2 - s.log() - 0.5 * math.log(2 * math.pi)).sum(2)  # (batch, clouds)
+
+        def mixed(logs: Tensor) -> Tensor:
+            return logs.logsumexp(1) - math.log(logs.shape[1])
+
+        right = mixed(parts)
+        if not close(found, right):
+            constant = 0.5 * m.shape[1] * math.log(2 * math.pi)
             name_mistake(
-                term,
+                found,
                 [
+                    (parts.logsumexp(1), "you added the clouds up: q is their mean, so divide by their number."),
+                    (parts.mean(1), "you took the mean of the logarithms: it is the logarithm of the mean density."),
+                    (parts.amax(1), "that is the nearest cloud alone: all clouds count."),
+                    (right.exp(), "that is the density. Its logarithm is asked for."),
+                    (right / math.log(2), "those are bits: take the natural logarithm."),
+                    (right + constant, "the constant of a Gaussian is missing: 1/2 log(2 pi) for each number."),
+                    (mixed(parts + s.log().sum(1)), "log std is missing: a wide cloud is thinner everywhere."),
+                    (mixed(parts - s.log().sum(1)), "the density is divided by std, not by its square."),
                     (
-                        parts.mean(1),
-                        "you took the mean over the code's numbers: the KLs of independent numbers add up.",
-                    ),
-                    (-parts.sum(1), "the sign is wrong: a KL is never below 0."),
-                    (2 * parts.sum(1), "it is twice too large: is the factor 1/2 there?"),
-                    (
-                        (0.5 * (m**2 + s**2 - 1)).sum(1),
-                        "log std is missing: without it a cloud could shrink for nothing.",
-                    ),
-                    (
-                        (0.5 * (m**2 + s**2 - 1) + s.log()).sum(1),
-                        "the logarithm has the wrong sign: a small cloud costs.",
-                    ),
-                    ((0.5 * (m**2 + s**2) - s.log()).sum(1), "at mean 0 and std 1 it must be 0: the -1 is missing."),
-                    (
-                        (0.5 * (m**2 + s - 1) - s.log()).sum(1),
-                        "std comes squared: it is the variance that is compared.",
-                    ),
-                    ((0.5 * (m + s**2 - 1) - s.log()).sum(1), "the mean comes squared."),
-                    (
-                        (0.5 * (m**2 + s**2 - 1 - s.log())).sum(1),
-                        "1/2 log std: the logarithm stands outside the bracket.",
+                        mixed((-(away**2) - s.log()).sum(2) - constant),
+                        "the 1/2 in the exponent is missing.",
                     ),
                     (
-                        (0.5 * (m**2 + s**2 - 1) - 2 * s.log()).sum(1),
-                        "the logarithm is that of std, not of its square.",
+                        mixed((-0.5 * (z[:, None] - m) ** 2 / s - s.log()).sum(2) - constant),
+                        "the squared distance is divided by the variance, std squared.",
+                    ),
+                    (
+                        mixed((-0.5 * (z[:, None] - m) ** 2).sum(2) - constant),
+                        "std is missing: each cloud has a width of its own.",
                     ),
                 ],
             )
-            raise Wrong(
-                f"for mean 0 and std 1 it must be 0; on random clouds yours is {term.mean():.2g}, "
-                f"and the KL {parts.sum(1).mean():.2g}."
-            )
+            raise Wrong(f"your log q is {(found - right).abs().mean():.2g} nats away.")
+    far = call(answer, z=near + 60, mean=mean, std=std)
+    if not bool(far.isfinite().all()):
+        raise Wrong(
+            "a code far from all clouds gets -inf, since exp has no room for such numbers: torch.logsumexp has."
+        )
 
 
 def draw_from_all(answer: Any) -> None:
@@ -144,4 +147,4 @@ def draw_from_all(answer: Any) -> None:
             raise Wrong("the two numbers of a code have the same noise: draw noise of shape (count, latent).")
 
 
-CHECKS = {"08.1": draw_code, "08.2": cloud_term, "08.3": draw_from_all}
+CHECKS = {"08.1": draw_code, "08.2": log_density, "08.3": draw_from_all}

@@ -1,4 +1,4 @@
-"""Lesson 16: the copy test, and the perfect guess for a list of pictures."""
+"""Lesson 16: the copy test, and the perfect guess of one who sees a patch."""
 
 from __future__ import annotations
 
@@ -56,52 +56,59 @@ def copy_share(answer: Any) -> None:
         raise Wrong(f"of {len(drawn)} drawings {right * len(drawn):.0f} are copies, and your share is {share:.3g}.")
 
 
-def best_guess(answer: Any) -> None:
-    """16.2: best_guess(x_t, t, pictures, schedule) -> E[x0 | x_t] where x0 is one of the pictures."""
+def middle_guess(answer: Any) -> None:
+    """16.2: middle_guess(x_t, t, patches, schedule) -> E[middle pixel | x_t] where the patch is one of the list.
+
+    Patches of 9 pixels, row by row; the middle one is number 4.
+    """
     generator = torch.Generator().manual_seed(0)
     for schedule in (schedules.cosine(), schedules.flow()):
         for t in (0.9, 0.75, 0.6):
-            pictures = torch.randn(7, 7, generator=generator, dtype=torch.float64)
-            x_t = torch.randn(7, 7, generator=generator, dtype=torch.float64)
-            guess = same_kind(call(answer, x_t=x_t, t=t, pictures=pictures, schedule=schedule), x_t, "the guess")
-            if not close(guess, answer(x_t, t, pictures, schedule)):
-                raise Wrong("called twice, it gives two answers. There is nothing to draw: the guess is a mean.")
-            right = oracle.dataset(pictures, schedule)(x_t, t)
+            patches = torch.randn(7, 9, generator=generator, dtype=torch.float64)
+            x_t = torch.randn(5, 9, generator=generator, dtype=torch.float64)
+            guess = call(answer, x_t=x_t, t=t, patches=patches, schedule=schedule)
+            if isinstance(guess, Tensor) and guess.shape == x_t.shape:
+                raise Wrong("you return whole patches: only the middle pixel, number 4, is guessed.")
+            guess = same_kind(guess, x_t[:, 4], "the guess")
+            right = oracle.dataset(patches, schedule)(x_t, t)[:, 4]
             if not close(guess, right):
-                name_mistake(guess, _wrong_guesses(x_t, t, pictures, schedule))
+                name_mistake(guess, _wrong_guesses(x_t, t, patches, schedule))
                 raise Wrong(
                     f"on {schedule.name} at t = {t}, your guess is {(guess - right).abs().mean():.2g} away. The "
                     "weights are exp(-|x_t - alpha y|^2 / (2 sigma^2)), divided by their sum."
                 )
-    x, one = torch.randn(3, 5, generator=generator), torch.randn(1, 5, generator=generator)
-    guess = same_kind(call(answer, x_t=x, t=0.5, pictures=one, schedule=schedules.cosine()), x, "the guess")
-    if not close(guess, one.expand(3, 5)):
-        raise Wrong("with a single picture in the list, the guess must be that picture.")
+    x, one = torch.randn(3, 9, generator=generator), torch.randn(1, 9, generator=generator)
+    guess = same_kind(call(answer, x_t=x, t=0.5, patches=one, schedule=schedules.cosine()), x[:, 4], "the guess")
+    if not close(guess, one[:, 4].expand(3)):
+        raise Wrong("with a single patch in the list, the guess must be its middle pixel.")
 
 
-def _wrong_guesses(x_t: Tensor, t: float, pictures: Tensor, schedule: schedules.Schedule) -> list[tuple[Tensor, str]]:
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    squared = torch.cdist(x_t, alpha * pictures) ** 2
+def _wrong_guesses(x_t: Tensor, t: float, patches: Tensor, schedule: schedules.Schedule) -> list[tuple[Tensor, str]]:
+    alpha, sigma, middle = schedule.alpha(t), schedule.sigma(t), patches[:, 4]
+    squared = torch.cdist(x_t, alpha * patches) ** 2
 
     def mean(logits: Tensor) -> Tensor:
-        return logits.softmax(1) @ pictures
+        return logits.softmax(1) @ middle
 
     best = -squared / (2 * sigma**2)
+    at_middle = -((x_t[:, 4:5] - alpha * middle) ** 2) / (2 * sigma**2)
     return [
-        (mean(-best), "the sign is missing: the farther a picture, the smaller its weight."),
-        (mean(-(torch.cdist(x_t, pictures) ** 2) / (2 * sigma**2)), "compare x_t with alpha(t) y, as faint as it is."),
+        (mean(at_middle), "you compare the middle pixels alone: the whole patch says which patch it may be."),
+        ((best.softmax(1) @ patches).mean(1), "you average over the patch: take its middle pixel, number 4."),
+        ((best.softmax(1) @ patches)[:, 0], "that is the first pixel of the patch: the middle one is number 4."),
+        ((best.softmax(1) @ patches)[:, 5], "pixels are counted from 0: the middle one of 9 is number 4."),
+        (mean(-best), "the sign is missing: the farther a patch, the smaller its weight."),
+        (mean(-(torch.cdist(x_t, patches) ** 2) / (2 * sigma**2)), "compare x_t with alpha(t) y, as faint as it is."),
         (mean(-squared.sqrt() / (2 * sigma**2)), "the distance is not squared."),
         (mean(-squared / (2 * sigma)), "sigma is not squared."),
         (mean(-squared / sigma**2), "the 2 is missing: divide by 2 sigma(t)^2."),
         (mean(-squared / 2), "sigma is missing: divide by 2 sigma(t)^2."),
-        (mean(-squared / (2 * alpha**2)), "alpha and sigma have changed places: the noise is sigma(t)."),
-        (alpha * mean(best), "the guess is of clean pictures: average y, not alpha(t) y."),
-        (best.exp() @ pictures, "the weights must sum to 1: divide by their sum."),
-        (best.softmax(0) @ pictures, "the softmax runs over the batch: let it run over the pictures, dim=1."),
-        (pictures[squared.argmin(1)], "that is the nearest picture. The best guess is a mean of them all."),
-        (pictures.mean(0).expand_as(x_t), "all pictures have the same weight in yours."),
-        (x_t, "you return x_t itself."),
+        (alpha * mean(best), "the guess is of clean pixels: average y, not alpha(t) y."),
+        (best.exp() @ middle, "the weights must sum to 1: divide by their sum."),
+        (best.softmax(0) @ middle, "the softmax runs over the batch: let it run over the patches, dim=1."),
+        (middle[squared.argmin(1)], "that is the nearest patch. The best guess is a mean over them all."),
+        (middle.mean().expand(len(x_t)), "all patches have the same weight in yours."),
     ]
 
 
-CHECKS = {"16.1": copy_share, "16.2": best_guess}
+CHECKS = {"16.1": copy_share, "16.2": middle_guess}

@@ -1,6 +1,10 @@
 """Answers that students give to the exercises of lesson 08."""
 
+import math
+
 import torch
+
+from minidiffusion import rivals
 
 # ---- 08.1: draw from the cloud ----
 
@@ -39,41 +43,76 @@ CODE_WRONG = [
     (lambda m, s, e: m + 1.1 * s.exp() * e, "away from mean + std eps"),
 ]
 
-# ---- 08.2: the cloud's term ----
+# ---- 08.2: how probable is a code ----
 
 
-def term_by_library(mean, std):
-    prior = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(std))
-    return torch.distributions.kl_divergence(torch.distributions.Normal(mean, std), prior).sum(1)
+def logs(z, mean, std):
+    return torch.distributions.Normal(mean, std).log_prob(z[:, None]).sum(2)
 
 
-def term_in_place(mean, std):
-    mean.pow_(2)
-    return (0.5 * (mean + std**2 - 1) - std.log()).sum(1)
+def density_by_logsumexp(z, mean, std):
+    return torch.logsumexp(logs(z, mean, std), 1) - math.log(len(mean))
 
 
-TERM_RIGHT = [
-    lambda mean, std: (0.5 * (mean**2 + std**2 - 1) - std.log()).sum(1),
-    term_by_library,
-    lambda m, s: 0.5 * (m.square() + s.square() - 1 - s.square().log()).sum(dim=-1),
+def density_by_library(z, mean, std):
+    clouds = torch.distributions.Independent(torch.distributions.Normal(mean, std), 1)
+    weights = torch.distributions.Categorical(torch.ones(len(mean), dtype=z.dtype))
+    return torch.distributions.MixtureSameFamily(weights, clouds).log_prob(z)
+
+
+def density_by_loop(z, mean, std):
+    found = []
+    for code in z:
+        away = (code - mean) / std
+        each = -0.5 * away.square().sum(1) - std.log().sum(1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
+        most = each.max()
+        found.append(most + (each - most).exp().mean().log())
+    return torch.stack(found)
+
+
+def density_in_place(z, mean, std):
+    z -= mean.mean(0)
+    return density_by_logsumexp(z, mean - mean.mean(0), std)
+
+
+def density_that_underflows(z, mean, std):
+    return logs(z, mean, std).exp().mean(1).log()
+
+
+def density_from(exponent):
+    def density(z, mean, std):
+        each = exponent(z[:, None] - mean, std).sum(2) - 0.5 * z.shape[1] * math.log(2 * math.pi)
+        return torch.logsumexp(each, 1) - math.log(len(mean))
+
+    return density
+
+
+DENSITY_RIGHT = [
+    density_by_logsumexp,
+    density_by_library,
+    density_by_loop,
+    density_from(lambda d, s: -0.5 * (d / s) ** 2 - s.log()),
+    lambda z, m, s: rivals.codes.log_q(z, m, s),
 ]
-TERM_WRONG = [
-    (lambda m, s: 0.5 * (m**2 + s**2 - 1) - s.log(), "sum over them"),
-    (lambda m, s: (0.5 * (m**2 + s**2 - 1) - s.log()).sum(), "one number for the whole batch"),
-    (lambda m, s: (0.5 * (m**2 + s**2 - 1) - s.log()).sum(1).mean(), "one number for the whole batch"),
-    (lambda m, s: (0.5 * (m**2 + s**2 - 1) - s.log()).mean(1), "add up"),
-    (lambda m, s: -(0.5 * (m**2 + s**2 - 1) - s.log()).sum(1), "never below 0"),
-    (lambda m, s: (m**2 + s**2 - 1 - 2 * s.log()).sum(1), "twice too large"),
-    (lambda m, s: (0.5 * (m**2 + s**2 - 1)).sum(1), "log std is missing"),
-    (lambda m, s: (0.5 * (m**2 + s**2 - 1) + s.log()).sum(1), "the logarithm has the wrong sign"),
-    (lambda m, s: (0.5 * (m**2 + s**2) - s.log()).sum(1), "the -1 is missing"),
-    (lambda m, s: (0.5 * (m**2 + s - 1) - s.log()).sum(1), "std comes squared"),
-    (lambda m, s: (0.5 * (m + s**2 - 1) - s.log()).sum(1), "the mean comes squared"),
-    (lambda m, s: 0.5 * (m**2 + s**2 - 1 - s.log()).sum(1), "outside the bracket"),
-    (lambda m, s: (0.5 * (m**2 + s**2 - 1) - (s**2).log()).sum(1), "not of its square"),
-    (lambda m, s: (0.5 * (m**2 + s**2 - 1) - s.log()).sum(0), "have the shape"),
-    (term_in_place, "changes its input mean in place"),
-    (lambda m, s: (0.5 * (m**2 + s**2 - 1) - s.log()).sum(1) + 1, "for mean 0 and std 1 it must be 0"),
+DENSITY_WRONG = [
+    (lambda z, m, s: None, "returns None"),
+    (density_in_place, "changes its input z in place"),
+    (density_that_underflows, "gets -inf"),
+    (lambda z, m, s: logs(z, m, s), "one number for each code and cloud"),
+    (lambda z, m, s: torch.logsumexp(logs(z, m, s), 0), "one number for each cloud"),
+    (lambda z, m, s: torch.logsumexp(logs(z, m, s), 1), "you added the clouds up"),
+    (lambda z, m, s: logs(z, m, s).mean(1), "the mean of the logarithms"),
+    (lambda z, m, s: logs(z, m, s).amax(1), "the nearest cloud alone"),
+    (lambda z, m, s: density_by_logsumexp(z, m, s).exp(), "that is the density"),
+    (lambda z, m, s: density_by_logsumexp(z, m, s) / math.log(2), "those are bits"),
+    (lambda z, m, s: density_by_logsumexp(z, m, s) + 1.5 * math.log(2 * math.pi), "the constant of a Gaussian"),
+    (density_from(lambda d, s: -0.5 * (d / s) ** 2), "log std is missing"),
+    (density_from(lambda d, s: -0.5 * (d / s) ** 2 - 2 * s.log()), "not by its square"),
+    (density_from(lambda d, s: -((d / s) ** 2) - s.log()), "the 1/2 in the exponent"),
+    (density_from(lambda d, s: -0.5 * d**2 / s - s.log()), "by the variance"),
+    (density_from(lambda d, s: -0.5 * d**2 + 0 * s), "std is missing"),
+    (lambda z, m, s: density_by_logsumexp(z, m, s).sum(), "have the shape"),
+    (lambda z, m, s: density_by_logsumexp(z, m, s) + 1, "nats away"),
 ]
 
 # ---- 08.3: draw from all clouds ----
@@ -155,4 +194,4 @@ ALL_WRONG = [
     (lambda mean, std, count, generator: all_clouds(mean, std, 10, generator), "have the shape"),
 ]
 
-BANK = {"08.1": (CODE_RIGHT, CODE_WRONG), "08.2": (TERM_RIGHT, TERM_WRONG), "08.3": (ALL_RIGHT, ALL_WRONG)}
+BANK = {"08.1": (CODE_RIGHT, CODE_WRONG), "08.2": (DENSITY_RIGHT, DENSITY_WRONG), "08.3": (ALL_RIGHT, ALL_WRONG)}

@@ -69,71 +69,83 @@ SHARE_WRONG = [
     (lambda drawn, training: (drawn @ training.mT)[99], "stops"),
 ]
 
-# ---- 16.2: the perfect guess ----
+# ---- 16.2: guess from a patch ----
 
 
-def guess(x_t, t, pictures, schedule):
-    far = torch.cdist(x_t, schedule.alpha(t) * pictures)
-    return torch.softmax(-(far**2) / (2 * schedule.sigma(t) ** 2), 1) @ pictures
+def guess(x_t, t, patches, schedule):
+    far = torch.cdist(x_t, schedule.alpha(t) * patches)
+    return torch.softmax(-(far**2) / (2 * schedule.sigma(t) ** 2), 1) @ patches[:, 4]
 
 
-def guess_by_hand(x_t, t, pictures, schedule):
-    rows = []
+def guess_by_hand(x_t, t, patches, schedule):
+    found = []
     for x in x_t:
-        squared = (x - schedule.alpha(t) * pictures).square().sum(1)
+        squared = (x - schedule.alpha(t) * patches).square().sum(1)
         weight = (-(squared - squared.min()) / (2 * schedule.sigma(t) ** 2)).exp()
-        rows.append((weight[:, None] * pictures).sum(0) / weight.sum())
-    return torch.stack(rows)
+        found.append((weight * patches[:, 4]).sum() / weight.sum())
+    return torch.stack(found)
 
 
-def guess_from(logits):
-    """A guess from logits(x_t, pictures, alpha, sigma)."""
+def guess_from(logits, pixel=4):
+    """A guess from logits(x_t, patches, alpha, sigma)."""
 
-    def guess(x_t, t, pictures, schedule):
-        return logits(x_t, pictures, schedule.alpha(t), schedule.sigma(t)).softmax(1) @ pictures
+    def guess(x_t, t, patches, schedule):
+        return logits(x_t, patches, schedule.alpha(t), schedule.sigma(t)).softmax(1) @ patches[:, pixel]
 
     return guess
 
 
-def guess_in_place(x_t, t, pictures, schedule):
-    pictures *= schedule.alpha(t)
-    return torch.softmax(-(torch.cdist(x_t, pictures) ** 2) / (2 * schedule.sigma(t) ** 2), 1) @ pictures
+def best(x, y, a, s):
+    return -(torch.cdist(x, a * y) ** 2) / (2 * s**2)
 
 
-def guess_unnormed(x_t, t, pictures, schedule):
-    far = torch.cdist(x_t, schedule.alpha(t) * pictures)
-    return torch.exp(-(far**2) / (2 * schedule.sigma(t) ** 2)) @ pictures
+def guess_in_place(x_t, t, patches, schedule):
+    patches *= schedule.alpha(t)
+    return torch.softmax(-(torch.cdist(x_t, patches) ** 2) / (2 * schedule.sigma(t) ** 2), 1) @ patches[:, 4]
 
 
-def guess_over_the_batch(x_t, t, pictures, schedule):
-    far = torch.cdist(x_t, schedule.alpha(t) * pictures)
-    return torch.softmax(-(far**2) / (2 * schedule.sigma(t) ** 2), 0) @ pictures
+def guess_unnormed(x_t, t, patches, schedule):
+    return best(x_t, patches, schedule.alpha(t), schedule.sigma(t)).exp() @ patches[:, 4]
+
+
+def guess_over_the_batch(x_t, t, patches, schedule):
+    return best(x_t, patches, schedule.alpha(t), schedule.sigma(t)).softmax(0) @ patches[:, 4]
+
+
+def whole(x_t, t, patches, schedule):
+    return md.oracle.dataset(patches, schedule)(x_t, t)
 
 
 GUESS_RIGHT = [
     guess,
     guess_by_hand,
-    lambda x_t, t, pictures, schedule: md.oracle.dataset(pictures, schedule)(x_t, t),
+    lambda x_t, t, patches, schedule: whole(x_t, t, patches, schedule)[:, 4],
     guess_from(lambda x, y, a, s: (a / s**2) * x @ y.T - 0.5 * (a / s) ** 2 * y.square().sum(1)),
 ]
 GUESS_WRONG = [
-    (lambda x_t, t, pictures, schedule: None, "returns None"),
-    (guess_in_place, "changes its input pictures in place"),
-    (guess_from(lambda x, y, a, s: torch.cdist(x, a * y) ** 2 / (2 * s**2)), "the sign is missing"),
-    (guess_from(lambda x, y, a, s: -(torch.cdist(x, y) ** 2) / (2 * s**2)), "compare x_t with alpha(t) y"),
+    (lambda x_t, t, patches, schedule: None, "returns None"),
+    (guess_in_place, "changes its input patches in place"),
+    (whole, "you return whole patches"),
+    (lambda x_t, t, patches, schedule: whole(x_t, t, patches, schedule).mean(1), "average over the patch"),
+    (guess_from(best, 0), "the first pixel"),
+    (guess_from(best, 5), "counted from 0"),
+    (guess_from(lambda x, y, a, s: -((x[:, 4:5] - a * y[:, 4]) ** 2) / (2 * s**2)), "the middle pixels alone"),
+    (guess_from(lambda x, y, a, s: -best(x, y, a, s)), "the sign is missing"),
+    (guess_from(lambda x, y, a, s: best(x, y, 1.0, s)), "compare x_t with alpha(t) y"),
     (guess_from(lambda x, y, a, s: -torch.cdist(x, a * y) / (2 * s**2)), "not squared"),
-    (guess_from(lambda x, y, a, s: -(torch.cdist(x, a * y) ** 2) / (2 * s)), "sigma is not squared"),
-    (guess_from(lambda x, y, a, s: -(torch.cdist(x, a * y) ** 2) / s**2), "the 2 is missing"),
-    (guess_from(lambda x, y, a, s: -(torch.cdist(x, a * y) ** 2) / 2), "sigma is missing"),
-    (guess_from(lambda x, y, a, s: -(torch.cdist(x, a * y) ** 2) / (2 * a**2)), "changed places"),
+    (guess_from(lambda x, y, a, s: s * best(x, y, a, s)), "sigma is not squared"),
+    (guess_from(lambda x, y, a, s: 2 * best(x, y, a, s)), "the 2 is missing"),
+    (guess_from(lambda x, y, a, s: s**2 * best(x, y, a, s)), "sigma is missing"),
     (guess_from(lambda x, y, a, s: torch.zeros(len(x), len(y), dtype=x.dtype)), "the same weight"),
-    (lambda x_t, t, pictures, schedule: schedule.alpha(t) * guess(x_t, t, pictures, schedule), "clean pictures"),
+    (lambda x_t, t, patches, schedule: schedule.alpha(t) * guess(x_t, t, patches, schedule), "clean pixels"),
     (guess_unnormed, "sum to 1"),
     (guess_over_the_batch, "over the batch"),
-    (lambda x_t, t, pictures, schedule: pictures[torch.cdist(x_t, schedule.alpha(t) * pictures).argmin(1)], "nearest"),
-    (lambda x_t, t, pictures, schedule: x_t, "x_t itself"),
-    (lambda x_t, t, pictures, schedule: guess(x_t, t, pictures, schedule)[0], "have the shape"),
-    (lambda x_t, t, pictures, schedule: guess(x_t.float(), t, pictures.float(), schedule), "keep the type"),
+    (
+        lambda x_t, t, patches, schedule: patches[torch.cdist(x_t, schedule.alpha(t) * patches).argmin(1), 4],
+        "that is the nearest patch",
+    ),
+    (lambda x_t, t, patches, schedule: x_t[:, 4], "away"),
+    (lambda x_t, t, patches, schedule: guess(x_t.float(), t, patches.float(), schedule), "keep the type"),
 ]
 
 BANK = {"16.1": (SHARE_RIGHT, SHARE_WRONG), "16.2": (GUESS_RIGHT, GUESS_WRONG)}
