@@ -18,13 +18,6 @@ STEPS = (1, 2, 3, 5, 10, 50)
 COUNT, TRAINING = 2000, {"lesson": (600, 300), "full": (2000, 1000)}
 
 
-def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
-    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely and Rizzo 2013): 0 for equal laws."""
-    n, m = len(a), len(b)
-    within = torch.cdist(a, a).sum() / (n * (n - 1)) + torch.cdist(b, b).sum() / (m * (m - 1))
-    return (2 * torch.cdist(a, b).mean() - within).item()
-
-
 def run(seed: int, scale: str, device: torch.device) -> dict:
     generator = torch.Generator().manual_seed(seed)
     schedule = md.schedule.cosine()
@@ -36,7 +29,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 
     def distance(denoise: md.denoiser.Denoise, steps: int, method: str = "ddim") -> float:
         x0 = md.sample(denoise, x_1, steps=steps, method=method, generator=torch.Generator().manual_seed(seed))
-        return energy_distance(x0.double(), data)
+        return md.metrics.energy_distance(x0.double(), data)
 
     of_exact = [distance(exact, steps) for steps in STEPS]
     training, distilling = TRAINING[scale]
@@ -48,7 +41,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     teacher = step.ema
     student = copy.deepcopy(teacher).requires_grad_(True)
     *_, step = md.fit(student, points, distilling, loss=md.consistency_loss(teacher, 16), **settings)
-    floor = abs(energy_distance(other, data))
+    floor = abs(md.metrics.energy_distance(other, data))
     in_one = distance(step.ema, 1, "consistency")
     return {
         "steps": list(STEPS),

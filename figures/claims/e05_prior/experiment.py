@@ -21,13 +21,6 @@ PICTURES, DRAWN, POINTS = {"lesson": 300, "full": 1000}, {"lesson": 200, "full":
 ETAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
-    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely and Rizzo 2013): 0 for equal laws."""
-    a, b, n = a.double(), b.double(), len(a)
-    within = (torch.cdist(a, a).sum() + torch.cdist(b, b).sum()) / (n * (n - 1))
-    return (2 * torch.cdist(a, b).mean() - within).item()
-
-
 def brightness(x: torch.Tensor) -> torch.Tensor:
     return x.double().mean(dim=(1, 2, 3))
 
@@ -63,12 +56,11 @@ def wrong_priors(generator: torch.Generator) -> tuple[dict[str, list[float]], fl
     places = torch.cartesian_prod(*[torch.tensor([-1.2, 0.0, 1.2])] * 2)
     oracle = md.oracle.mixture(torch.ones(9), places, 0.02 * torch.eye(2).expand(9, 2, 2), schedule)
     data = oracle.sample(POINTS, generator)
-    floor = sum(
-        abs(energy_distance(oracle.sample(POINTS, generator), oracle.sample(POINTS, generator))) for _ in range(10)
-    )
+    pairs = [(oracle.sample(POINTS, generator), oracle.sample(POINTS, generator)) for _ in range(10)]
+    floor = sum(abs(md.metrics.energy_distance(a, b)) for a, b in pairs)
     noise = torch.randn(POINTS, 2, generator=generator)
     far = {
-        start: [energy_distance(md.sample(oracle, x_1, eta=eta, generator=generator), data) for eta in ETAS]
+        start: [md.metrics.energy_distance(md.sample(oracle, x_1, eta=eta, generator=generator), data) for eta in ETAS]
         for start, x_1 in {"right": noise, "all at 0": 0 * noise, "shifted by 2": noise + 2}.items()
     }
     return far, floor / 10
