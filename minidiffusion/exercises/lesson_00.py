@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,13 +30,17 @@ def four_boots(labels: Any) -> None:
 
 
 def step(answer: Any) -> None:
-    """00.2: step(x_t, x0_hat, t, s, schedule) -> x_s on the line through x_t that aims at x0_hat.
+    """00.2: step(x_t, x0_hat, t, s, schedule) -> x_s on the line through x_t that aims at x0_hat."""
+    check_step(answer, ((0.8, 0.3), (0.9, 0.6), (0.5, 0.0)))
+    x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    same_kind(call(answer, x_t=x, x0_hat=0.5 * x, t=0.5, s=0.25, schedule=schedules.cosine()), x, "x_s")
 
-    If x0_hat is the x0 from which x_t was made, x_s is that x0 with the same eps, at time s.
-    """
+
+def check_step(answer: Any, pairs: Sequence[tuple[float, float]]) -> None:
+    """Steps from each t to its s, down or up. If x0_hat is the x0 of x_t, x_s is that x0 with the same eps, at s."""
     generator = torch.Generator().manual_seed(0)
     for schedule in (schedules.cosine(), schedules.flow(), schedules.linear()):
-        for t, s in ((0.8, 0.3), (0.9, 0.6), (0.5, 0.0)):
+        for t, s in pairs:
             x0, eps = torch.randn(2, 4, 1, 4, 4, generator=generator, dtype=torch.float64)
             x_t, right = diffuse(x0, t, eps, schedule), diffuse(x0, s, eps, schedule)
             x_s = same_kind(call(answer, x_t=x_t, x0_hat=x0, t=t, s=s, schedule=schedule), x_t, "x_s")
@@ -47,8 +52,6 @@ def step(answer: Any) -> None:
                     "if the guess is the true x0, x_s must be alpha(s) x0 + sigma(s) eps, with the eps that is in "
                     f"x_t. From t = {t} to s = {s} on {schedule.name}, yours is {(x_s - right).abs().mean():.2g} away."
                 )
-    x = torch.randn(2, 3, generator=generator)
-    same_kind(call(answer, x_t=x, x0_hat=0.5 * x, t=0.5, s=0.25, schedule=schedules.cosine()), x, "x_s")
 
 
 def _wrong_steps(x0: Tensor, eps: Tensor, t: float, s: float, schedule: schedules.Schedule) -> list[tuple[Tensor, str]]:
@@ -66,6 +69,8 @@ def _wrong_steps(x0: Tensor, eps: Tensor, t: float, s: float, schedule: schedule
         (alpha * x0 + sigma * (x_t - x0), "to find the noise, take off alpha(t) x0_hat and divide by sigma(t)."),
         (s / t * x_t + (1 - s / t) * x0, "you mix by the times. How much noise there is at s, sigma(s) says."),
         (x0 + sigma * eps, "the guess must be as faint as a picture is at s: multiply it by alpha(s)."),
+        (alpha * x_t + sigma * eps, "the clean part of x_s is x0_hat, not x_t."),
+        (eps, "that is the noise alone: mix it with x0_hat for the time s."),
     ]
 
 
