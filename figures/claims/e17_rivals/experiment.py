@@ -10,6 +10,7 @@ both doubled to 28x28; `real` is the score of 1,000 training pictures.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,8 +26,8 @@ from torch.utils.flop_counter import flop_registry
 import minidiffusion as md
 from minidiffusion import rivals
 
-SHAPE, LATENT, WIDTH, BATCH, COUNT = (1, 14, 14), 16, 128, 128, 1000
-BUDGET = {"lesson": 2e10, "full": 4e11}
+SHAPE, LATENT, WIDTH, BATCH = (1, 14, 14), 16, 128, 128
+BUDGET, COUNT = {"lesson": 5e10, "full": 4e11}, {"lesson": 500, "full": 1000}
 Draw = Callable[[Tensor, torch.Generator], Tensor]  # (z, generator) -> pictures
 
 TRIED = {"VAE": 1e-3, "IMLE": 1e-3, "GAN 2014": 5e-4, "GAN 2024": 5e-4, "eps": 1e-3, "x0": 1e-3, "v": 1e-3}
@@ -76,16 +77,17 @@ def cost(name: str, x: Tensor) -> int:
     return counter.total
 
 
-def drawn(name: str, ema: Any, generator: torch.Generator, steps: int = 50) -> Tensor:
-    """COUNT pictures of a trained model, from N(0, I)."""
+def drawn(name: str, ema: Any, count: int, generator: torch.Generator, steps: int = 50) -> Tensor:
+    """Pictures of a trained model, from N(0, I)."""
     if name in RATES and name not in ("eps", "x0", "v"):
-        z = torch.randn(COUNT, LATENT, generator=generator)
+        z = torch.randn(count, LATENT, generator=generator)
         return ema.decode(z) if name == "VAE" else ema(z)
-    x_1 = md.prior((COUNT, ema.net.config["dimension"]), ema.schedule, generator)
+    x_1 = md.prior((count, ema.net.config["dimension"]), ema.schedule, generator)
     # one step has no use for fresh noise: at the last step there is none
     return md.sample(ema, x_1, steps=steps, method="ddpm", generator=generator).view(-1, *SHAPE)
 
 
+@functools.cache
 def pictures() -> tuple[Tensor, Tensor]:
     train, test = (md.datasets.to_float(md.datasets.load("fashion_mnist_6k", s)[0]) for s in ("train", "test"))
     return F.avg_pool2d(train, 2), F.avg_pool2d(test, 2)
@@ -96,26 +98,31 @@ def features(x: Tensor) -> Tensor:
     return md.nets.fashion_classifier().features(F.interpolate(x.clamp(-1, 1), scale_factor=2, mode="bilinear"))
 
 
-def judged(x: Tensor, wanted: Tensor) -> dict[str, float]:
-    """The scores of pictures against the features of real ones."""
+@functools.cache
+def wanted() -> Tensor:
+    """The features of the test pictures."""
+    return features(pictures()[1])
+
+
+def judged(x: Tensor) -> dict[str, float]:
+    """The scores of pictures against the test pictures."""
     seen = features(x)
-    precision, recall = md.metrics.precision_recall(wanted, seen)
-    return {"distance": md.metrics.frechet_distance(seen, wanted), "precision": precision, "recall": recall}
+    precision, recall = md.metrics.precision_recall(wanted(), seen)
+    return {"distance": md.metrics.frechet_distance(seen, wanted()), "precision": precision, "recall": recall}
 
 
 def run(seed: int, scale: str, device: torch.device) -> dict:
-    train, test = pictures()
-    wanted = features(test)
-    scores, steps, shown = {"real": judged(train[:COUNT], wanted)}, {}, {}
+    train, count = pictures()[0], COUNT[scale]
+    scores, steps, shown = {"real": judged(train[:count])}, {}, {}
     for name, rate in RATES.items():
         steps[name] = max(1, int(BUDGET[scale] / cost(name, train)))
         *_, step = training(name, train, steps[name], rate, seed)
         with torch.no_grad():
-            x = drawn(name, step.ema, torch.Generator().manual_seed(seed))
-            scores[name] = judged(x, wanted)
+            x = drawn(name, step.ema, count, torch.Generator().manual_seed(seed))
+            scores[name] = judged(x)
             if name == "eps":
-                x_once = drawn(name, step.ema, torch.Generator().manual_seed(seed), steps=1)
-                scores["eps, one step"] = judged(x_once, wanted)
+                x_once = drawn(name, step.ema, count, torch.Generator().manual_seed(seed), steps=1)
+                scores["eps, one step"] = judged(x_once)
         if seed == 0:  # eight of each, for the picture
             shown[name] = md.datasets.to_uint8(x[:8]).flatten(1).tolist()
     distance = {name: score["distance"] for name, score in scores.items()}
@@ -137,26 +144,25 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     }
 
 
-def trial(name: str, train: Tensor, wanted: Tensor, steps: int, rate: float) -> float | None:
+def trial(name: str, train: Tensor, steps: int, rate: float) -> float | None:
     """Frechet distance after a short training; None if it diverges."""
     try:
         *_, step = training(name, train, steps, rate, 100)
     except FloatingPointError:
         return None
     with torch.no_grad():
-        x = drawn(name, step.ema, torch.Generator().manual_seed(100))
-    return round(judged(x, wanted)["distance"], 3) if x.isfinite().all() else None
+        x = drawn(name, step.ema, COUNT["full"], torch.Generator().manual_seed(100))
+    return round(judged(x)["distance"], 3) if x.isfinite().all() else None
 
 
 def tune() -> None:
     """Six learning rates for each model, less than a third of the budget, a seed that is not used later."""
-    train, test = pictures()
-    wanted, trials = features(test), {}
+    train, trials = pictures()[0], {}
     for name, rate in TRIED.items():
         steps = int(TRIAL_BUDGET / cost(name, train))
         trials[name] = {}
         for factor in FACTORS:
-            trials[name][f"{factor * rate:g}"] = trial(name, train, wanted, steps, factor * rate)
+            trials[name][f"{factor * rate:g}"] = trial(name, train, steps, factor * rate)
         print(name, trials[name], flush=True)
     Path(__file__).with_name("trials.json").write_text(json.dumps(trials, indent=1) + "\n")
 
