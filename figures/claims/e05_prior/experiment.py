@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 import minidiffusion as md
 
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
-PICTURES, DRAWN, POINTS = {"lesson": 300, "full": 1000}, {"lesson": 200, "full": 400}, 2000
+PICTURES, DRAWN, POINTS = {"lesson": 600, "full": 1000}, {"lesson": 400, "full": 400}, 2000
 ETAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 

@@ -17,8 +17,9 @@ from torch import Tensor
 import minidiffusion as md
 from minidiffusion import rivals
 
-SHAPE, LATENT, WIDTH, COUNT = (1, 28, 28), 16, 256, 1000
-STEPS = {"lesson": (250, 200), "full": (1500, 1500)}  # of the VAE, of the diffusion of its codes
+SHAPE, LATENT, WIDTH = (1, 28, 28), 16, 256
+COUNT = {"lesson": 500, "full": 1000}
+STEPS = {"lesson": (1300, 300), "full": (1500, 1500)}  # of the VAE, of the diffusion of its codes
 SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # radius sweep: the same draws, times this
 
 
@@ -35,7 +36,7 @@ def sharpness(x: Tensor) -> Tensor:
 
 
 def run(seed: int, scale: str, device: torch.device) -> dict:
-    generator = torch.Generator().manual_seed(seed)
+    generator, count = torch.Generator().manual_seed(seed), COUNT[scale]
     train, test = (md.datasets.to_float(md.datasets.load("fashion_mnist_6k", s)[0]) for s in ("train", "test"))
     torch.manual_seed(seed)
     vae = rivals.VAE(rivals.Body(SHAPE, (2 * LATENT,), WIDTH), rivals.Body((LATENT,), SHAPE, WIDTH))
@@ -47,13 +48,13 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     net = md.Denoiser(md.nets.MLP(LATENT, 128, 3), schedule, md.heads.V)
     settings = dict(batch_size=256, ema_decay=0.99, precision="float32", seed=seed)
     *_, step = md.fit(net, codes, STEPS[scale][1], **settings)
-    from_noise = torch.randn(COUNT, LATENT, generator=generator)
+    from_noise = torch.randn(count, LATENT, generator=generator)
     places = {
         "N(0, I)": from_noise,
-        "one Gaussian": rivals.codes.one_gaussian(codes, schedule).sample(COUNT, generator),
-        "ten Gaussians": rivals.codes.several_gaussians(codes, schedule, 10, seed).sample(COUNT, generator),
+        "one Gaussian": rivals.codes.one_gaussian(codes, schedule).sample(count, generator),
+        "ten Gaussians": rivals.codes.several_gaussians(codes, schedule, 10, seed).sample(count, generator),
         "diffusion": md.sample(step.ema, from_noise, steps=50, method="ddpm", generator=generator),
-        "q(z)": rivals.codes.aggregate(mean, std, COUNT, generator),
+        "q(z)": rivals.codes.aggregate(mean, std, count, generator),
         "test pictures": vae.encode(test)[0],
     }
     classifier = md.nets.fashion_classifier()
@@ -62,7 +63,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         return classifier.features(x.clamp(-1, 1))
 
     wanted = features(test)
-    distance = {"training pictures": md.metrics.frechet_distance(features(train[:COUNT]), wanted)}
+    distance = {"training pictures": md.metrics.frechet_distance(features(train[:count]), wanted)}
     copies, shown = {}, {}
     for name, z in places.items():
         x = vae.decode(z)

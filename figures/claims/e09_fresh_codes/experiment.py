@@ -20,7 +20,7 @@ from minidiffusion import rivals
 from minidiffusion.training import update_ema
 
 SHAPE, LATENT, WIDTH, PICTURES, BATCH = (1, 14, 14), 8, 128, 1000, 100
-STEPS, EVERY = {"lesson": 600, "full": 2000}, 50
+STEPS, EVERY = {"lesson": 1800, "full": 2000}, 50
 
 
 def trained(train: Tensor, test: Tensor, fresh: bool, steps: int, seed: int) -> list[float]:

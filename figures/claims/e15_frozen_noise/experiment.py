@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 import minidiffusion as md
 
 PICTURES, SIDE, COUNT = 32, 14, 256
-MARKS = {"lesson": (100, 400, 800), "full": (100, 200, 400, 800, 1600)}
+MARKS = {"lesson": (200, 600), "full": (100, 200, 400, 800, 1600)}
 ARMS = {
     "fresh": "fresh noise",
     "ten": "ten noises a picture",

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 import minidiffusion as md
 
-SIZES = {"lesson": (16, 64), "full": (16, 64, 256)}
-MARKS = {"lesson": (50, 100, 200, 400, 800), "full": (50, 100, 200, 400, 800, 1600, 2400)}
+SIZES = {"lesson": (64,), "full": (16, 64, 256)}
+MARKS = {"lesson": (100, 200, 400, 1600), "full": (50, 100, 200, 400, 800, 1600, 2400)}
 AT, COUNT, SIDE = 64, 256, 14
 
 
