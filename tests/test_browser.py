@@ -96,7 +96,8 @@ def test_the_widget_answers_a_hand(path, chromium, jupyterlab):
     page = chromium.new_page(viewport={"width": 1280, "height": 1000})
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(f"{jupyterlab}/lab/tree/{path.name}")
+    # a workspace of its own, or JupyterLab opens what the last test had open, too
+    page.goto(f"{jupyterlab}/lab/workspaces/{path.stem}/tree/{path.name}")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", state="attached", timeout=120_000)
     session = "window.jupyterapp.shell.currentWidget.context.sessionContext"
     page.wait_for_function(f"{session}.isReady && {session}.session?.kernel?.status == 'idle'", timeout=120_000)
@@ -115,12 +116,12 @@ def test_the_widget_answers_a_hand(path, chromium, jupyterlab):
     for number in range(widgets.count()):
         widget = widgets.nth(number)
         widget.scroll_into_view_if_needed()
-        delays = drag(page, widget)
         if (folder := os.environ.get("MINIDIFFUSION_SCREENSHOTS")) and number == 0:
             widget.screenshot(path=Path(folder) / f"lesson_{path.name[:2]}.png")
+        delays = drag(page, widget)
         assert len(delays) >= 5, delays
         print(f"{path.stem}: {min(delays):.0f} to {max(delays):.0f} ms, median {statistics.median(delays):.0f}")
-        assert min(delays) < ANSWER, delays  # the fastest: what else the machine does can only add
+        assert statistics.median(delays) < ANSWER, delays
     page.evaluate(f"void {session}.shutdown()")
     assert said == []
     page.close()
