@@ -286,3 +286,10 @@ def test_arguments_are_named():
         next(rivals.vae.fit(VAE(Body((2,), (4,)), Body((2,), (2,))), torch.zeros(4, 2), 1, beta=-1.0))
     with pytest.raises(ValueError, match=r"x must be \(batch, 2\), got \(4, 3\)"):
         gan.generator(torch.zeros(4, 3))
+
+
+def test_the_layers_add_to_what_comes_in():
+    body, x = Body((3,), (2,), 8, 2), torch.randn(5, 3)
+    for parameter in body.layers.parameters():
+        nn.init.zeros_(parameter)
+    assert torch.allclose(body(x), body.last(body.first(x)))

@@ -168,3 +168,41 @@ def test_a_stack_is_a_denoiser_that_sample_takes_and_hands_its_condition_on():
 def test_what_is_wrong_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_one_step_is_what_the_docstring_says():
+    torch.manual_seed(0)
+    net = md.nets.MLP(3, 8, 1, classes=2)
+    torch.nn.init.normal_(net.last[1].weight)
+    stack, labels = Stack([net], [Arm("v", "min_snr")], SCHEDULE), torch.arange(200) % 2
+    generator = torch.Generator().manual_seed(7)
+    index = torch.randint(200, (16,), generator=generator)
+    low, high = SCHEDULE.time(3.0), SCHEDULE.time(-2.0)
+    t = low + (high - low) * md.loss.draw_times(16, generator)
+    eps = torch.randn(16, 3, generator=generator)
+    expected = stack.losses(points()[index], t, eps, labels[index]).mean(0)
+    step = next(fit_stack(stack, points(), 5, labels, batch_size=16, log_snr=(-2.0, 3.0), seed=7))
+    assert torch.allclose(step.loss, expected, rtol=1e-5)
+
+
+def test_an_arm_may_see_its_data_at_another_scale():
+    (net,) = nets(1)
+    stack = Stack([net, net], [Arm("x0"), Arm("x0", data_scale=3.0)], SCHEDULE)
+    t, eps = torch.linspace(0.1, 0.9, 200), torch.randn(200, 3, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(stack.losses(points(), t, eps)[:, 1], stack.losses(3 * points(), t, eps)[:, 0], rtol=1e-5)
+
+
+def test_a_short_gradient_is_left_alone():
+    stack = Stack(nets(2), [Arm("x0", "constant"), Arm("eps", "constant")], SCHEDULE)
+    step = next(fit_stack(stack, points(), 2, batch_size=16, clip=1e6))
+    grads = torch.cat([weight.grad.flatten(1) for weight in stack.weights], 1).norm(dim=1)
+    assert torch.allclose(grads, step.gradient_norm, rtol=1e-4)
+
+
+def test_an_arm_whose_gradient_is_not_finite_stays_as_it_is():
+    stack = Stack(nets(2), [Arm("x0", "constant", data_scale=1e30), Arm("x0", "constant")], SCHEDULE)
+    before = [weight.detach().clone() for weight in stack.weights]
+    step = next(fit_stack(stack, points(), 2, batch_size=16))
+    assert not step.gradient_norm[0].isfinite() and step.gradient_norm[1].isfinite()
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(before, stack.weights, strict=True))
+    assert any(not torch.equal(a[1], b[1]) for a, b in zip(before, stack.weights, strict=True))
