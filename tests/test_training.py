@@ -481,7 +481,7 @@ def test_a_long_training_takes_no_more_memory_than_a_short_one():
 
 @pytest.mark.slow
 def test_an_hour_of_steps_and_ten_thousand_pictures_hold_memory_flat():
-    """Two cores take 20,000 steps of the first recipe in an hour; here with small pictures, in two minutes."""
+    """Two cores take 20,000 steps of the first recipe in an hour; here with small pictures, in some minutes."""
     denoiser = md.Denoiser(md.nets.UNet(1, (16, 32), (1, 1)), COSINE, md.heads.V)
     images, seen = pictures(256), []
     for step in md.fit(denoiser, images, 20_000, batch_size=16, precision="float32"):
