@@ -225,8 +225,8 @@ def sliced_wasserstein(
 def energy_distance(a: Float[Tensor, "count_a features"], b: Float[Tensor, "count_b features"]) -> float:
     """2 E|a - b| - E|a - a'| - E|b - b'|, 0 for equal laws only (Székely and Rizzo 2013).
 
-    Not squared, and without a bias: no row is paired with itself, so of two samples of one law it is 0 on average and
-    below 0 half of the time. Two rows or more of each.
+    Not squared, and without a bias: no row is paired with itself, so of two samples of one law it is 0 on average, and
+    often below 0. Two rows or more of each.
     """
     a, b = _rows(2, a=a, b=b)
 
