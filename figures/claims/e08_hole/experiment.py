@@ -19,7 +19,7 @@ from minidiffusion import rivals
 
 SHAPE, LATENT, WIDTH = (1, 28, 28), 16, 256
 COUNT = {"lesson": 500, "full": 1000}
-STEPS = {"lesson": (1300, 300), "full": (1500, 1500)}  # of the VAE, of the diffusion of its codes
+STEPS = {"lesson": (500, 300), "full": (1500, 1500)}  # of the VAE, of the diffusion of its codes
 SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # radius sweep: the same draws, times this
 
 
