@@ -52,6 +52,17 @@ RECIPES = {
             ema_decay=0.99,
         ),
         Recipe(
+            name="fashion_mnist_quick",
+            about="all 60,000 of them, downloaded; ten minutes on two cores with bfloat16, twenty without",
+            data="fashion_mnist",
+            network="UNet",
+            sizes=dict(channels=1, widths=(16, 32, 64), blocks=(1, 2, 2), classes=10),
+            steps=7000,
+            batch_size=64,
+            learning_rate=2e-3,
+            ema_decay=0.999,
+        ),
+        Recipe(
             name="fashion_mnist",
             about="all 60,000 of them, downloaded; the checkpoint in the package followed this; 80 minutes",
             data="fashion_mnist",
