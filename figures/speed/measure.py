@@ -19,6 +19,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # a bar costs time, and nobody watch
 import torch
 
 import growth
+import limits
 import networks
 import overhead
 import page
@@ -33,6 +34,7 @@ PARTS = {
     "sampling": networks.measure_sampling,
     "overhead": overhead.measure,
     "startup": startup.measure,
+    "limits": limits.measure,
     "growth": growth.measure,
 }
 

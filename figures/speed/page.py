@@ -177,6 +177,8 @@ def tables(result: Result) -> str:
         for case, projects in result["startup"]["memory"]["cases"].items():
             rows = [[name, p["default"], number(p[p["default"]]), number(p["float32"])] for name, p in projects.items()]
             parts.append(table([f"memory {case}", "own default", "MB", "MB in float32"], rows))
+    if "limits" in result:
+        parts += limits(result["limits"])
     if "quality" in result:
         quality = result["quality"]
         rows = [
@@ -196,6 +198,21 @@ def tables(result: Result) -> str:
         processes = result["growth"]["processes"]
         parts.append(table(["processes", *processes], [["images/s, in sum", *map(number, processes.values())]]))
     return "\n".join(parts)
+
+
+def limits(part: Result) -> list[str]:
+    """How much of what the machine can do a training step gets, and where its time goes."""
+    products, steps = part["products"], part["steps"]
+    rows = []
+    for name, step in steps.items():
+        limit = products[step["precision"]]
+        reached = f"{step['gflop_per_second']['median'] / limit['median']:.0%}"
+        rows.append([name, step["precision"], f"{step['gflop']:.3g}", spread(step["gflop_per_second"]), spread(limit)])
+        rows[-1].append(reached)
+    head = ["a training step", "precision", "GFLOP", "GFLOP/s", "GFLOP/s of a matrix product", "reached"]
+    kinds = list(next(iter(steps.values()))["shares"])
+    where = [[name, *(f"{step['shares'][kind]:.0%}" for kind in kinds)] for name, step in steps.items()]
+    return [table(head, rows), table(["where its time goes", *kinds], where)]
 
 
 def section(file: Path) -> str:
