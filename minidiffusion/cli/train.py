@@ -23,7 +23,7 @@ from .keep import Folder, any_process, ctrl_c_waits, together
 from .pictures import draw, write_sheet
 
 HELP = "train a network by a recipe"
-EXAMPLES = "recipes:\n" + "".join(f"  {recipe.name:20}{recipe.about}\n" for recipe in RECIPES.values())
+EXAMPLES = "recipes:\n" + "".join(f"  {recipe.name:21}{recipe.about}\n" for recipe in RECIPES.values())
 EXAMPLES += """
 examples:
   minidiffusion train
