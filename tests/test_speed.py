@@ -5,10 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 SPEED = Path(__file__).parent.parent / "figures" / "speed"
 sys.path.insert(0, str(SPEED))
 
+import limits  # noqa: E402
 import page  # noqa: E402
 import protocol  # noqa: E402
 
@@ -43,6 +46,51 @@ def test_the_fastest_way_of_a_precision():
     ways = {"float32": 3.0, "float32 channels_last": 4.0, "bfloat16": 9.0, "bfloat16 channels_last": 5.0}
     project = {"ways": {way: {"median": median} for way, median in ways.items()}}
     assert page.best(project) == "bfloat16" and page.best(project, "float32") == "float32 channels_last"
+
+
+def test_a_matrix_product_says_how_many_operations_it_took():
+    multiply = limits.product(torch.float32, torch.device("cpu"))
+    with FlopCounterMode(display=False) as counter:
+        said = multiply()
+    assert said == pytest.approx(counter.get_total_flops() / 1e9)
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("aten::convolution_backward", "convolution, backward"),
+        ("aten::mkldnn_convolution", "convolution, forward"),
+        ("aten::native_group_norm_backward", "norm"),
+        ("aten::silu_backward", "silu"),
+        ("aten::addmm", "attention and linear"),
+        ("aten::_to_copy", "copies"),
+        ("aten::add_", "sums and products"),
+        ("aten::empty", "all else"),
+    ],
+)
+def test_an_operation_counts_as_one_kind_of_work(operation, kind):
+    assert limits.kind_of(operation) == kind
+
+
+def test_the_shares_of_a_step_are_all_of_its_time_and_mostly_its_product():
+    a = torch.ones(300, 300)
+
+    def step():
+        (a @ a).sum()
+        return 1
+
+    shares = limits.shares(step, torch.device("cpu"), 0.1)
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
+    assert max(shares, key=shares.get) == "attention and linear"
+
+
+def test_a_step_is_compared_with_the_product_in_its_own_precision():
+    def runs(value):
+        return {"median": value, "runs": [value]}
+
+    step = {"precision": "bfloat16", "gflop": 15.0, "gflop_per_second": runs(100.0), "shares": {"norm": 1.0}}
+    steps, where = page.limits({"products": {"float32": runs(100.0), "bfloat16": runs(400.0)}, "steps": {"net": step}})
+    assert "| net | bfloat16 | 15 | 100 (100 to 100) | 400 (400 to 400) | 25% |" in steps and "| net | 100% |" in where
 
 
 def test_the_page_says_what_the_files_say():

@@ -73,8 +73,13 @@ def of_a_step(peer: Peer, device: torch.device, rounds: int, seconds: float) -> 
     }
 
 
+def kind_of(operation: str) -> str:
+    """Of work: convolution, norm ..."""
+    return next((kind for kind, names in WORK.items() if any(name in operation for name in names)), "all else")
+
+
 def shares(step: Callable[[], int], device: torch.device, seconds: float) -> dict[str, float]:
-    """Of the processor's time in `step`, by kind of work."""
+    """Of the time that torch's operations take in `step`, by kind of work."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         started = time.perf_counter()
         while True:
@@ -84,6 +89,5 @@ def shares(step: Callable[[], int], device: torch.device, seconds: float) -> dic
                 break
     spent = dict.fromkeys([*WORK, "all else"], 0.0)
     for event in profiler.key_averages():
-        kind = next((kind for kind, names in WORK.items() if any(name in event.key for name in names)), "all else")
-        spent[kind] += event.self_cpu_time_total
+        spent[kind_of(event.key)] += event.self_cpu_time_total
     return {kind: rounded(each / sum(spent.values())) for kind, each in spent.items()}

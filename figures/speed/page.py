@@ -205,10 +205,9 @@ def limits(part: Result) -> list[str]:
     products, steps = part["products"], part["steps"]
     rows = []
     for name, step in steps.items():
-        limit = products[step["precision"]]
-        reached = f"{step['gflop_per_second']['median'] / limit['median']:.0%}"
-        rows.append([name, step["precision"], f"{step['gflop']:.3g}", spread(step["gflop_per_second"]), spread(limit)])
-        rows[-1].append(reached)
+        speed, limit = step["gflop_per_second"], products[step["precision"]]
+        reached = f"{speed['median'] / limit['median']:.0%}"
+        rows.append([name, step["precision"], number(step["gflop"]), spread(speed), spread(limit), reached])
     head = ["a training step", "precision", "GFLOP", "GFLOP/s", "GFLOP/s of a matrix product", "reached"]
     kinds = list(next(iter(steps.values()))["shares"])
     where = [[name, *(f"{step['shares'][kind]:.0%}" for kind in kinds)] for name, step in steps.items()]

@@ -148,7 +148,7 @@ class SmallMinidiffusion(Minidiffusion):
         return super().network(case, width // 2)
 
     def show(self, net: nn.Module, case: Case, count: int, precision: str) -> Tensor:
-        return self.draw(net, case, count, 25, precision, "edm_churn", eta=1.0)  # 49 calls of the network
+        return self.draw(net, case, count, 25, precision, "edm_churn", eta=1.0)  # 48 calls of the network
 
 
 class Diffusers(Peer):
