@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import json
 import os
 import signal
@@ -104,6 +105,9 @@ def together() -> Iterator[None]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # Its functions keep the group that stands when they are first imported, an optimizer imports them, and a group
+    # that outlives this block lets its threads meet the end of Python: one run in forty was aborted.
+    importlib.import_module("torch.distributed.nn")
     dist.init_process_group()  # gloo between CPUs, nccl between GPUs
     try:
         yield
