@@ -190,10 +190,10 @@ def test_no_more_than_ten_pictures_are_written_and_the_last_step_has_one():
 def lessons(tmp_path_factory, monkeypatch):
     """A folder of lessons, and a JupyterLab that only notes how it was started."""
     source = tmp_path_factory.mktemp("lessons")
-    for name in ("00_a.ipynb", "01_b.ipynb", "README.md", "LICENSE", "sanitize.cfg", "solutions/00.ipynb"):
+    for name in ("00_a.ipynb", "01_b.ipynb", "README.md", "conftest.py", "sanitize.cfg", "solutions/00.ipynb"):
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_text(f"shipped {name}")
-    for name in ("conftest.py", "execute.py", "__pycache__/x.pyc", ".ipynb_checkpoints/00_a.ipynb"):
+    for name in ("execute.py", "__pycache__/x.pyc", ".ipynb_checkpoints/00_a.ipynb"):
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_text("not a lesson")
     monkeypatch.setattr(learn, "lessons", lambda: source)
@@ -212,7 +212,7 @@ def lessons(tmp_path_factory, monkeypatch):
 
 def test_learn_copies_the_lessons_and_opens_jupyter_there(lessons, capsys):
     assert main(["learn", "mine", "--no-browser", "--port", "9999"]) == 0
-    names = {"00_a.ipynb", "01_b.ipynb", "README.md", "LICENSE", "sanitize.cfg", "solutions/00.ipynb"}
+    names = {"00_a.ipynb", "01_b.ipynb", "README.md", "conftest.py", "sanitize.cfg", "solutions/00.ipynb"}
     assert there() == {"mine", "mine/solutions", *(f"mine/{name}" for name in names)}
     assert "6 files copied, 0 kept" in capsys.readouterr().out
     ((command, cwd),) = lessons

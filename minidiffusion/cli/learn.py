@@ -21,6 +21,7 @@ EXAMPLES = """examples:
 
 Ctrl-C ends JupyterLab. Run the same command again to go on where you were.
 """
+FOR_AUTHORS = {Path("execute.py")}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,7 @@ def copy_missing(source: Path, target: Path) -> tuple[list[str], list[str]]:
     for path in sorted(source.rglob("*")):
         name = path.relative_to(source)
         hidden = any(part.startswith((".", "__")) for part in name.parts)
-        if hidden or name.suffix == ".py" or not path.is_file():  # scripts are for those who write lessons
+        if hidden or name in FOR_AUTHORS or not path.is_file():
             continue
         if os.path.lexists(target / name):
             kept.append(str(name))
