@@ -220,8 +220,8 @@ def section(file: Path) -> str:
     bfloat16 = "" if about["device"] != "cpu" else f", bfloat16 by {about['fast_bfloat16']}"
     lines = [
         f"### {about['processor']}, {about['cores']} cores\n",
-        f"Device {about['device']}{bfloat16}, {about['threads']} threads, {about['system']}, torch {about['torch']}, "
-        f"python {about['python']}; from [{file.name}]({file.name}).\n",
+        f"Device {about['device']}{bfloat16}, {about['threads']} threads, {about['system']}; "
+        f"from [{file.name}]({file.name}).\n",
     ]
     lines += [provenance(name, part) for name, part in result.items() if "load" in part]
     return "\n".join(

@@ -81,8 +81,6 @@ def machine(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "fast_bfloat16": instructions(),
         "system": platform.system(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
     }
 
 
