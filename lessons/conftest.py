@@ -9,7 +9,7 @@ import re
 
 from nbval.plugin import IPyNbCell
 
-NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
+NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 TENTH = 0.095  # of the larger: 1.1 for 1.0, but no 9 for 10
 
 

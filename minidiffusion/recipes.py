@@ -61,7 +61,7 @@ RECIPES = {
             batch_size=64,
             learning_rate=2e-3,
             ema_decay=0.999,
-            weighting="edm",  # min_snr hardly trains the last noise, which hides the detail, in so short a time
+            weighting="edm",  # of v's error min_snr keeps 5 / (snr + 1): too little where the last detail is learned
         ),
         Recipe(
             name="fashion_mnist",

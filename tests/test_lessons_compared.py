@@ -43,6 +43,7 @@ def test_the_last_digit_may_differ(here, there):
         ("output x0", "output x1"),
         ("output x0", "output v"),
         ("modes: 10 of 10\n", ""),
+        ("of 10\n", "of 10\n7"),
         ("0.96", "nan"),
     ],
 )

@@ -5,7 +5,7 @@
     python figures/speed/quality.py train --only diffusers --threads 1
 
 Each project trains the network of the other measurements with the settings of its own published example: batch,
-learning rate, schedule, average (peers.py). This package trains a second one too, of its first recipe, which is a
+learning rate, schedule, average (peers.py). This package trains a second one too, by its recipe for ten minutes, a
 quarter of the size: in so short a time it gets further. Without labels. The distance is Frechet's, of 2,000 samples
 to the 10,000 test images, in the features of minidiffusion.nets.fashion_classifier; beside it the same distance for
 2,000 training images, and for the test images blurred.
@@ -86,6 +86,7 @@ def measure(peer: Peer, steps: int, samples: int, device: torch.device) -> dict:
     classifier = fashion_classifier()
     real = torch.cat([classifier.features(part) for part in test.split(500)])
     return {
+        "commit": commit(),
         "threads": torch.get_num_threads(),
         "training_seconds": rounded(seconds),
         "sampling_seconds": rounded(time.perf_counter() - started - seconds),

@@ -105,8 +105,8 @@ def together() -> Iterator[None]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # Its functions keep the group that stands when they are first imported, an optimizer imports them, and a group
-    # that outlives this block lets its threads meet the end of Python: 3 runs of 96 were aborted.
+    # The functions of this module keep the group that stands when they are first imported, and an optimizer imports
+    # them. A group that outlives this block lets its threads meet the end of Python: 3 runs of 96 were aborted.
     importlib.import_module("torch.distributed.nn")
     dist.init_process_group()  # gloo between CPUs, nccl between GPUs
     try:
