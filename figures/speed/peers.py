@@ -44,6 +44,7 @@ class Peer:
     batch: int  # of its published example
     network_is: str  # where its network differs from the others of its size
     orders_memory = False  # whether its network chooses its own order of pixels in memory
+    classes = 0  # with more it is told the labels: trains on a pair (images, labels), and draws as many of each
 
     def network(self, case: Case, width: int = 32) -> nn.Module:
         """Untrained: three levels, attention at the coarsest, and at width 32 two million parameters."""
@@ -107,7 +108,7 @@ class Minidiffusion(Peer):
     recipe = RECIPES["fashion_mnist"]
 
     def network(self, case: Case, width: int = 32) -> nn.Module:
-        sizes = self.recipe.sizes | dict(channels=case.channels, classes=0)
+        sizes = self.recipe.sizes | dict(channels=case.channels, classes=self.classes)
         sizes["widths"] = (width, 2 * width, 4 * width)
         return md.nets.UNet(**sizes).to(memory_format=torch.channels_last)
 
@@ -115,11 +116,11 @@ class Minidiffusion(Peer):
         return md.Denoiser(net, md.schedule.cosine(), md.heads.V)
 
     def train(
-        self, net: nn.Module, images: Tensor, batch: int, precision: str, planned: int = 100_000
+        self, net: nn.Module, data: Any, batch: int, precision: str, planned: int = 100_000
     ) -> Iterator[nn.Module]:
         r = self.recipe
         settings = dict(learning_rate=r.learning_rate, weighting=r.weighting, ema_decay=r.ema_decay)
-        for step in md.fit(self.denoiser(net), images, planned, batch_size=batch, precision=precision, **settings):
+        for step in md.fit(self.denoiser(net), data, planned, batch_size=batch, precision=precision, **settings):
             yield step.ema.net
 
     def draw(
@@ -127,8 +128,9 @@ class Minidiffusion(Peer):
     ) -> Tensor:
         denoise, device = self.denoiser(net).eval(), next(net.parameters()).device
         x_1 = md.prior((count, case.channels, case.side, case.side), denoise.schedule).to(device)
+        labels = torch.arange(count, device=device) % self.classes if self.classes else None
         with md.device.autocast(device, precision):
-            return md.sample(denoise, x_1, steps=steps, method=method, eta=eta)
+            return md.sample(denoise, x_1, steps=steps, method=method, eta=eta, cond=labels)
 
     def show(self, net: nn.Module, case: Case, count: int, precision: str) -> Tensor:
         return self.draw(net, case, count, 25, precision, "dpmpp_2m")  # as `minidiffusion sample`
@@ -138,7 +140,7 @@ class Minidiffusion(Peer):
 
 
 class SmallMinidiffusion(Minidiffusion):
-    """The recipe for ten minutes, `minidiffusion train fashion_mnist_quick`: half a million parameters."""
+    """The recipe for ten minutes, half a million parameters, without labels, as the others train."""
 
     name = "minidiffusion, 0.5 million"
     recipe = RECIPES["fashion_mnist_quick"]
@@ -149,6 +151,13 @@ class SmallMinidiffusion(Minidiffusion):
 
     def show(self, net: nn.Module, case: Case, count: int, precision: str) -> Tensor:
         return self.draw(net, case, count, 25, precision, "edm_churn", eta=1.0)  # 48 calls of the network
+
+
+class LabelledMinidiffusion(SmallMinidiffusion):
+    """The recipe for ten minutes as it stands: `minidiffusion train fashion_mnist_quick` learns the labels too."""
+
+    name = "minidiffusion, 0.5 million, with labels"
+    classes = 10
 
 
 class Diffusers(Peer):
