@@ -132,7 +132,8 @@ if __name__ == "__main__":
             projects = {
                 name: part.get("projects", {}).get(name, {}) | p for name, p in found.get("projects", {}).items()
             }
-            known["quality"] = part | found | {"projects": part.get("projects", {}) | projects}
+            used = part.get("versions", {}) | found.get("versions", {})
+            known["quality"] = part | found | {"versions": used, "projects": part.get("projects", {}) | projects}
             file.write_text(json.dumps(known, indent=1) + "\n")
 
     there = installed()
