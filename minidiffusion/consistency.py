@@ -11,7 +11,7 @@ again: the sampler `consistency`.
 
     teacher = shipped()
     student = copy.deepcopy(teacher).requires_grad_(True)
-    for step in fit(student, data, 500, learning_rate=1e-4, loss=consistency_loss(teacher, levels=4)):
+    for step in fit(student, data, 1000, learning_rate=1e-4, loss=consistency_loss(teacher, levels=4)):
         ...
     x0 = sample(step.ema, x_1, steps=2, method="consistency")
 """
