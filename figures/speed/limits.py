@@ -1,8 +1,9 @@
-"""How near to the machine's limit a training step is, and where its time goes.
+"""How near to the machine's limit training and drawing are, and where their time goes.
 
-The limit is what two square matrices of 2,048 rows reach, in each precision. Then a step of this package's two
-networks: the operations that it asks for (two for a multiplication with its addition, both ways), how many a second
-that makes, and the share of its time in each kind of work, as torch's profiler counts it on the CPU.
+The limit is what two square matrices of 2,048 rows reach, in each precision. Then a training step of this package's two
+networks, and a batch drawn by the larger: the operations that it asks for (two for a multiplication with its addition,
+in training both ways), how many a second that makes, and the share of its time in each kind of work, as torch's
+profiler counts it on the CPU.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from minidiffusion.device import PRECISIONS
-from networks import default_way, trainer
+from networks import DRAWN, STEPS, default_way, painter, trainer
 from peers import CASES, Minidiffusion, Peer, SmallMinidiffusion
 from protocol import rate, rounded, settle, summary, take_turns
 
@@ -36,11 +37,16 @@ def measure(peers: list[Peer], device: torch.device, rounds: int, seconds: float
     """Of this package alone, whatever else is installed."""
     ways = [way for way in PRECISIONS if way == "float32" or Minidiffusion().default_precision(device) == way]
     products = {way: rate(product(PRECISIONS[way], device), device, seconds) for way in ways}
-    networks = (Minidiffusion(), SmallMinidiffusion())
+    large, small = Minidiffusion(), SmallMinidiffusion()
+    way = default_way(large, device)
+    work = {peer.name: (trainer(peer, CASES[0], way, device, peer.batch), peer.batch) for peer in (large, small)}
+    for case in CASES:
+        name = f"minidiffusion draws {case.name}, {STEPS[0]} steps"
+        work[name] = (painter(large, case, way, device, STEPS[0]), DRAWN)
     return {
         "unit": "GFLOP per second",
         "products": {way: summary(runs) for way, runs in take_turns(products, rounds).items()},
-        "steps": {peer.name: of_a_step(peer, device, rounds, seconds) for peer in networks},
+        "steps": {name: of_a_step(step, way, batch, device, rounds, seconds) for name, (step, batch) in work.items()},
     }
 
 
@@ -54,9 +60,9 @@ def product(precision: torch.dtype, device: torch.device) -> Callable[[], float]
     return multiply
 
 
-def of_a_step(peer: Peer, device: torch.device, rounds: int, seconds: float) -> dict[str, Any]:
-    way = default_way(peer, device)
-    step = trainer(peer, CASES[0], way, device, peer.batch)
+def of_a_step(
+    step: Callable[[], int], way: str, batch: int, device: torch.device, rounds: int, seconds: float
+) -> dict[str, Any]:
     step()
     with FlopCounterMode(display=False) as counter:
         step()
@@ -66,8 +72,8 @@ def of_a_step(peer: Peer, device: torch.device, rounds: int, seconds: float) -> 
         step()
         return gflop
 
-    runs = take_turns({peer.name: rate(steps, device, seconds)}, rounds)[peer.name]
-    return {"precision": way.split()[0], "batch": peer.batch, "gflop": rounded(gflop)} | {
+    (runs,) = take_turns({"step": rate(steps, device, seconds)}, rounds).values()
+    return {"precision": way.split()[0], "batch": batch, "gflop": rounded(gflop)} | {
         "gflop_per_second": summary(runs),
         "shares": shares(step, device, seconds),
     }
