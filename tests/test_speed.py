@@ -94,16 +94,17 @@ def test_a_step_is_compared_with_the_product_in_its_own_precision():
     assert "| net | bfloat16 | 15 | 100 (100 to 100) | 400 (400 to 400) | 25% |" in steps and "| net | 100% |" in where
 
 
-@pytest.mark.parametrize("kind", [peers.SmallMinidiffusion, peers.LabelledMinidiffusion])
-def test_only_the_recipe_as_it_stands_is_told_the_labels(kind):
+@pytest.mark.parametrize(("kind", "classes"), [(peers.SmallMinidiffusion, 0), (peers.LabelledMinidiffusion, 10)])
+def test_only_the_recipe_as_it_stands_is_told_the_labels(kind, classes):
     peer, case, heard = kind(), peers.CASES[0], []
     net = peer.network(case)
     net.condition.register_forward_pre_hook(lambda module, seen: heard.append(seen[1]))
     images, labels = torch.zeros(8, 1, 28, 28), torch.arange(8)
-    next(peer.train(net, (images, labels) if peer.classes else images, 4, "float32"))
+    next(peer.train(net, (images, labels) if classes else images, 4, "float32"))
     peer.draw(net, case, 12, 1, "float32")
     trained, drawn = heard
-    if peer.classes:
+    assert peer.classes == net.config["classes"] == classes
+    if classes:
         assert trained.shape == (4,) and drawn.tolist() == [*range(10), 0, 1]
     else:
         assert trained is None and drawn is None

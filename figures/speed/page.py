@@ -208,14 +208,7 @@ def limits(part: Result) -> list[str]:
         speed, limit = step["gflop_per_second"], products[step["precision"]]
         reached = f"{speed['median'] / limit['median']:.0%}"
         rows.append([name, step["precision"], number(step["gflop"]), spread(speed), spread(limit), reached])
-    head = [
-        "a training step, or a batch drawn",
-        "precision",
-        "GFLOP",
-        "GFLOP/s",
-        "GFLOP/s of a matrix product",
-        "reached",
-    ]
+    head = ["a training step, or drawing", "precision", "GFLOP", "GFLOP/s", "GFLOP/s of a matrix product", "reached"]
     kinds = list(next(iter(steps.values()))["shares"])
     where = [[name, *(f"{step['shares'][kind]:.0%}" for kind in kinds)] for name, step in steps.items()]
     return [table(head, rows), table(["where its time goes", *kinds], where)]

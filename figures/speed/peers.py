@@ -116,7 +116,7 @@ class Minidiffusion(Peer):
         return md.Denoiser(net, md.schedule.cosine(), md.heads.V)
 
     def train(
-        self, net: nn.Module, data: Any, batch: int, precision: str, planned: int = 100_000
+        self, net: nn.Module, data: Tensor | tuple[Tensor, Tensor], batch: int, precision: str, planned: int = 100_000
     ) -> Iterator[nn.Module]:
         r = self.recipe
         settings = dict(learning_rate=r.learning_rate, weighting=r.weighting, ema_decay=r.ema_decay)
