@@ -1,9 +1,8 @@
-"""The lessons are at the top of the repository, where one looks for them, and the claims among the figures; in a wheel
-they are in the package."""
+"""The lessons are at the top of the repository, where one looks for them; in a wheel they are in the package."""
 
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["minidiffusion*"]), "minidiffusion._lessons", "minidiffusion._claims"],
-    package_dir={"minidiffusion._lessons": "lessons", "minidiffusion._claims": "figures/claims"},
+    packages=[*find_packages(include=["minidiffusion*"]), "minidiffusion._lessons"],
+    package_dir={"minidiffusion._lessons": "lessons"},
 )

@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 
 import minidiffusion as md
-from minidiffusion import hvae, likelihood
+from minidiffusion import likelihood
+from minidiffusion.likelihood import hvae
 
 HERE = Path(__file__).parent
 STEPS, IMAGES, POINTS, SEED = 64, 200, 5000, 0
@@ -68,7 +69,7 @@ def variances(oracle: md.oracle.Mixture) -> dict[str, list[float]]:
         path = hvae.diffusion(oracle, oracle.schedule, times).elbo(x0, generator)
         matching = likelihood.elbo(oracle, x0, times=times, generator=generator)
         lines["path"].append(of(likelihood.bits_per_dim(path, x0)))
-        lines["consistency"].append(of(hvae.consistency(oracle, x0, times=times, generator=generator).total))
+        lines["consistency"].append(of(hvae.consistency_bound(oracle, x0, times=times, generator=generator).total))
         lines["matching"].append(of(matching.total))
         lines["reconstruction"].append(of(matching.reconstruction))
         print(f"{latents} latents", flush=True)

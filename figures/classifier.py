@@ -2,7 +2,7 @@
 
     python figures/classifier.py
 
-Writes minidiffusion/checkpoints/fashion_classifier.safetensors and figures/classifier.json.
+Writes minidiffusion/weights/fashion_classifier.safetensors and figures/classifier.json.
 """
 
 import json
@@ -19,7 +19,7 @@ import minidiffusion as md
 from minidiffusion.nets.classifier import Classifier
 
 HERE = Path(__file__).parent
-WEIGHTS = HERE.parent / "minidiffusion" / "checkpoints" / "fashion_classifier.safetensors"
+WEIGHTS = HERE.parent / "minidiffusion" / "weights" / "fashion_classifier.safetensors"
 EPOCHS, BATCH, PEAK, SEED = 6, 128, 3e-3, 0
 
 
@@ -36,7 +36,7 @@ def train(images: torch.Tensor, labels: torch.Tensor) -> Classifier:
             batch = md.datasets.to_float(images[index]).contiguous(memory_format=torch.channels_last)
             if torch.rand(()) < 0.5:
                 batch = batch.flip(3)
-            with md.device.autocast(batch.device):
+            with md.training.device.autocast(batch.device):
                 scores = net(batch)
             F.cross_entropy(scores.float(), labels[index], label_smoothing=0.05).backward()
             optimiser.step()

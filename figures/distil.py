@@ -25,7 +25,7 @@ from tqdm import tqdm
 import minidiffusion as md
 
 HERE = Path(__file__).parent
-STUDENT = HERE.parent / "minidiffusion" / "checkpoints" / "fashion_mnist_few.safetensors"
+STUDENT = HERE.parent / "minidiffusion" / "weights" / "fashion_mnist_few.safetensors"
 LEVELS, TRAINING = 4, 1000  # steps of training
 SETTINGS = dict(batch_size=64, learning_rate=1e-4, ema_decay=0.98, seed=4)
 ABOUT = {

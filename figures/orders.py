@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from scipy.integrate import solve_ivp
 
 import minidiffusion as md
-from minidiffusion.samplers import METHODS, Walk, karras, log_snr, uniform
+from minidiffusion.samplers import METHODS, Walk, karras, uniform, uniform_log_snr
 
 HERE = Path(__file__).parent
 STEPS = [8, 16, 32, 64, 128, 256]
@@ -38,7 +38,7 @@ def inside(schedule: md.schedule.Schedule, steps: int) -> list[float]:
 GRIDS = {
     "inside": inside,
     "karras": karras,
-    "log_snr": log_snr,
+    "log_snr": uniform_log_snr,
     "uniform": lambda schedule, steps: uniform(steps),
     "uniform, to 0.1": lambda schedule, steps: [1 - 0.9 * i / steps for i in range(steps + 1)],
 }

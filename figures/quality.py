@@ -24,7 +24,7 @@ import minidiffusion as md
 from minidiffusion.nets import fashion_classifier
 
 HERE = Path(__file__).parent
-SHIPPED = HERE.parent / "minidiffusion" / "checkpoints" / "fashion_mnist.safetensors"
+SHIPPED = HERE.parent / "minidiffusion" / "weights" / "fashion_mnist.safetensors"
 
 
 def features(net: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -39,7 +39,7 @@ def draw(denoise: md.Denoiser, count: int, steps: int, method: str, seed: int = 
     pictures = []
     for cond in tqdm(labels.split(250), desc="sampling"):
         x_1 = md.prior((len(cond), 1, 28, 28), denoise.schedule, generator)
-        with md.device.autocast(x_1.device):
+        with md.training.device.autocast(x_1.device):
             x0 = md.sample(denoise, x_1, steps=steps, method=method, cond=cond, generator=generator)
         pictures.append(md.datasets.to_float(md.datasets.to_uint8(x0)))
     return torch.cat(pictures)
@@ -74,7 +74,7 @@ if __name__ == "__main__":
         "samples": arguments.count,
         "method": arguments.method,
         "steps": arguments.steps,
-        "precision": "bfloat16 network" if md.device.has_fast_bfloat16(torch.device("cpu")) else "float32",
+        "precision": "bfloat16 network" if md.training.device.has_fast_bfloat16(torch.device("cpu")) else "float32",
         "frechet_distance": round(distance, 3),
         "floor": round(floor, 3),
         "yardstick": round(yardstick, 2),
@@ -86,5 +86,5 @@ if __name__ == "__main__":
     (HERE / "quality.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
     if arguments.ship:
-        about = md.checkpoint.read_header(arguments.checkpoint)["about"]
+        about = md.training.read_header(arguments.checkpoint)["about"]
         md.save(denoise, SHIPPED, about | {"quality": result}, dtype=torch.float16)

@@ -52,7 +52,7 @@ def draw(denoise: md.Denoiser, method: str, steps: int, eta: float) -> torch.Ten
     generator, pictures = torch.Generator().manual_seed(0), []
     for cond in (torch.arange(COUNT) % 10).split(250):
         x_1 = md.prior((len(cond), 1, 28, 28), denoise.schedule, generator)
-        with md.device.autocast(x_1.device):
+        with md.training.device.autocast(x_1.device):
             x0 = md.sample(denoise, x_1, steps=steps, method=method, eta=eta, cond=cond, generator=generator)
         pictures.append(md.datasets.to_float(md.datasets.to_uint8(x0)))
     return torch.cat(pictures)
@@ -88,7 +88,7 @@ if __name__ == "__main__":
         "command": "python figures/steps.py",
         "features": "128, fashion_classifier, test accuracy 93.3% (figures/classifier.json)",
         "samples": COUNT,
-        "precision": "bfloat16 network" if md.device.has_fast_bfloat16(torch.device("cpu")) else "float32",
+        "precision": "bfloat16 network" if md.training.device.has_fast_bfloat16(torch.device("cpu")) else "float32",
         "training_images": floor,
         "blurred": yardstick,
         "frechet_distance_by_calls": distances,

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 import minidiffusion as md
-from minidiffusion.recipes import RECIPES
+from minidiffusion.training.recipes import RECIPES
 
 HERE = Path(__file__).parent
 RECIPE = RECIPES["fashion_mnist_6k"]

@@ -1,6 +1,6 @@
 """minidiffusion: diffusion models from scratch, to be read.
 
-Everything is a statement about one function, the best guess of the clean x0 in a noisy x_t:
+Everything is a statement about one function, the best guess of the clean x0 given a noisy x_t:
 
     denoise(x_t, t, cond=None) -> x0_hat
 """
@@ -11,35 +11,28 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-# in the order in which the lessons use them
-from . import data as datasets
+# in the order in which they are read: each room imports only from the rooms above it
 from . import schedule
 from .process import diffuse, posterior, prior, prior_kl
 from . import heads
 from .heads import to_eps
-from . import nets
 from .denoiser import Denoiser
-from .loss import denoising_loss
+from . import objectives
+from .objectives import LearnedVariance, consistency_loss, denoising_loss, hybrid_loss
 from . import samplers
 from .samplers import sample, trajectory
-from . import guidance, oracle
-from . import hvae, likelihood
-from .learned_variance import LearnedVariance, hybrid_loss
-from .consistency import consistency_loss
-from .training import fit
+from . import guidance, oracle, likelihood, metrics, nets
+from . import data as datasets
+from . import training
+from .training import fit, load, save, shipped
 from . import rivals
-from .checkpoint import load, save, shipped
-from . import checkpoint, device, metrics
-from . import exercises
-from .verdicts import short, verdict
 
 if TYPE_CHECKING:
-    from . import plots
+    from . import course, plots
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
-    "datasets",
     "schedule",
     "diffuse",
     "posterior",
@@ -47,36 +40,34 @@ __all__ = [
     "prior_kl",
     "heads",
     "to_eps",
-    "nets",
     "Denoiser",
+    "objectives",
+    "LearnedVariance",
+    "consistency_loss",
     "denoising_loss",
+    "hybrid_loss",
     "samplers",
     "sample",
     "trajectory",
     "guidance",
     "oracle",
-    "hvae",
     "likelihood",
-    "LearnedVariance",
-    "hybrid_loss",
-    "consistency_loss",
+    "metrics",
+    "nets",
+    "datasets",
+    "training",
     "fit",
-    "rivals",
     "load",
     "save",
     "shipped",
-    "checkpoint",
-    "device",
-    "metrics",
-    "exercises",
+    "rivals",
     "plots",
-    "short",
-    "verdict",
+    "course",
 ]
 
 
 def __getattr__(name: str) -> ModuleType:
-    """`plots`, when it is first asked for: matplotlib takes longer to import than all the rest."""
-    if name == "plots":
-        return importlib.import_module(".plots", __name__)
+    """Load `plots` and `course` on first use: importing matplotlib takes longer than importing everything else."""
+    if name in ("plots", "course"):
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import minidiffusion as md
-from minidiffusion import checkpoint
+from minidiffusion.training import checkpoint
 
 ABOUT = {"recipe": "a test", "seed": 3, "quality": {"fd": 1.5}, "note": "naïve — ünïcode", "list": [1, None, True]}
 
@@ -260,7 +260,7 @@ def test_a_header_that_asks_for_a_network_of_any_size_gets_no_memory(tmp_path):
 
 MEMORY = """
 import resource, sys
-from minidiffusion import checkpoint
+from minidiffusion.training import checkpoint
 def peak():
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 small, path, load = sys.argv[1], sys.argv[2], getattr(checkpoint, sys.argv[3])

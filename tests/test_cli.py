@@ -15,9 +15,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import minidiffusion as md
-from minidiffusion import checkpoint, files
 from minidiffusion.cli import COMMANDS, learn, main, pictures, sample
-from minidiffusion.recipes import RECIPES, Recipe
+from minidiffusion.training import checkpoint, files
+from minidiffusion.training.recipes import RECIPES, Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +105,7 @@ def test_without_a_label_the_classes_take_turns(model):
     """The first picture of class 3 is the fourth that is drawn: alone in its row, it is the same picture."""
     denoise = md.load(model)
     x_1 = md.prior((4, 1, 8, 8), denoise.schedule, torch.Generator().manual_seed(0))
-    with md.device.autocast(x_1.device):
+    with md.training.device.autocast(x_1.device):
         x0 = md.sample(denoise, x_1, steps=2, method="ddim", cond=torch.arange(4))
     drawn("--checkpoint", model, "--steps", "2", "--count", "4", "--method", "ddim")
     pixels = np.asarray(Image.open("out.png"))[::4, ::4, 0]

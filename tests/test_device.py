@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import minidiffusion as md
-from minidiffusion import device
+from minidiffusion.training import device
 
 
 def test_the_best_device_is_one_that_works():

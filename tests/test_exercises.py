@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import minidiffusion as md
-from minidiffusion.exercises import CHECKS, check
-from minidiffusion.exercises.judge import judge
+from minidiffusion.course.exercises import CHECKS, check
+from minidiffusion.course.exercises.judge import judge
 
 BANK = {}
 for path in sorted(Path(__file__).parent.glob("banks/lesson_*.py")):

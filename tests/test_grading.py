@@ -13,11 +13,11 @@ import nbformat
 import pytest
 import torch
 
-from minidiffusion import exercises
 from minidiffusion.cli import main
-from minidiffusion.grading import Sheet, grade
-from minidiffusion.grading.notebook import Cell, anchors, lesson_of, needed, read, stubs
-from minidiffusion.grading.process import Process
+from minidiffusion.course import exercises
+from minidiffusion.course.grading import Sheet, grade
+from minidiffusion.course.grading.notebook import Cell, anchors, lesson_of, needed, read, stubs
+from minidiffusion.course.grading.worker import Process
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 LESSON_FILES = sorted(LESSONS.glob("[0-9]*.ipynb"))
@@ -52,34 +52,35 @@ WRONG = {
     "01.2": "def even_time(schedule):\n    return 0.5\n",
     "01.3": "def signal_left(betas):\n    return 1.0\n",
 }
-JUDGE = 'import sys\njudge = sys.modules["minidiffusion.exercises.judge"]\n'
+JUDGE = 'import sys\njudge = sys.modules["minidiffusion.course.exercises.judge"]\n'
 CHEATS = {
-    "check is print": ("01.1", "md.exercises.check = print\n" + WRONG["01.1"], "not yet: "),
+    "check is print": ("01.1", "md.course.check = print\n" + WRONG["01.1"], "not yet: "),
     "CHECKS are redefined": (
         "01.2",
-        "md.exercises.CHECKS = {}\nmd.exercises.CHECKS['01.2'] = lambda answer: None\n" + WRONG["01.2"],
+        "md.course.exercises.CHECKS = {}\nmd.course.exercises.CHECKS['01.2'] = lambda answer: None\n" + WRONG["01.2"],
         "not yet: on ",
     ),
     "the verdict is printed": ("01.3", 'print("Exercise 01.3: passed")\nsignal_left = ...', "not attempted yet"),
     "a check in CHECKS is redefined": (
         "01.1",
-        "md.exercises.CHECKS['01.1'] = lambda answer: None\n" + WRONG["01.1"],
+        "md.course.exercises.CHECKS['01.1'] = lambda answer: None\n" + WRONG["01.1"],
         "not yet: ",
     ),
     "the check of the lesson is redefined": (
         "01.2",
-        "md.exercises.lesson_01.even_time = md.exercises.lesson_01.number = lambda *answer: None\n" + WRONG["01.2"],
+        "md.course.exercises.lesson_01.even_time = md.course.exercises.lesson_01.number = lambda *answer: None\n"
+        + WRONG["01.2"],
         "not yet: on ",
     ),
     "the check gets other code": (
         "01.3",
-        "md.exercises.lesson_01.signal_left.__code__ = (lambda answer: None).__code__\n" + WRONG["01.3"],
+        "md.course.exercises.lesson_01.signal_left.__code__ = (lambda answer: None).__code__\n" + WRONG["01.3"],
         "not yet: for the betas",
     ),
     "the comparison is redefined": ("01.1", f"{JUDGE}judge.close = lambda a, b: True\n{WRONG['01.1']}", "not yet: "),
     "the judge is redefined": (
         "01.2",
-        f"{JUDGE}judge.judge = md.exercises.judge = lambda check, answer: 'passed'\n{WRONG['01.2']}",
+        f"{JUDGE}judge.judge = md.course.exercises.judge = lambda check, answer: 'passed'\n{WRONG['01.2']}",
         "not yet: ",
     ),
     "the check call is edited away": ("01.3", "signal_left = ...", "not attempted yet"),
@@ -102,7 +103,7 @@ CHEATS = {
     ),
     "a builtin is hidden": (
         "01.2",
-        "import sys\nsys.modules['minidiffusion.exercises.lesson_01'].abs = lambda x: 0\n" + WRONG["01.2"],
+        "import sys\nsys.modules['minidiffusion.course.exercises.lesson_01'].abs = lambda x: 0\n" + WRONG["01.2"],
         "not yet: on ",
     ),
     "the answer redefines PyTorch": (
@@ -122,7 +123,7 @@ CHEATS = {
     "sys.exit in the answer": ("01.2", "import sys\ndef even_time(schedule):\n    sys.exit(0)", "not yet: "),
     "another name is handed in": (
         "01.3",
-        'def mine(betas):\n    return (1 - betas).prod().sqrt()\nsignal_left = ...\nmd.exercises.check("01.3", mine)',
+        'def mine(betas):\n    return (1 - betas).prod().sqrt()\nsignal_left = ...\nmd.course.check("01.3", mine)',
         "not attempted yet",
     ),
     # from here on, failures that must not stop it
@@ -187,7 +188,7 @@ def test_a_cheat_fools_it_not_and_a_failure_stops_it_not(name, verdicts):
 
 def test_what_was_changed_is_named(verdicts):
     _, graded = verdicts("PyTorch is redefined")
-    assert {"torch.allclose", "Tensor.__eq__", "minidiffusion.exercises.lesson_01.abs"} <= set(graded["put_back"])
+    assert {"torch.allclose", "Tensor.__eq__", "minidiffusion.course.exercises.lesson_01.abs"} <= set(graded["put_back"])
     assert verdicts("huge output")[1]["put_back"] == []
 
 
@@ -273,9 +274,7 @@ def test_only_the_cells_that_answers_need_run():
         "last": "scale = 4",
     }
     cells = [Cell(text, name, True) for name, text in texts.items()]
-    exercises_there = stubs(
-        [Cell('check("1.1", answer)', "a", True), Cell('md.exercises.check("1.2", value)', "b", True)]
-    )
+    exercises_there = stubs([Cell('check("1.1", answer)', "a", True), Cell('md.course.check("1.2", value)', "b", True)])
     places = anchors(cells, exercises_there)
     assert places == {"1.1": 7, "1.2": 9}
 
@@ -319,7 +318,7 @@ def test_the_command_prints_the_verdicts_and_its_exit_code_tells(tmp_path, capsy
 
 
 def test_the_table_has_a_line_for_each_exercise(tmp_path, capsys, monkeypatch):
-    grading = importlib.import_module("minidiffusion.grading")
+    grading = importlib.import_module("minidiffusion.course.grading")
     found = {"notebook": "ada.ipynb", "lesson": "01", "passed": 1, "of": 2, "put_back": ["torch.allclose"]}
     found["exercises"] = [
         {"exercise": "01.1", "verdict": "passed", "why": "", "cell": 20},

@@ -9,7 +9,8 @@ import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 import minidiffusion as md
-from minidiffusion import hvae, likelihood
+from minidiffusion import likelihood
+from minidiffusion.likelihood import hvae
 
 COSINE, FLOW = md.schedule.cosine(), md.schedule.flow()
 ZERO = md.schedule.zero_terminal_snr(md.schedule.linear())
@@ -270,7 +271,7 @@ def test_the_terms_are_no_kl_divergences():
 )
 def test_consistency_draws_these_terms(schedule, times):
     count, x0 = 20_000, float64([0.9])
-    got = hvae.consistency(
+    got = hvae.consistency_bound(
         gaussian(schedule), x0.expand(count, 1), times=times, generator=torch.Generator().manual_seed(0)
     )
     exact = consistency_form(gaussian(schedule), x0, schedule, times) / math.log(2)
@@ -285,7 +286,7 @@ def test_consistency_draws_these_terms(schedule, times):
 def test_a_seed_repeats(global_rng_untouched):
     x0 = torch.ones(3, 1)
     for run in (
-        lambda generator: hvae.consistency(gaussian(FLOW), x0, steps=4, generator=generator).total,
+        lambda generator: hvae.consistency_bound(gaussian(FLOW), x0, steps=4, generator=generator).total,
         lambda generator: hvae.diffusion(gaussian(FLOW), FLOW, TIMES).elbo(x0, generator),
     ):
         a, b, c = (run(torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
@@ -303,8 +304,8 @@ def test_bad_arguments_are_named(unchecked):
     with pytest.raises(ValueError, match="sigma = 0"):
         hvae.diffusion(gaussian(FLOW), FLOW, [1.0, 0.0])
     with pytest.raises(ValueError, match="steps"):
-        hvae.consistency(gaussian(FLOW), x0, steps=0)
+        hvae.consistency_bound(gaussian(FLOW), x0, steps=0)
     with pytest.raises(TypeError, match="schedule"):
-        hvae.consistency(lambda x, t: x, x0)
+        hvae.consistency_bound(lambda x, t: x, x0)
     with pytest.raises(TypeError, match="x0"):
-        hvae.consistency(gaussian(FLOW), [1.0])
+        hvae.consistency_bound(gaussian(FLOW), [1.0])

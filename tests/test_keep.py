@@ -15,8 +15,8 @@ import torch
 from filelock import FileLock
 
 import minidiffusion as md
-from minidiffusion import checkpoint
 from minidiffusion.cli import keep, main, train
+from minidiffusion.training import checkpoint
 
 RUN = ["train", "moons", "--steps", "20", "--out", "run"]
 
@@ -317,7 +317,7 @@ import json, sys, torch, weakref
 import minidiffusion as md
 import torch.distributed as dist
 from minidiffusion.cli.keep import together
-from minidiffusion.processes import processes
+from minidiffusion.training.distributed import processes
 with together():
     torch.manual_seed(0)
     denoiser = md.Denoiser(md.nets.MLP(2, 32, 2, classes=3), md.schedule.cosine(), md.heads.V)

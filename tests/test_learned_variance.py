@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import minidiffusion as md
-from minidiffusion.learned_variance import LearnedVariance, hybrid_loss, hybrid_terms
+from minidiffusion.objectives.learned_variance import LearnedVariance, hybrid_loss, hybrid_terms
 from minidiffusion.samplers import Walk
 
 T64 = torch.float64

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from minidiffusion import ledger
 from minidiffusion.cli import main
-from minidiffusion.ledger import Claim, Part
+from minidiffusion.course import ledger
+from minidiffusion.course.ledger import Claim, Part
 
+PICTURES = Path(__file__).parents[1] / "figures" / "claims"
 CLAIMS = ledger.claims()
 MEASURED = [claim for claim in CLAIMS if claim.experiment]
 EXPERIMENTS = sorted({claim.experiment for claim in MEASURED})
@@ -90,11 +91,11 @@ def test_an_experiment_has_five_seeds_its_provenance_and_its_picture(name):
     assert results["experiment"] == name and results["scale"] == "full"
     assert results["seeds"] == list(range(5)) and len(results["runs"]) == 5
     assert {"seconds", "device", "threads", "versions"} <= results.keys()
-    assert (ledger.folder() / name / "picture.png").read_bytes()[:4] == b"\x89PNG"
+    assert (PICTURES / name / "picture.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_no_experiment_is_without_a_claim():
-    assert sorted(path.parent.name for path in ledger.folder().glob("*/experiment.py")) == EXPERIMENTS
+    assert sorted(path.parent.name for path in ledger.FOLDER.glob("*/experiment.py")) == EXPERIMENTS
 
 
 @pytest.mark.parametrize("claim", MEASURED, ids=lambda claim: str(claim.id))

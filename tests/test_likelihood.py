@@ -204,7 +204,7 @@ def test_it_bounds_the_entropy_and_reaches_it_like_1_over_steps(schedule):
     entropy = -(weight @ line(FLOW).log_density(x0, 0.0)).item()
     gaps = []
     for steps in (64, 128, 256):
-        grid = likelihood.time_grid(schedule, steps, None)
+        grid = likelihood.bound.time_grid(schedule, steps, None)
         gaps.append((weight @ mean_bound(oracle, x0, schedule, grid, count=41)).item() - entropy)
     assert gaps[0] > gaps[1] > gaps[2] > 0.2
     assert gaps[1] / gaps[2] == pytest.approx(2, rel=0.05)
@@ -268,7 +268,7 @@ def test_pictures_of_known_probability():
     oracle = md.oracle.dataset(x0.repeat_interleave(torch.tensor(list(PIXELS.values())), 0), schedule)
     bits = []
     for steps in (64, 128, 256):
-        grid = likelihood.time_grid(schedule, steps, None)
+        grid = likelihood.bound.time_grid(schedule, steps, None)
         bits.append(mean_bound(oracle, x0, schedule, grid, levels=4, count=25) / math.log(2))
     entropy = -(probability @ probability.log2())
     assert probability @ bits[0] > probability @ bits[1] > probability @ bits[2] > entropy + 0.05
@@ -279,7 +279,7 @@ def test_pictures_of_known_probability():
 
 
 def test_the_default_times_are_even_in_log_snr(schedule):
-    grid = likelihood.time_grid(schedule, 40, None)
+    grid = likelihood.bound.time_grid(schedule, 40, None)
     log_snr = schedule.log_snr(grid)
     assert grid[0] == 1 and len(grid) == 41 and schedule.sigma(grid[-1].item()) > 0
     assert log_snr[-1].item() == pytest.approx(min(13.3, schedule.log_snr(0.0)), abs=1e-6)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import minidiffusion as md
 from minidiffusion.heads import EPS, HEADS, X0, F, V
-from minidiffusion.loss import WEIGHTINGS, draw_times, loss_per_item
+from minidiffusion.objectives import WEIGHTINGS, draw_times, loss_per_item
 
 COSINE = md.schedule.cosine()
 

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from minidiffusion import checkpoint, data, heads, loss, nets, schedule
+from minidiffusion import data, heads, nets, schedule
 from minidiffusion.cli.sample import SHIPPED
-from minidiffusion.recipes import RECIPES
+from minidiffusion.objectives import WEIGHTINGS
+from minidiffusion.training import checkpoint
+from minidiffusion.training.recipes import RECIPES
 
 SHAPES = {"fashion_mnist_6k": (1, 28, 28), "fashion_mnist": (1, 28, 28), "emoji": (3, 32, 32), "moons": (2,)}
 
@@ -14,7 +16,7 @@ SHAPES = {"fashion_mnist_6k": (1, 28, 28), "fashion_mnist": (1, 28, 28), "emoji"
 def test_every_recipe_builds_a_denoiser_that_fits_its_data(name):
     recipe = RECIPES[name]
     assert recipe.name == name and recipe.data in data.names()
-    assert recipe.network in nets.NETS and recipe.head in heads.HEADS and recipe.weighting in loss.WEIGHTINGS
+    assert recipe.network in nets.NETS and recipe.head in heads.HEADS and recipe.weighting in WEIGHTINGS
 
     denoiser = recipe.denoiser()
     assert denoiser.schedule == schedule.from_config({"name": recipe.schedule})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minidiffusion as md
-from minidiffusion.samplers import karras, log_snr, uniform
+from minidiffusion.samplers import karras, uniform, uniform_log_snr
 
 NAMED = {name: make() for name, make in md.schedule.NAMED.items()}
 
@@ -17,7 +17,7 @@ def ratios(schedule, times):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 40])
-@pytest.mark.parametrize("grid", [karras, log_snr, lambda schedule, steps: uniform(steps)])
+@pytest.mark.parametrize("grid", [karras, uniform_log_snr, lambda schedule, steps: uniform(steps)])
 def test_a_grid_falls_from_1_to_0_in_so_many_steps(grid, steps, schedule):
     times = grid(schedule, steps)
     assert len(times) == steps + 1 and times[0] == 1 and times[-1] == 0
@@ -43,7 +43,7 @@ def test_karras_is_equation_5(N):
 @pytest.mark.parametrize("name", ["linear", "flow", "ve"])
 def test_log_snr_is_even(name):
     schedule = NAMED[name]
-    times = log_snr(schedule, 12, 0.05, 6.0)
+    times = uniform_log_snr(schedule, 12, 0.05, 6.0)
     points = 13 if name == "ve" else 12  # ve does not reach sigma = 0, and its last stop is t = 0 itself
     even = np.linspace(-2 * math.log(6.0), -2 * math.log(0.05), points)
     got = [schedule.log_snr(t) for t in times[1:-1]]
@@ -53,7 +53,7 @@ def test_log_snr_is_even(name):
 def test_rho_1_is_even_in_sigma_and_a_large_rho_in_log_snr():
     flow = NAMED["flow"]
     np.testing.assert_allclose(np.diff(ratios(flow, karras(flow, 9, 0.1, 5.0, rho=1.0)[1:-1]), 2), 0, atol=1e-12)
-    np.testing.assert_allclose(karras(flow, 9, rho=1e5), log_snr(flow, 9), atol=1e-4)
+    np.testing.assert_allclose(karras(flow, 9, rho=1e5), uniform_log_snr(flow, 9), atol=1e-4)
 
 
 def test_a_schedule_that_ends_inside_the_bounds_keeps_its_own_ends():
@@ -66,7 +66,7 @@ def test_a_schedule_that_ends_inside_the_bounds_keeps_its_own_ends():
     assert karras(NAMED["ve"], 10) == karras(NAMED["ve"], 10, 1e-9, 1e9)
 
 
-@pytest.mark.parametrize("grid", [karras, log_snr])
+@pytest.mark.parametrize("grid", [karras, uniform_log_snr])
 @pytest.mark.parametrize(
     "name, arguments",
     [

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import minidiffusion as md
-from minidiffusion.stacked import Arm, Stack, fit_stack
+from minidiffusion.course.stacked import Arm, Stack, fit_stack
 
 SCHEDULE = md.schedule.cosine()
 OUTPUTS = ("x0", "eps", "v", "F")
@@ -45,7 +45,7 @@ def test_the_loss_is_that_of_loss_per_item():
         losses = stack.losses(points(), t, eps)
         for n, name in enumerate(OUTPUTS[:3]):
             alone = md.Denoiser(made[n], SCHEDULE, md.heads.HEADS[name])
-            one = md.loss.loss_per_item(alone, points(), t, eps, weighting)
+            one = md.objectives.loss_per_item(alone, points(), t, eps, weighting)
             assert torch.allclose(losses[:, n], one, rtol=2e-3, atol=1e-5), (weighting, name)
 
 
@@ -178,7 +178,7 @@ def test_one_step_is_what_the_docstring_says():
     generator = torch.Generator().manual_seed(7)
     index = torch.randint(200, (16,), generator=generator)
     low, high = SCHEDULE.time(3.0), SCHEDULE.time(-2.0)
-    t = low + (high - low) * md.loss.draw_times(16, generator)
+    t = low + (high - low) * md.objectives.draw_times(16, generator)
     eps = torch.randn(16, 3, generator=generator)
     expected = stack.losses(points()[index], t, eps, labels[index]).mean(0)
     step = next(fit_stack(stack, points(), 5, labels, batch_size=16, log_snr=(-2.0, 3.0), seed=7))

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 import minidiffusion as md
-from minidiffusion import checkpoint
 from minidiffusion.cli.pictures import draw
-from minidiffusion.loss import loss_per_item
-from minidiffusion.training import learning_rate_at, update_ema
+from minidiffusion.objectives import loss_per_item
+from minidiffusion.training import checkpoint, learning_rate_at, update_ema
 
 COSINE = md.schedule.cosine()
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from minidiffusion.verdicts import short, verdict
+from minidiffusion.course.verdicts import short, verdict
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Run an experiment at full scale and keep results.json and picture.png in its folder, and verdicts.png in this one.
+"""Run an experiment at full scale and keep its results.json beside it, and picture.png and verdicts.png here.
 
 python figures/claims/record.py e04_steps          one experiment, five seeds
 python figures/claims/record.py                    all of them
@@ -6,17 +6,19 @@ python figures/claims/record.py                    all of them
 
 import argparse
 import json
+from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from minidiffusion import ledger, plots
+from minidiffusion import plots
+from minidiffusion.course import ledger
 
-SEEDS = range(5)
+HERE, SEEDS = Path(__file__).parent, range(5)
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = sorted(path.parent.name for path in ledger.folder().glob("*/experiment.py"))
+    names = sorted(path.parent.name for path in ledger.FOLDER.glob("*/experiment.py"))
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=", ".join(names))
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
@@ -24,6 +26,6 @@ if __name__ == "__main__":
         torch.set_num_threads(arguments.threads)
     for name in arguments.experiments or names:
         *_, results = tqdm(ledger.measure(name, "full", SEEDS, torch.device("cpu")), name, len(SEEDS))
-        (ledger.folder() / name / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        ledger.load(name).plot(results["runs"]).savefig(ledger.folder() / name / "picture.png", dpi=120)
-    plots.verdicts(ledger.ledger()).savefig(ledger.folder() / "verdicts.png", dpi=120)
+        (ledger.FOLDER / name / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        ledger.load(name).plot(results["runs"]).savefig(HERE / name / "picture.png", dpi=120)
+    plots.verdicts(ledger.ledger()).savefig(HERE / "verdicts.png", dpi=120)

@@ -16,7 +16,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from minidiffusion.device import PRECISIONS
+from minidiffusion.training.device import PRECISIONS
 from networks import DRAWN, STEPS, default_way, painter, trainer
 from peers import CASES, Minidiffusion, Peer, SmallMinidiffusion
 from protocol import rate, rounded, settle, summary, take_turns

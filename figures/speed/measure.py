@@ -24,7 +24,7 @@ import networks
 import overhead
 import page
 import startup
-from minidiffusion.device import as_device
+from minidiffusion.training.device import as_device
 from peers import installed, versions
 from protocol import commit, machine, watch_others
 

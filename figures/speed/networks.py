@@ -51,7 +51,7 @@ def images(case: Case) -> Tensor:
 def ways(peer: Peer, device: torch.device) -> list[str]:
     """Precisions, and orders in memory; this package's U-Net sets its own. bfloat16 where there are instructions."""
     orders = CHANNELS_LAST[1:] if peer.orders_memory else CHANNELS_LAST
-    precisions = ("float32", "bfloat16") if md.device.has_fast_bfloat16(device) else ("float32",)
+    precisions = ("float32", "bfloat16") if md.training.device.has_fast_bfloat16(device) else ("float32",)
     return [precision + order for precision in precisions for order in orders]
 
 

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 import minidiffusion as md
-from minidiffusion.recipes import RECIPES
+from minidiffusion.training.recipes import RECIPES
 
 
 class Case(NamedTuple):
@@ -129,14 +129,14 @@ class Minidiffusion(Peer):
         denoise, device = self.denoiser(net).eval(), next(net.parameters()).device
         x_1 = md.prior((count, case.channels, case.side, case.side), denoise.schedule).to(device)
         labels = torch.arange(count, device=device) % self.classes if self.classes else None
-        with md.device.autocast(device, precision):
+        with md.training.device.autocast(device, precision):
             return md.sample(denoise, x_1, steps=steps, method=method, eta=eta, cond=labels)
 
     def show(self, net: nn.Module, case: Case, count: int, precision: str) -> Tensor:
         return self.draw(net, case, count, 25, precision, "dpmpp_2m")  # as `minidiffusion sample`
 
     def default_precision(self, device: torch.device) -> str:
-        return "bfloat16" if md.device.has_fast_bfloat16(device) else "float32"  # as fit chooses
+        return "bfloat16" if md.training.device.has_fast_bfloat16(device) else "float32"  # as fit chooses
 
 
 class SmallMinidiffusion(Minidiffusion):

@@ -32,8 +32,8 @@ from torch import Tensor
 
 import minidiffusion as md
 import page
-from minidiffusion.device import as_device
 from minidiffusion.nets import fashion_classifier
+from minidiffusion.training.device import as_device
 from networks import default_way, prepared, trainer
 from peers import CASES, PEERS, LabelledMinidiffusion, Peer, SmallMinidiffusion, installed, versions
 from protocol import commit, machine, rate, rounded, summary, take_turns, watch_others

@@ -10,9 +10,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .. import ledger
-from ..device import as_device
-from ..verdicts import short
+from ..course import ledger
+from ..course.verdicts import short
+from ..training.device import as_device
 from .inputs import whole
 
 HELP = "print the verdict on each claim of the article, or measure one again"

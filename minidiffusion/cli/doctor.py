@@ -16,11 +16,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from .. import __version__
-from ..checkpoint import load, read_header
 from ..data.downloads import EMBEDDED, SOURCES
-from ..device import best_device, has_fast_bfloat16
 from ..nets import NETS, SIZES
-from ..recipes import RECIPES
+from ..training.checkpoint import load, read_header
+from ..training.device import best_device, has_fast_bfloat16
+from ..training.recipes import RECIPES
 from .inputs import one_of
 from .learn import lessons
 from .sample import SHIPPED, item_shape

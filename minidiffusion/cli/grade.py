@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if any(importlib.util.find_spec(name) is None for name in ("nbformat", "IPython")):
         raise RuntimeError('grading needs Jupyter: pip install "minidiffusion[lessons]"')
-    from ..grading import grade
+    from ..course.grading import grade
 
     handed_out = lessons()
     if handed_out is None:

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..files import check_writable
+from ..training.files import check_writable
 
 
 def whole(low: int, high: int = 2**63 - 1) -> Callable[[str], int]:

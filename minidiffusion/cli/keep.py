@@ -18,11 +18,12 @@ import torch.distributed as dist
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from .. import __version__, checkpoint
+from .. import __version__
 from ..denoiser import Denoiser
-from ..files import remove_parts
-from ..processes import processes, sum_over_processes
-from ..training import Step
+from ..training import checkpoint
+from ..training.distributed import processes, sum_over_processes
+from ..training.files import remove_parts
+from ..training.fit import Step
 
 VERSIONS = {"torch": torch.__version__, "minidiffusion": __version__}
 SECONDS, SHARE = 30.0, 0.02  # from one save to the next; longer where that took more than this share of the time

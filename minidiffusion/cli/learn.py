@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..files import write_whole
+from ..training.files import write_whole
 from .inputs import check_folder, whole
 
 HELP = "open the lessons"

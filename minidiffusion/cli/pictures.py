@@ -12,9 +12,9 @@ from torch import Tensor
 
 from .. import plots
 from ..denoiser import Denoiser
-from ..device import autocast
-from ..files import write_whole
 from ..samplers import trajectory
+from ..training.device import autocast
+from ..training.files import write_whole
 
 METHOD, STEPS = "dpmpp_2m", 25
 BATCH = 100  # drawn at once: more is no faster on two cores, and takes more memory

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from .. import checkpoint
 from ..data import class_names, names
-from ..device import best_device
 from ..process import prior
 from ..samplers import METHODS
+from ..training import checkpoint
+from ..training.device import best_device
 from .inputs import check_picture, one_of, whole
 from .pictures import BATCH, METHOD, STEPS, draw, write_sheet
 
@@ -24,7 +24,7 @@ EXAMPLES = """examples:
   minidiffusion sample --checkpoint fashion_mnist_few --steps 1
   minidiffusion sample --checkpoint minidiffusion-emoji/model.safetensors --steps 50 --method ddim
 """
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[1] / "weights"
 SHIPPED = CHECKPOINTS / "fashion_mnist.safetensors"
 NAMED = ("fashion_mnist", "fashion_mnist_few")  # in the package: many steps, or one, two or four
 

@@ -13,11 +13,11 @@ import torch
 from tqdm import tqdm
 
 from .. import data
-from ..device import as_device
 from ..process import prior
-from ..processes import processes
-from ..recipes import RECIPES
-from ..training import fit
+from ..training.device import as_device
+from ..training.distributed import processes
+from ..training.fit import fit
+from ..training.recipes import RECIPES
 from .inputs import check_folder, one_of, whole
 from .keep import Folder, any_process, ctrl_c_waits, together
 from .pictures import draw, write_sheet

@@ -41,6 +41,6 @@ class Classifier(nn.Module):
 def fashion_classifier() -> Classifier:
     """The one in the package, trained on Fashion-MNIST by figures/classifier.py."""
     net = Classifier()
-    with as_file(files("minidiffusion") / "checkpoints" / "fashion_classifier.safetensors") as path:
+    with as_file(files("minidiffusion") / "weights" / "fashion_classifier.safetensors") as path:
         net.load_state_dict(load_file(path))
     return net.eval().requires_grad_(False)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..training import learning_rate_at, update_ema
+from ..training.fit import learning_rate_at, update_ema
 
 LOSSES = ("non_saturating", "relativistic")
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..training import learning_rate_at, update_ema
+from ..training.fit import learning_rate_at, update_ema
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ after each; `sample` keeps only the end. A step of your own is welcome: `sample(
 """
 
 from .deterministic import dpmpp_2m, euler, heun, unipc
-from .grids import karras, log_snr, uniform
+from .grids import karras, uniform, uniform_log_snr
 from .loop import METHODS, Step, sample, trajectory
 from .stochastic import consistency, ddim, ddpm, edm_churn, euler_ancestral, langevin, predictor_corrector
 from .walk import Visit, Walk, eps_hat, line
@@ -28,10 +28,10 @@ __all__ = [
     "karras",
     "langevin",
     "line",
-    "log_snr",
     "predictor_corrector",
     "sample",
     "trajectory",
     "uniform",
+    "uniform_log_snr",
     "unipc",
 ]

@@ -17,7 +17,7 @@ def uniform(steps: int) -> list[float]:
     return [(steps - i) / steps for i in range(steps + 1)]
 
 
-def log_snr(schedule: Schedule, steps: int, sigma_min: float = 0.002, sigma_max: float = 80.0) -> list[float]:
+def uniform_log_snr(schedule: Schedule, steps: int, sigma_min: float = 0.002, sigma_max: float = 80.0) -> list[float]:
     """steps + 1 times from 1 to 0, evenly in log_snr between sigma / alpha = sigma_max and sigma_min."""
     return _warped(schedule, steps, sigma_min, sigma_max, math.log, math.exp)
 

@@ -139,7 +139,7 @@ def climb(x_s, eps, s, t, schedule):
 
 
 def climb_package(x_s, eps, s, t, schedule):
-    q = md.hvae.forward(x_s, s, t, schedule)
+    q = md.likelihood.hvae.forward(x_s, s, t, schedule)
     return q.mean + q.stddev * eps
 
 

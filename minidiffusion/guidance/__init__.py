@@ -1,0 +1,16 @@
+"""Guidance: change what a denoiser guesses (wrappers), or where its trajectory begins and ends (editing)."""
+
+from .editing import interpolate, invert, repaint, sdedit
+from .wrappers import classifier, classifier_free, clipped, dynamic_threshold, inpaint
+
+__all__ = [
+    "classifier",
+    "classifier_free",
+    "clipped",
+    "dynamic_threshold",
+    "inpaint",
+    "interpolate",
+    "invert",
+    "repaint",
+    "sdedit",
+]

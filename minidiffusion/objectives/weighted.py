@@ -1,0 +1,104 @@
+"""The training objective: the squared error of x0_hat, weighted by how much each noise level matters.
+
+    loss = mean over t, x0, eps of  w(t) || x0_hat(x_t, t) - x0 ||^2,    t uniform in (0, 1)
+
+    weighting       w(t), the weight of the error in x0           source
+    uniform         gain(t)^2: all errors of the output alike     Ho et al. 2020, eq. 14 (their L_simple, for eps)
+    constant        1
+    snr             snr                                           Ho et al. 2020, eq. 14, whatever the head
+    snr_plus_one    snr + 1                                       Salimans and Ho 2022, sec. 4
+    truncated_snr   max(snr, 1)                                   Salimans and Ho 2022, sec. 4
+    min_snr         min(snr, 5)                                   Hang et al. 2023, eq. 8
+    p2              snr / (1 + snr)                               Choi et al. 2022, sec. 3, k = gamma = 1
+    edm             (snr + 4) N(log_sigma; -1.2, 1.2^2) slope / 2 Karras et al. 2022, table 1: lambda, and p(sigma)
+    elbo            snr slope / 2                                 Kingma et al. 2021, eq. 17: nats of the bound
+
+with slope = -d log_snr / dt, sigma / alpha for EDM's sigma, and 4 = 1 / 0.5^2 for its data of std 0.5.
+
+"uniform" is the plain mean squared error of what the network says. It is the only weighting that depends on
+the head, for an error in x0_hat is gain(t) times as large in the output (heads.py): snr for eps, 1 for x0,
+snr + 1 for v, snr + 4 for F. So "eps with uniform" and "x0 with snr" are one number. A weighting with a slope
+undoes the schedule: it draws its noise levels as it wants them, whatever the uniform t says. "max(snr, 1)" is
+what some papers call the truncated SNR; here it has that one name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..denoiser import Denoiser
+from ..process import diffuse, noise_like
+
+Loss = Callable[..., Tensor]  # loss(denoiser, x0, t, eps, cond) -> (batch,), as `fit` calls it
+
+
+def _edm(snr: Tensor, slope: Tensor) -> Tensor:
+    log_sigma = -0.5 * snr.log()  # d log_sigma = slope / 2 dt turns a density over log_sigma into one over t
+    return (snr + 4) * torch.exp(-0.5 * ((log_sigma + 1.2) / 1.2) ** 2) / (1.2 * math.sqrt(2 * math.pi)) * slope / 2
+
+
+WEIGHTINGS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {
+    "uniform": None,
+    "constant": lambda snr, slope: torch.ones_like(snr),
+    "snr": lambda snr, slope: snr,
+    "snr_plus_one": lambda snr, slope: snr + 1,
+    "truncated_snr": lambda snr, slope: snr.clamp(min=1.0),
+    "min_snr": lambda snr, slope: snr.clamp(max=5.0),
+    "p2": lambda snr, slope: snr / (1 + snr),
+    "edm": _edm,
+    "elbo": lambda snr, slope: snr * slope / 2,
+}
+
+
+def loss_per_item(
+    denoiser: Denoiser,
+    x0: Float[Tensor, "batch *shape"],
+    t: Float[Tensor, "batch"],
+    eps: Float[Tensor, "batch *shape"],
+    weighting: str = "uniform",
+    cond: Any = None,
+) -> Float[Tensor, "batch"]:
+    """The loss of each item at the given times and noise, averaged over its dimensions."""
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
+    schedule, head = denoiser.schedule, denoiser.head
+    output = denoiser.output(diffuse(x0, t, eps, schedule), t, cond)
+    error = (output - head.target(x0, eps, t, schedule)).float().pow(2).flatten(1).mean(1)
+    weight = WEIGHTINGS[weighting]
+    if weight is None:
+        return error
+    # The error in x0 is the error of the output over the gain: no division by a small alpha anywhere.
+    snr = schedule.log_snr(t.double()).exp()
+    # where no signal is left the slope is infinite, and times an snr of 0 it weighs nothing
+    slope = -schedule.log_snr_slope(t.double()).masked_fill(snr == 0, 0.0)
+    gain = head.gain(t, t, schedule)
+    return error * (weight(snr, slope) / gain**2).to(error)
+
+
+def draw_times(count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count"]:
+    """Times in (0, 1), one in each of `count` equal bins: uniform, with less spread between batches than
+    independent draws (Kingma et al. 2021, appendix I.1)."""
+    device = generator.device if generator is not None else "cpu"
+    u = torch.rand(count, generator=generator, device=device)
+    return ((torch.arange(count, device=device) + u) / count).clamp(1e-5, 1.0)
+
+
+def denoising_loss(
+    denoiser: Denoiser,
+    x0: Float[Tensor, "batch *shape"],
+    weighting: str = "uniform",
+    cond: Any = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, ""]:
+    """One number to minimise: fresh times and noise for each item of the batch, then the mean.
+
+    x0: clean data. cond: handed to the network. generator: makes the times and the noise repeatable.
+    """
+    t = draw_times(len(x0), generator).to(x0.device)
+    return loss_per_item(denoiser, x0, t, noise_like(x0, generator), weighting, cond).mean()
