@@ -55,7 +55,7 @@ CODE_WRONG = [
     (lambda mean, std: kl_divergence(Normal(0.0, 1.0), Normal(mean, std)).sum(1), "changed places"),
     (lambda mean, std: code_cost(mean, std).float(), "keep the type"),
     (lambda mean, std: (0.5 * mean**2).sum(1), "costs 0"),
-    (lambda mean, std: code_cost(mean, std.log().exp().log()), "not a number"),
+    (lambda mean, std: code_cost(mean, std.log().exp().log()), "infinite values or nan"),
 ]
 
 # ---- 05.2: what a step costs ----

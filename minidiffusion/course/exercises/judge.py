@@ -1,12 +1,18 @@
-"""How an answer is judged: three verdicts, and what every check asks of the student's code first."""
+"""How an answer is judged: the three verdicts, and what every check requires of a student's code.
+
+No check trusts an object that the answer made or changed. `call` gives the answer copies of its inputs, `same_kind`
+accepts plain tensors only, and `number` returns a plain float.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class NotAttempted(Exception):
@@ -18,12 +24,12 @@ class Wrong(Exception):
 
 
 def judge(check: Callable[[Any], None], answer: Any) -> str:
-    """ "passed", "not attempted yet", or "not yet: " and why."""
+    """ "passed", "not attempted yet", or "not yet: " and the reason."""
     try:
         if answer is ...:
             raise NotAttempted
         if answer is None:
-            raise Wrong("the answer is None.")
+            raise Wrong("the answer is None. Did you assign something to it?")
         check(answer)
     except NotAttempted:
         return "not attempted yet"
@@ -33,28 +39,34 @@ def judge(check: Callable[[Any], None], answer: Any) -> str:
 
 
 def call(function: Any, **inputs: Any) -> Any:
-    """The student's function of these inputs, in this order. It must return something and leave them as they are."""
+    """Call the student's function with copies of these inputs, in this order.
+
+    It must return something and leave its tensors unchanged. Lists, networks and other callables are not copied.
+    """
     if not callable(function):
-        raise Wrong(f"hand in the function itself, without brackets, not a {type(function).__name__}.")
-    before = {name: value.clone() for name, value in inputs.items() if isinstance(value, Tensor)}
+        raise Wrong(f"hand in the function itself, without brackets. Yours is a {type(function).__name__}.")
+    copies = {
+        name: value if callable(value) or isinstance(value, list) else copy.deepcopy(value)
+        for name, value in inputs.items()
+    }
     try:
-        answer = function(*inputs.values())
-    except NotAttempted:
+        answer = function(*copies.values())
+    except (NotAttempted, Wrong):
         raise
     except Exception as error:
-        raise Wrong(f"it stops{_line(function, error)} with {type(error).__name__}: {error}") from None
+        raise Wrong(f"your function stops{_line(function, error)} with {type(error).__name__}: {error}") from None
     if answer is ...:
         raise NotAttempted
     if answer is None:
-        raise Wrong("it returns None. Does its last line begin with `return`?")
-    for name, value in before.items():
-        if not torch.equal(inputs[name], value):
-            raise Wrong(f"it changes its input {name} in place. Write `{name} = {name} * a`, not `{name} *= a`.")
+        raise Wrong("your function returns None. Does its last line begin with `return`?")
+    for name, value in inputs.items():
+        if isinstance(value, Tensor) and not torch.equal(copies[name], value):
+            raise Wrong(f"your function changes its input {name} in place. Write `{name} = {name} * a`, not `*=`.")
     return answer
 
 
 def _line(function: Any, error: BaseException) -> str:
-    """Which line of the student's own function was running, counted from its `def`."""
+    """The line of the student's own function that was running, counted from its `def`."""
     code, trace, found = getattr(function, "__code__", None), error.__traceback__, ""
     while trace is not None:
         if trace.tb_frame.f_code is code:
@@ -64,24 +76,76 @@ def _line(function: Any, error: BaseException) -> str:
 
 
 def same_kind(answer: Any, like: Tensor, name: str) -> Tensor:
-    """The answer, if it is a tensor of the shape and type of `like` and finite."""
-    if not isinstance(answer, Tensor):
-        raise Wrong(f"{name} must be a tensor, and yours is a {type(answer).__name__}.")
+    """The answer, if it is a plain tensor with the shape and dtype of `like` and all its values are finite."""
+    if type(answer) not in (Tensor, nn.Parameter):  # a subclass could claim to be equal to everything
+        raise Wrong(f"{name} must be a tensor, but yours is a {type(answer).__name__}.")
     if answer.shape != like.shape:
-        raise Wrong(f"{name} must have the shape {tuple(like.shape)}, and yours has {tuple(answer.shape)}.")
+        raise Wrong(f"{name} must have the shape {tuple(like.shape)}, but yours has {tuple(answer.shape)}.")
     if answer.dtype != like.dtype:
-        raise Wrong(f"{like.dtype} goes in and {answer.dtype} comes out: let {name} keep the type of its input.")
+        raise Wrong(f"{like.dtype} goes in, but {answer.dtype} comes out: let {name} keep the type of its input.")
     if not bool(answer.isfinite().all()):
-        raise Wrong(f"{name} has values that are infinite or not a number. Is there a division by 0?")
+        raise Wrong(f"{name} contains infinite values or nan. Is there a division by 0?")
     return answer
 
 
+def steady(function: Any, like: Tensor, name: str, hint: str, **inputs: Any) -> Tensor:
+    """Like `same_kind` of `call`, for a function that must not use random numbers of its own; the hint says why."""
+    first, second = (same_kind(call(function, **inputs), like, name) for _ in range(2))
+    if not close(first, second):
+        raise Wrong(f"two calls with the same inputs give two different answers. {hint}")
+    return first
+
+
+def seeded(sample: Callable[[torch.Generator], Tensor]) -> Tensor:
+    """sample(generator), if all its random numbers come from the generator."""
+    first, again, other = (sample(torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    if not torch.equal(first, again):
+        raise Wrong("the same seed gives two different answers. Pass `generator` to every function that is random.")
+    if torch.equal(first, other):
+        raise Wrong("another seed gives the same answer. Use the generator that comes in, not one of your own.")
+    return first
+
+
+def recorded(output: Callable[[Tensor, float], Tensor], like: Tensor) -> tuple[Callable, list[tuple[float, Tensor]]]:
+    """A network that computes output(x, t), and the list of the (t, x) that it has been called with."""
+    calls: list[tuple[float, Tensor]] = []
+
+    def network(x: Any, t: Any) -> Tensor:
+        if x is ...:  # the loop uses the student's own step, and that is still a stub
+            raise NotAttempted
+        x = same_kind(x, like, "the x that you give to the network").clone()
+        calls.append((round(float(torch.as_tensor(t).flatten()[0]), 6), x))
+        return output(x, calls[-1][0])
+
+    return network, calls
+
+
+def check_times(called: list[float], times: Sequence[float]) -> None:
+    """A sampling loop must call the network once at each time but the last, in order."""
+    wanted = list(times[:-1])
+    if called == wanted:
+        return
+    if called == list(times):
+        raise Wrong("you call the network once too often: at the last time, sampling is over.")
+    if len(wanted) > 1 and called in (wanted[::-1], list(times[:0:-1])):
+        raise Wrong("you go through the times backwards: `times` already falls, from noise to data.")
+    if called == list(times[1:]):
+        raise Wrong("you call the network at s, where the step ends. Call it at t, where x is.")
+    raise Wrong(f"for the times {list(times)}, call the network at {wanted}. You called it at {called}.")
+
+
 def number(answer: Any, name: str) -> float:
-    """The answer as a float, if it is one number."""
+    """The answer as a plain float, if it is one finite number."""
     try:
-        return float(answer.detach() if isinstance(answer, Tensor) else answer)
+        if isinstance(answer, str):  # float would read it
+            raise TypeError
+        value = float(answer.detach() if isinstance(answer, Tensor) else answer)
     except (TypeError, ValueError, RuntimeError):
-        raise Wrong(f"{name} must be one number, and yours is {answer!r}.") from None
+        what = f"tensor of shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
+        raise Wrong(f"{name} must be one number, but yours is a {what}.") from None
+    if not math.isfinite(value):
+        raise Wrong(f"{name} must be one number, but yours is {value}. Is there a division by 0?")
+    return value
 
 
 def close(a: Tensor, b: Tensor) -> bool:
@@ -89,8 +153,8 @@ def close(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-def name_mistake(answer: Tensor, mistakes: list[tuple[Tensor, str]]) -> None:
-    """If the answer is what one of the usual mistakes gives, say which."""
+def name_mistake(answer: Any, mistakes: Sequence[tuple[Any, str]], alike: Callable[[Any, Any], bool] = close) -> None:
+    """If the answer is what one of the common mistakes gives, say which mistake it is."""
     for wrong, sentence in mistakes:
-        if close(answer, wrong):
+        if alike(answer, wrong):
             raise Wrong(sentence)
