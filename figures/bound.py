@@ -1,21 +1,24 @@
-"""Where the bits are: the bound's diffusion term at each noise level, and the variance of its two forms.
+"""Where the bits go: the bound's diffusion term at each noise level, and the variance of its estimators.
 
-    python figures/bound.py
+    python figures/bound.py                  ten minutes on one core, nearly all of it for the 200 images
 
-Writes figures/bound.png, figures/bound_variance.png and figures/bound.json. A step from log_snr to log_snr + h costs
-1/2 snr (e^h - 1) E ||x0 - x0_hat||^2; over e^h - 1 it is the cost per unit of log_snr, the same for any number of
-steps, and the area under that curve is the diffusion term of infinitely many. The dashed line is the cost of guessing
-x_t / alpha, half a nat: a denoiser above it is worse than none. The second picture is about one estimate of the bound
-of one x0, by one path of the HVAE, by consistency terms and by denoising-matching terms; the dashed line is the part
-of the reconstruction in the last two.
-Ten minutes on one core, nearly all of it for the 200 images.
+A step from log_snr to log_snr + h costs 1/2 snr (e^h - 1) E ||x0 - x0_hat||^2. Divided by e^h - 1, this is the cost per
+unit of log_snr. It does not depend on the number of steps, and the area under its curve is the diffusion term in the
+limit of infinitely many steps. The dashed line in bound.png is the cost of guessing x_t / alpha, half a nat: a denoiser
+above that line is worse than no denoiser.
+
+bound_variance.png shows the variance of a single estimate of the bound for one x0. It compares one path of the HVAE
+with the consistency terms and the denoising-matching terms; the dashed line is the part of the variance that
+the reconstruction term contributes to the latter two.
+
+Writes figures/bound.png, figures/bound_variance.png and figures/bound.json.
 """
 
-import json
 import math
 from pathlib import Path
 
 import torch
+from common import Parser, digits, record
 
 import minidiffusion as md
 from minidiffusion import likelihood
@@ -33,7 +36,7 @@ def mixture() -> md.oracle.Mixture:
 
 
 def measure(denoise, x0: torch.Tensor, levels: int | None = None, labels: torch.Tensor | None = None) -> dict:
-    """The terms of the bound, means over the items in bits/dim, and the diffusion term per unit of log_snr."""
+    """The terms of the bound in bits/dim, averaged over the items, and the diffusion term per unit of log_snr."""
     generator, parts = torch.Generator().manual_seed(SEED), []
     for batch in torch.arange(len(x0)).split(1000 if levels is None else 50):
         cond = None if labels is None else labels[batch]
@@ -41,7 +44,7 @@ def measure(denoise, x0: torch.Tensor, levels: int | None = None, labels: torch.
         print(f"{batch[-1] + 1} of {len(x0)}", flush=True)
     log_snr = denoise.schedule.log_snr(parts[0].times)
     density = torch.cat([part.steps for part in parts], 1).double() / log_snr.diff().expm1()[:, None]
-    density = [round(value, 5) for value in density[1:].mean(1).tolist()]  # at t = 1 there is nothing left to see
+    density = [round(value, 5) for value in density[1:].mean(1).tolist()]  # nothing of x0 is left at t = 1
     area = torch.trapezoid(torch.tensor([*density, density[-1]]), log_snr[1:]).item()
     names = ("prior", "diffusion", "reconstruction", "total")
     terms = {name: torch.cat([getattr(part, name) for part in parts]).double() for name in names}
@@ -56,7 +59,7 @@ def measure(denoise, x0: torch.Tensor, levels: int | None = None, labels: torch.
 
 
 def variances(oracle: md.oracle.Mixture) -> dict[str, list[float]]:
-    """The variance of one estimate given x0, mean over ITEMS of them, in (bits/dim)^2, for each number of latents."""
+    """The variance of one estimate given x0, averaged over ITEMS of x0, in (bits/dim)^2, for each number of latents."""
     generator = torch.Generator().manual_seed(SEED)
     x0 = oracle.sample(ITEMS, generator, torch.float64).repeat_interleave(DRAWS, 0)
 
@@ -100,6 +103,7 @@ def draw(result: dict) -> None:
 
 
 if __name__ == "__main__":
+    Parser(__doc__).parse()
     torch.set_grad_enabled(False)
     toy = mixture()
     variance = variances(toy)
@@ -107,22 +111,23 @@ if __name__ == "__main__":
     exact = likelihood.bits_per_dim(toy.log_density(points, 0.0), points).mean().item()
     images, labels = md.datasets.load("fashion_mnist", "test")
     x0 = md.datasets.to_float(images[:IMAGES])
-    result = {
-        "command": "python figures/bound.py",
-        "steps": STEPS,
-        "seed": SEED,
-        "bound": {
-            "2-D mixture": measure(toy, points) | {"exact_bits_per_dim": round(exact, 4)},
-            "Fashion-MNIST": measure(md.shipped(), x0, 256, labels[:IMAGES].long()),
-        },
-        "variance": {
-            "unit": "(bits/dim)^2, of one estimate given x0, mean over the items",
-            "of": "2-D mixture",
-            "items": ITEMS,
-            "draws": DRAWS,
-            "latents": list(LADDERS),
-        }
-        | {name: [float(f"{value:.4g}") for value in row] for name, row in variance.items()},
+    about = {
+        "unit": "(bits/dim)^2, of one estimate given x0, mean over the items",
+        "of": "2-D mixture",
+        "items": ITEMS,
+        "draws": DRAWS,
+        "latents": list(LADDERS),
     }
-    (HERE / "bound.json").write_text(json.dumps(result, indent=2) + "\n")
+    result = record(
+        __file__,
+        {
+            "steps": STEPS,
+            "seed": SEED,
+            "bound": {
+                "2-D mixture": measure(toy, points) | {"exact_bits_per_dim": round(exact, 4)},
+                "Fashion-MNIST": measure(md.shipped(), x0, 256, labels[:IMAGES].long()),
+            },
+            "variance": about | {name: [digits(value) for value in row] for name, row in variance.items()},
+        },
+    )
     draw(result)

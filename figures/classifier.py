@@ -1,30 +1,27 @@
-"""Train the classifier whose features measure quality: six epochs of Fashion-MNIST, about four minutes on two cores.
+"""Train the classifier whose features measure image quality: six epochs of Fashion-MNIST.
 
-    python figures/classifier.py
+    python figures/classifier.py             about four minutes on two cores
 
 Writes minidiffusion/weights/fashion_classifier.safetensors and figures/classifier.json.
 """
 
 import json
-import platform
 import time
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from common import WEIGHTS, Parser, record
 from safetensors.torch import save_file
 from tqdm import tqdm
 
 import minidiffusion as md
 from minidiffusion.nets.classifier import Classifier
 
-HERE = Path(__file__).parent
-WEIGHTS = HERE.parent / "minidiffusion" / "weights" / "fashion_classifier.safetensors"
 EPOCHS, BATCH, PEAK, SEED = 6, 128, 3e-3, 0
 
 
 def train(images: torch.Tensor, labels: torch.Tensor) -> Classifier:
-    """Cross-entropy with label smoothing; a coin tossed for each batch mirrors it."""
+    """Cross-entropy with label smoothing; each batch is mirrored with probability one half."""
     torch.manual_seed(SEED)
     net = Classifier().to(memory_format=torch.channels_last)
     steps = EPOCHS * (len(images) // BATCH)
@@ -55,20 +52,20 @@ def accuracy(net: Classifier, images: torch.Tensor, labels: torch.Tensor) -> flo
 
 
 if __name__ == "__main__":
+    Parser(__doc__).parse()
     started = time.time()
     net = train(*md.datasets.load("fashion_mnist"))
-    result = {
-        "command": "python figures/classifier.py",
-        "data": "Fashion-MNIST, 60,000 training images",
-        "test_accuracy": accuracy(net, *md.datasets.load("fashion_mnist", "test")),
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "epochs": EPOCHS,
-        "seed": SEED,
-        "seconds": round(time.time() - started),
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
+    result = record(
+        __file__,
+        {
+            "data": "Fashion-MNIST, 60,000 training images",
+            "test_accuracy": accuracy(net, *md.datasets.load("fashion_mnist", "test")),
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "epochs": EPOCHS,
+            "seed": SEED,
+            "seconds": round(time.time() - started),
+        },
+    )
     weights = {key: value.contiguous() for key, value in net.state_dict().items()}
-    save_file(weights, WEIGHTS, {"about": json.dumps(result)})
-    (HERE / "classifier.json").write_text(json.dumps(result, indent=2) + "\n")
+    save_file(weights, WEIGHTS / "fashion_classifier.safetensors", {"about": json.dumps(result)})
     print(json.dumps(result, indent=2))

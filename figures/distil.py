@@ -1,32 +1,33 @@
-"""Teach a copy of the shipped network to draw in one, two or four steps.
+"""Teach a copy of the shipped network to generate images in one, two or four steps.
 
     python figures/distil.py                 nine minutes on two cores
 
-Consistency distillation (minidiffusion/consistency.py) on four levels: the end of the teacher's path is then at most
-four jumps away, and is learned in a thousand steps. They must be small. In one, two and four steps the Frechet distance
-(500 samples) was 1.09, 0.77 and 0.74 after these, and 1.62, 0.72 and 0.71 after half as many; but 3.81, 2.85 and 2.44
-after 200 at a rate of 3e-4, and 2.04, 2.63 and 2.36 after 800 at 1e-3: the first large steps spoil the last level,
-where the teacher was nearly right, and it does not come back. That is the best of seven tries.
+This is consistency distillation (minidiffusion/objectives/consistency.py) on four noise levels. With only four, the
+end of the teacher's trajectory is at most four jumps away, and a thousand training steps are enough to learn it.
 
-Writes the student into the package, in half precision; figures/distil.json, what was done; and figures/distil.png, the
-same noise drawn by the teacher in 25, four, two and one steps, and by the student in four, two and one.
+The learning rate must be small. With the settings below, the Frechet distance (500 samples) was 1.09, 0.77 and 0.74 in
+one, two and four steps; after half as many training steps it was 1.62, 0.72 and 0.71. But it was 3.81, 2.85 and 2.44
+after 200 steps at a rate of 3e-4, and 2.04, 2.63 and 2.36 after 800 steps at 1e-3: the first large steps spoil the last
+noise level, where the teacher was nearly right, and the student does not recover from that. These settings are the
+best of seven tries.
+
+Writes the student into the package, in half precision; figures/distil.json with the settings; and figures/distil.png,
+which shows the same starting noise denoised by the teacher in 25, four, two and one steps, and by the student in four,
+two and one.
 """
 
-import argparse
 import copy
-import json
-import platform
 import time
 from pathlib import Path
 
 import torch
+from common import WEIGHTS, Parser, generate, record
 from tqdm import tqdm
 
 import minidiffusion as md
 
 HERE = Path(__file__).parent
-STUDENT = HERE.parent / "minidiffusion" / "weights" / "fashion_mnist_few.safetensors"
-LEVELS, TRAINING = 4, 1000  # steps of training
+LEVELS, TRAINING = 4, 1000  # TRAINING: number of training steps
 SETTINGS = dict(batch_size=64, learning_rate=1e-4, ema_decay=0.98, seed=4)
 ABOUT = {
     "command": "python figures/distil.py",
@@ -46,35 +47,16 @@ def distil(teacher: md.Denoiser, data: tuple) -> md.Denoiser:
     return student
 
 
-def draw(denoise: md.Denoiser, steps: int, method: str) -> torch.Tensor:
-    """Ten pictures, one of each class, always from the same noise."""
-    generator = torch.Generator().manual_seed(0)
-    x_1 = md.prior((10, 1, 28, 28), denoise.schedule, generator)
-    return md.sample(denoise, x_1, steps=steps, method=method, cond=torch.arange(10), generator=generator)
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int)
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-
+    Parser(__doc__).parse()
     teacher, started = md.shipped(), time.perf_counter()
-    md.save(distil(teacher, md.datasets.load("fashion_mnist")), STUDENT, ABOUT, dtype=torch.float16)
-    result = {
-        "command": ABOUT["command"],
-        "levels": LEVELS,
-        "training_steps": TRAINING,
-        "settings": SETTINGS,
-        "seconds": round(time.perf_counter() - started),
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-    (HERE / "distil.json").write_text(json.dumps(result, indent=2) + "\n")
+    student = distil(teacher, md.datasets.load("fashion_mnist"))
+    md.save(student, WEIGHTS / "fashion_mnist_few.safetensors", ABOUT, dtype=torch.float16)
+    seconds = round(time.perf_counter() - started)
+    record(__file__, {"levels": LEVELS, "training_steps": TRAINING, "settings": SETTINGS, "seconds": seconds})
 
     student = md.shipped("fashion_mnist_few")
-    walks = [("teacher", teacher, "dpmpp_2m", steps) for steps in (25, 4, 2, 1)]
-    walks += [("student", student, "consistency", steps) for steps in (4, 2, 1)]
-    rows = [(f"{who}, {steps} step{'s' * (steps > 1)}", draw(net, steps, how)) for who, net, how, steps in walks]
+    plan = [("teacher", teacher, "dpmpp_2m", steps) for steps in (25, 4, 2, 1)]
+    plan += [("student", student, "consistency", steps) for steps in (4, 2, 1)]
+    rows = [(f"{who}, {n} step{'s' * (n > 1)}", generate(net, 10, n, method)) for who, net, method, n in plan]
     md.plots.strips(rows).savefig(HERE / "distil.png", dpi=150)

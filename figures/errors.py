@@ -1,20 +1,21 @@
-"""Errors at the two ends: one small mistake in what the network says, as each head would make it.
+"""Errors at the two ends: what one small error in the network's output does, for each head.
 
     python figures/errors.py
 
-DDPM's 1,000 steps, walked by DDIM with an exact denoiser. At one step the output is off by 0.001 in every
-dimension, in the terms of one head; all other steps are exact. Three things are measured:
-- what the mistake does to x0_hat at that step: the closed form is 1 / gain (minidiffusion/heads.py);
-- what is left of it at the end, after the later steps have pulled it back: it could have grown instead;
-- what becomes of the walk if every step is off, by fresh noise of that size.
+DDIM takes the 1,000 steps of DDPM's schedule with an exact denoiser. At one step we add an error of 0.001 to the output
+in every dimension, in the units of one head; all other steps are exact. Three things are measured:
+- how far x0_hat moves at that step, for which the closed form is 1 / gain (minidiffusion/heads.py);
+- how far the final sample moves: later steps can shrink the error or make it grow;
+- how far the final sample moves if every step has an error, drawn independently with that size.
 Writes figures/errors.png and figures/errors.json.
 """
 
 import json
-import platform
+import math
 from pathlib import Path
 
 import torch
+from common import Parser, digits, record
 from tqdm import tqdm
 
 import minidiffusion as md
@@ -28,13 +29,13 @@ schedule = md.schedule.linear()
 
 
 def exact() -> md.oracle.Mixture:
-    """Two Gaussians in the plane, of unit variance together."""
+    """The exact denoiser of two Gaussians in the plane; their mixture has unit variance."""
     means = torch.tensor([[-0.9, 0.3], [0.9, -0.3]])
     return md.oracle.mixture(torch.tensor([0.5, 0.5]), means, 0.1 * torch.eye(2).expand(2, 2, 2), schedule)
 
 
 def off(denoise, head: md.heads.Head, steps: set[int], seed: int):
-    """The denoiser whose output, in the head's terms, is off by SIZE at these steps."""
+    """The same denoiser with an error of SIZE in the head's output at these steps."""
     generator = torch.Generator().manual_seed(seed)
 
     def wrong(x_t, t):
@@ -49,7 +50,7 @@ def off(denoise, head: md.heads.Head, steps: set[int], seed: int):
 
 
 def size(difference: torch.Tensor) -> float:
-    """Root mean square, in units of the error that was put in."""
+    """Root mean square, in units of the error that was added."""
     return difference.square().mean().sqrt().item() / SIZE
 
 
@@ -83,45 +84,45 @@ def measure() -> dict:
 
 
 def simple_loss_share(until: int) -> float:
-    """The share of L_simple's weight, seen as a weight on the error of x0, that lies at t <= until of 1,000."""
+    """The share of its weight that L_simple, written as a loss on x0, puts on the first `until` of the 1,000 times."""
     snr = torch.exp(torch.tensor([schedule.log_snr(i / STEPS) for i in range(1, STEPS + 1)], dtype=torch.float64))
     return (snr[:until].sum() / snr.sum()).item()
 
 
-def digits(values: list[float]) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
-
-
 if __name__ == "__main__":
+    Parser(__doc__).parse()
     heads = measure()
     log_snr = [schedule.log_snr(step / STEPS) for step in AT]
     panels = {
-        "in x0_hat, at once": {name: (log_snr, made["in_x0_hat"]) for name, made in heads.items()},
-        "in the picture, at the end": {name: (log_snr, made["at_the_end"]) for name, made in heads.items()},
+        "in x0_hat, at once": {name: (log_snr, found["in_x0_hat"]) for name, found in heads.items()},
+        "in the final sample": {name: (log_snr, found["at_the_end"]) for name, found in heads.items()},
     }
-    label = "log SNR where the mistake is made (left: nearly noise, right: nearly data)"
-    figure = md.plots.panels(panels, label, "error, in units of the output's", y_scale="log")
+    label = "log SNR where the error is made (left: nearly noise, right: nearly data)"
+    figure = md.plots.panels(panels, label, "error, in units of the added one", y_scale="log")
     figure.savefig(HERE / "errors.png", dpi=150)
-    result = {
-        "command": "python figures/errors.py",
-        "what": "error in x0_hat and in the final sample, over the error put into the output at one DDIM step of 1,000",
-        "schedule": "linear",
-        "data": "mixture of two Gaussians in the plane, exact denoiser, float64",
-        "samples": COUNT,
-        "step": AT,
-        "log_snr": digits(log_snr),
-        "heads": {
-            name: {key: digits(value) if isinstance(value, list) else digits([value])[0] for key, value in made.items()}
-            for name, made in heads.items()
+    result = record(
+        __file__,
+        {
+            "what": "error in x0_hat and in the final sample, over the error in the output at one DDIM step of 1,000",
+            "schedule": "linear",
+            "data": "mixture of two Gaussians in the plane, exact denoiser, float64",
+            "samples": COUNT,
+            "step": AT,
+            "log_snr": [digits(value) for value in log_snr],
+            "heads": {
+                name: {
+                    key: [digits(each) for each in value] if isinstance(value, list) else digits(value)
+                    for key, value in found.items()
+                }
+                for name, found in heads.items()
+            },
+            "share_of_L_simple_as_a_weight_on_x0": {
+                f"t <= {until} of 1000": digits(simple_loss_share(until)) for until in (10, 100)
+            },
+            "one_over_sqrt_snr_at_the_end": {
+                name: digits(math.exp(-md.schedule.NAMED[name]().log_snr(1.0) / 2))
+                for name in ("linear", "scaled_linear")
+            },
         },
-        "share_of_L_simple_as_a_weight_on_x0": {
-            f"t <= {until} of 1000": digits([simple_loss_share(until)])[0] for until in (10, 100)
-        },
-        "one_over_sqrt_snr_at_the_end": {
-            name: digits([pow(2.718281828459045, -md.schedule.NAMED[name]().log_snr(1.0) / 2)])[0]
-            for name in ("linear", "scaled_linear")
-        },
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-    (HERE / "errors.json").write_text(json.dumps(result, indent=2) + "\n")
+    )
     print(json.dumps(result["heads"], indent=1))

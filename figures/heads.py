@@ -1,24 +1,24 @@
-"""The heads side by side: what each asks of the network, how its error weighs, and where it is singular.
+"""The heads side by side: what each asks the network for, how its errors weigh, and where it is singular.
 
     python figures/heads.py
 
-Nothing in the table is typed in but the formulas, and tests/test_heads.py holds those against the code: what happens
-without signal and without noise is tried out on the flow schedule, which has both ends. The curves are gain^2, the
-weight that the plain squared error of each head's output puts on the error of x0.
+The curves show gain^2, the weight that a plain squared error on each head's output puts on the error of x0. The last
+two columns of the table come from running the code at both ends of the flow schedule, without signal (alpha = 0) and
+without noise (sigma = 0). The formulas are typed in, and tests/test_heads.py compares them with the code.
+
 Writes figures/heads.png and figures/heads.json.
 """
 
-import json
-import platform
 from pathlib import Path
 
 import torch
+from common import Parser, digits, record
 from matplotlib.figure import Figure
 
 import minidiffusion as md
 
 HERE = Path(__file__).parent
-FORMULAS = {  # of the target, and of the weight where alpha^2 + sigma^2 = 1
+FORMULAS = {  # name: the target, and the weight where alpha^2 + sigma^2 = 1
     "eps": (r"$\epsilon$", r"snr"),
     "x0": (r"$x_0$", r"1"),
     "v": (r"$\alpha\,\epsilon - \sigma\,x_0$", r"snr + 1"),
@@ -30,7 +30,7 @@ COLUMNS = ["head", "target", "weight on the error of $x_0$", "from pure noise", 
 
 
 def ends(head: md.heads.Head) -> dict[str, str]:
-    """What the head says of x0 at alpha = 0 and at sigma = 0, found by asking it."""
+    """How far x0_hat moves at alpha = 0 and at sigma = 0 if the output is wrong by 1; or the error that was raised."""
     schedule, one = md.schedule.flow(), torch.ones(1, 1, dtype=torch.float64)
     found = {}
     for end, t in (("noise", 1.0), ("data", 0.0)):
@@ -41,7 +41,6 @@ def ends(head: md.heads.Head) -> dict[str, str]:
         except ValueError as error:
             found[end] = str(error)
             continue
-        # how far x0_hat moves if the output is wrong by 1
         error = (head.to_x0(target + 1, x_t, t, schedule) - guess).abs().item()
         assert torch.allclose(guess, 2 * one)
         found[end] = f"{error:g}"
@@ -55,6 +54,7 @@ def in_words(found: str) -> str:
 
 
 if __name__ == "__main__":
+    Parser(__doc__).parse()
     log_snr = torch.linspace(-10, 10, 21, dtype=torch.float64)
     schedule = md.schedule.cosine()
     t, x = schedule.time(log_snr), torch.zeros(21, 1)
@@ -88,18 +88,13 @@ if __name__ == "__main__":
     bottom.spines[["top", "right"]].set_visible(False)
     bottom.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(HERE / "heads.png", dpi=130)
-    result = {
-        "command": "python figures/heads.py",
-        "weight": "gain^2 on a schedule with alpha^2 + sigma^2 = 1 (cosine)",
-        "log_snr": log_snr.tolist(),
-        "heads": {
-            name: {
-                "weight": [float(f"{w:.4g}") for w in weights[name].tolist()],
-                "at alpha = 0, an error of 1 in the output moves x0_hat by": found[name]["noise"],
-                "at sigma = 0, an error of 1 in the output moves x0_hat by": found[name]["data"],
-            }
-            for name in md.heads.HEADS
-        },
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    results = {
+        name: {
+            "weight": [digits(w) for w in weights[name].tolist()],
+            "at alpha = 0, an error of 1 in the output moves x0_hat by": found[name]["noise"],
+            "at sigma = 0, an error of 1 in the output moves x0_hat by": found[name]["data"],
+        }
+        for name in md.heads.HEADS
     }
-    (HERE / "heads.json").write_text(json.dumps(result, indent=2) + "\n")
+    weight = "gain^2 on a schedule with alpha^2 + sigma^2 = 1 (cosine)"
+    record(__file__, {"weight": weight, "log_snr": log_snr.tolist(), "heads": results})

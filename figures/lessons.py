@@ -1,14 +1,13 @@
-"""Measure every lesson, cell by cell, and what it needs in all.
+"""Measure how long every lesson runs, cell by cell and in total.
 
     python figures/lessons.py                      all lessons, one after the other; writes lessons.json
-    python figures/lessons.py 00 06                these; the others keep their numbers
-    python figures/lessons.py --write              no measuring: the seconds into each lesson's header and the map
+    python figures/lessons.py 00 06                only these; the others keep their numbers
+    python figures/lessons.py --write              measure nothing; copy the seconds into the lessons and their map
 
-Wall time and CPU time of a kernel of its own, with nothing else on the machine. What the header says is the wall time,
-with the kernel's start, rounded up to the next ten seconds.
+Each lesson gets a kernel of its own, and nothing else should run on the machine. A lesson's header states the wall
+time, including the start of the kernel, rounded up to the next ten seconds.
 """
 
-import argparse
 import json
 import math
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import nbformat
 import torch
+from common import Parser
 from nbclient import NotebookClient
 
 LESSONS = Path(__file__).parent.parent / "lessons"
@@ -27,7 +27,7 @@ CPU = "import resource as _r\nprint(sum(_r.getrusage(_r.RUSAGE_SELF)[:2]))"  # n
 
 
 def measure(path: Path) -> dict:
-    """Seconds of each code cell of a lesson, by the cell's place among them, from 1."""
+    """The wall time and CPU time of a lesson, and the seconds that each of its code cells takes, in order."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"] + [nbformat.v4.new_code_cell(CPU)]
     client = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}})
@@ -48,7 +48,7 @@ def rounded(wall: float) -> int:
 
 
 def write(lessons: dict) -> None:
-    """The seconds into the headers of the lessons and into the map, each of which says them once."""
+    """Copy the seconds into the header of each lesson and into the map of the lessons."""
     readme = LESSONS / "README.md"
     for name, found in lessons.items():
         path, seconds = LESSONS / name, rounded(found["wall"])
@@ -57,16 +57,16 @@ def write(lessons: dict) -> None:
         row = rf"(\| \[[^\n|]*\]\({re.escape(name)}\) \|[^\n|]*\|[^\n|]*\|[^\n|]*\| )\d+( s \|)"
         table, rows = re.subn(row, rf"\g<1>{seconds}\g<2>", readme.read_text(encoding="utf-8"))
         if (times, rows) != (1, 1):
-            raise SystemExit(f"{name}: {times} headers and {rows} rows of the map say how long it runs, not one each")
+            raise SystemExit(f"{name}: expected its time in one header and one row of the map, got {times} and {rows}")
         path.write_text(text, encoding="utf-8")
         readme.write_text(table, encoding="utf-8")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lessons", nargs="*", metavar="NN", help="which; default: all")
-    parser.add_argument("--write", action="store_true", help="put the measured seconds where they are said")
-    args = parser.parse_args()
+    parser = Parser(__doc__)
+    parser.add_argument("lessons", nargs="*", metavar="NN", help="the numbers of the lessons to run; default: all")
+    parser.add_argument("--write", action="store_true", help="copy the measured seconds into the lessons and their map")
+    args = parser.parse()
     there = sorted(LESSONS.glob("[0-9]*.ipynb"))
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"lessons": {}}
     results["lessons"] = {path.name: results["lessons"][path.name] for path in there if path.name in results["lessons"]}

@@ -1,10 +1,11 @@
-"""Sixty-four clothes that the shipped checkpoint draws, and the training image nearest to each.
+"""Sixty-four samples of the shipped checkpoint, and the training image nearest to each.
 
     python figures/samples.py
 
-Writes figures/samples.png, figures/neighbours.png and figures/samples.json. The second picture answers the first
-question that anyone asks: has it learned to draw, or to remember? `copies` counts the samples that are less than
-a third as far from their nearest training image as from the second nearest, the usual sign of a copy.
+Writes figures/samples.png, figures/neighbours.png and figures/samples.json. The second picture answers the question
+that everybody asks first: has the network learned to generate images, or has it memorised them? `copies` counts the
+samples that are less than a third as far from the nearest training image as from the second nearest, which is the
+usual criterion for a copy.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import torch
+from common import Parser, images, record
 
 import minidiffusion as md
 
@@ -31,6 +33,7 @@ def two_nearest(samples: torch.Tensor, data: torch.Tensor) -> tuple[torch.Tensor
 
 
 if __name__ == "__main__":
+    Parser(__doc__).parse()
     denoise = md.shipped()
     generator = torch.Generator().manual_seed(SEED)
     x_1 = md.prior((COUNT, 1, 28, 28), denoise.schedule, generator)
@@ -38,24 +41,25 @@ if __name__ == "__main__":
     samples = md.sample(denoise, x_1, steps=STEPS, method=METHOD, cond=labels)
     matplotlib.image.imsave(HERE / "samples.png", enlarge(md.plots.tile(samples), 3))
 
-    train = md.datasets.to_float(md.datasets.load("fashion_mnist")[0])
+    train = images("train")
     distances, indices = two_nearest(samples, train)
     left, right = md.plots.tile(samples), md.plots.tile(train[indices[:, 0]])
     between = np.full((len(left), 12, 3), 255, dtype=np.uint8)
     matplotlib.image.imsave(HERE / "neighbours.png", enlarge(np.hstack([left, between, right]), 2))
 
     ratio = distances[:, 0] / distances[:, 1]
-    result = {
-        "command": "python figures/samples.py",
-        "samples": COUNT,
-        "steps": STEPS,
-        "method": METHOD,
-        "seed": SEED,
-        "distance": "Euclidean, in pixels in [-1, 1], against the 60,000 training images",
-        "median_d1": round(distances[:, 0].median().item(), 2),
-        "median_d1_over_d2": round(ratio.median().item(), 3),
-        "smallest_d1_over_d2": round(ratio.min().item(), 3),
-        "copies": int((ratio < 1 / 3).sum()),
-    }
-    (HERE / "samples.json").write_text(json.dumps(result, indent=2) + "\n")
+    result = record(
+        __file__,
+        {
+            "samples": COUNT,
+            "steps": STEPS,
+            "method": METHOD,
+            "seed": SEED,
+            "distance": "Euclidean, in pixels in [-1, 1], against the 60,000 training images",
+            "median_d1": round(distances[:, 0].median().item(), 2),
+            "median_d1_over_d2": round(ratio.median().item(), 3),
+            "smallest_d1_over_d2": round(ratio.min().item(), 3),
+            "copies": int((ratio < 1 / 3).sum()),
+        },
+    )
     print(json.dumps(result, indent=2))

@@ -1,17 +1,16 @@
-"""Training as it happens: the loss at each noise level, and what the network draws from the same noise as it learns.
+"""Training as it happens: the loss at each noise level, and what the network makes of the same noise as it learns.
 
-    python figures/training.py
+    python figures/training.py               about three minutes on two cores
 
-Follows the recipe `fashion_mnist_6k`, the one of a plain `minidiffusion train`. Writes figures/training.png and
-figures/training.json. About three minutes on two cores.
+Follows the recipe `fashion_mnist_6k`, which is what `minidiffusion train` uses if you name no recipe. Writes
+figures/training.png, figures/training_loss.png and figures/training.json.
 """
 
-import json
-import platform
 import time
 from pathlib import Path
 
 import torch
+from common import Parser, record
 from tqdm import tqdm
 
 import minidiffusion as md
@@ -19,14 +18,15 @@ from minidiffusion.training.recipes import RECIPES
 
 HERE = Path(__file__).parent
 RECIPE = RECIPES["fashion_mnist_6k"]
-SHOWN = [0, 50, 100, 200, 500, RECIPE.steps]  # steps with a picture
-EDGES = torch.tensor([-20.0, -6.0, -2.0, 2.0, 6.0, 20.0])  # of the log-SNR bins
-WINDOW = 50  # steps averaged into a point
+SHOWN = [0, 50, 100, 200, 500, RECIPE.steps]  # the steps after which we look at samples
+EDGES = torch.tensor([-20.0, -6.0, -2.0, 2.0, 6.0, 20.0])  # of the bins in log-SNR
+WINDOW = 50  # steps that are averaged into one point of the curve
 
 if __name__ == "__main__":
+    Parser(__doc__).parse()
     denoise = RECIPE.denoiser(seed=0)
     data = md.datasets.load(RECIPE.data)
-    # the first ten of the sheet that `minidiffusion train` writes: a picture of each class
+    # one image of each class: the first ten on the sheet that `minidiffusion train` writes
     labels = torch.arange(10)
     x_1 = md.prior((64, 1, 28, 28), denoise.schedule, torch.Generator().manual_seed(0))[:10]
 
@@ -68,15 +68,13 @@ if __name__ == "__main__":
     figure.savefig(HERE / "training_loss.png", dpi=120)
     md.plots.strips(rows, titles=md.datasets.class_names(RECIPE.data)).savefig(HERE / "training.png", dpi=120)
     result = {
-        "command": "python figures/training.py",
         "recipe": RECIPE.name,
         "steps": RECIPE.steps,
         "seconds": round(seconds),
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "log_snr_edges": EDGES.tolist(),
-        **{key: [round(v, 5) if isinstance(v, float) else v for v in values] for key, values in curve.items()},
+        "step": curve["step"],
+        "loss": [round(loss, 5) for loss in curve["loss"]],
+        "by_log_snr": [[round(loss, 5) for loss in row] for row in curve["by_log_snr"]],
     }
-    result["by_log_snr"] = [[round(v, 5) for v in row] for row in curve["by_log_snr"]]
-    (HERE / "training.json").write_text(json.dumps(result) + "\n")
+    record(__file__, result, indent=None)
     print(f"{seconds:.0f} s")

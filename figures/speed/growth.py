@@ -1,7 +1,7 @@
-"""How cost grows: with the batch, the side of the picture, the parameters, the steps of a sampler, and processes.
+"""How the cost grows with the batch size, the image size, the width of the network, the steps and the processes.
 
-Each project in its own default precision, this package and diffusers. For processes, as many copies of this
-package's training side by side, the cores shared among them: `fit` in each.
+This package and diffusers are measured, each in its own default precision. For processes, several copies of this
+package's `fit` train side by side and share the cores.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-
 from networks import default_way, painter, trainer
 from peers import CASES, PEERS, Case, Peer
 from protocol import Runs, rate, rounded, summary, take_turns
@@ -47,7 +46,7 @@ def measure(peers: list[Peer], device: torch.device, rounds: int, seconds: float
 
 
 def together(count: int, device: torch.device, seconds: float) -> float:
-    """Images per second of `count` processes at once, in sum."""
+    """The total rate of `count` processes that run at the same time, in images per second."""
     environment = os.environ | {"OMP_NUM_THREADS": str((os.cpu_count() or 1) // count)}
     command = [sys.executable, __file__, str(device), str(seconds)]
     running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(count)]

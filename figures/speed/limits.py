@@ -1,9 +1,9 @@
-"""How near to the machine's limit training and drawing are, and where their time goes.
+"""How close training and sampling come to the machine's limit, and where their time goes.
 
-The limit is what two square matrices of 2,048 rows reach, in each precision. Then a training step of this package's two
-networks, and a batch drawn by the larger: the operations that it asks for (two for a multiplication with its addition,
-in training both ways), how many a second that makes, and the share of its time in each kind of work, as torch's
-profiler counts it on the CPU.
+The limit is the speed of a product of two square matrices with 2,048 rows, in each precision. We compare it with a
+training step of this package's two networks and with a batch of samples from the larger one. For each, we count the
+floating point operations (a multiply-add is two, and training includes the backward pass), divide by the time, and ask
+torch's profiler which share of the CPU time goes into each kind of work.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from networks import DRAWN, STEPS, default_way, painter, trainer
+from peers import CASES, Minidiffusion, Peer, SmallMinidiffusion
+from protocol import rate, rounded, settle, summary, take_turns
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from minidiffusion.training.device import PRECISIONS
-from networks import DRAWN, STEPS, default_way, painter, trainer
-from peers import CASES, Minidiffusion, Peer, SmallMinidiffusion
-from protocol import rate, rounded, settle, summary, take_turns
 
 ROWS = 2048
-WORK = {  # the first that fits counts
+WORK = {  # the first match counts
     "convolution, backward": ("convolution_backward",),
     "convolution, forward": ("conv",),
     "norm": ("norm",),
@@ -34,7 +34,7 @@ WORK = {  # the first that fits counts
 
 
 def measure(peers: list[Peer], device: torch.device, rounds: int, seconds: float) -> dict[str, Any]:
-    """Of this package alone, whatever else is installed."""
+    """Only this package is measured, whatever else is installed."""
     ways = [way for way in PRECISIONS if way == "float32" or Minidiffusion().default_precision(device) == way]
     products = {way: rate(product(PRECISIONS[way], device), device, seconds) for way in ways}
     large, small = Minidiffusion(), SmallMinidiffusion()
@@ -80,12 +80,12 @@ def of_a_step(
 
 
 def kind_of(operation: str) -> str:
-    """Of work: convolution, norm ..."""
+    """The kind of work that an operation of torch counts as: convolution, norm and so on."""
     return next((kind for kind, names in WORK.items() if any(name in operation for name in names)), "all else")
 
 
 def shares(step: Callable[[], int], device: torch.device, seconds: float) -> dict[str, float]:
-    """Of the time that torch's operations take in `step`, by kind of work."""
+    """How the time of torch's operations in `step` is divided among the kinds of work."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         started = time.perf_counter()
         while True:

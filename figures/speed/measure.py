@@ -1,22 +1,21 @@
-"""Measure this package beside other projects, in one process, taking turns.
+"""Measure the speed of this package and of other projects, all in one process and by turns.
 
-    python figures/speed/measure.py                         all but growth and quality; half an hour
+    python figures/speed/measure.py                         everything but growth and quality; half an hour
     python figures/speed/measure.py --only training
-    python figures/speed/measure.py --quick                 seconds a part: does it run?
+    python figures/speed/measure.py --quick                 a few seconds for each part, to see whether it runs
 
-Needs the extra `bench`; a project that is not installed is skipped. Writes one JSON file a machine, named after its
-processor, then the picture and the page (README.md) from all the files here. --quick writes nothing.
+Install the extra `bench` first; projects that are not installed are skipped. The numbers go into one JSON file for each
+machine, named after its processor, and then the figure and the page (README.md) are made from all the files in this
+folder. With --quick, nothing is written.
 """
 
-import argparse
 import json
 import os
-import platform
+import sys
 from pathlib import Path
 
-os.environ.setdefault("TQDM_DISABLE", "1")  # a bar costs time, and nobody watches
-
-import torch
+os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars take time
+sys.path.append(str(Path(__file__).parents[1]))  # for figures/common.py
 
 import growth
 import limits
@@ -24,9 +23,11 @@ import networks
 import overhead
 import page
 import startup
-from minidiffusion.training.device import as_device
+from common import VERSIONS, Parser
 from peers import installed, versions
 from protocol import commit, machine, watch_others
+
+from minidiffusion.training.device import as_device
 
 HERE = Path(__file__).parent
 PARTS = {
@@ -40,13 +41,13 @@ PARTS = {
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given again")
+    parser = Parser(__doc__)
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part; may be given several times")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of one run")
+    parser.add_argument("--seconds", type=float, default=1.5, help="how long one run takes")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true")
-    arguments = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="only see whether everything runs")
+    arguments = parser.parse()
     rounds, seconds = (1, 0.0) if arguments.quick else (arguments.rounds, arguments.seconds)
 
     device, peers = as_device(arguments.device), installed()
@@ -64,7 +65,7 @@ if __name__ == "__main__":
             "rounds": rounds,
             "seconds_a_run": seconds,
             "load": load,
-            "versions": versions(peers) | {"torch": torch.__version__, "python": platform.python_version()},
+            "versions": versions(peers) | VERSIONS,
             "commit": commit(),
         }
         result[part] = provenance | measured

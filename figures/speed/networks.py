@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from peers import CASES, Case, Diffusers, Minidiffusion, Peer
+from protocol import rate, rounded, summary, take_turns
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import minidiffusion as md
-from peers import CASES, Case, Diffusers, Minidiffusion, Peer
-from protocol import rate, rounded, summary, take_turns
 
 BATCH, DRAWN = 64, 16
 STEPS = (25, 50)
-CHANNELS_LAST = ("", " channels_last")  # the order of the pixels in memory: another way to be faster
+CHANNELS_LAST = ("", " channels_last")  # memory formats, one of which may be faster
 
 
 class FitDiffusers(Minidiffusion):
-    """This package's `fit` around diffusers' network: what the loop does, and what the network does."""
+    """This package's `fit` with diffusers' network, to tell the effect of the loop from the effect of the network."""
 
     name = "minidiffusion's fit, diffusers' network"
     orders_memory = False
@@ -30,7 +30,7 @@ class FitDiffusers(Minidiffusion):
 
 
 class Wrapped(nn.Module):
-    """net(x, t, cond), t in [0, 1], from a UNet2DModel."""
+    """A UNet2DModel as net(x, t, cond) with t in [0, 1]."""
 
     def __init__(self, net: nn.Module):
         super().__init__()
@@ -42,14 +42,14 @@ class Wrapped(nn.Module):
 
 @functools.cache
 def images(case: Case) -> Tensor:
-    """The pictures of the set; grey noise of the right shape where the case names none."""
+    """The images of the data set, or noise of the right shape if the case names none."""
     if not case.data:
         return torch.rand(512, case.channels, case.side, case.side) * 2 - 1
     return md.datasets.to_float(md.datasets.load(case.data)[0])
 
 
 def ways(peer: Peer, device: torch.device) -> list[str]:
-    """Precisions, and orders in memory; this package's U-Net sets its own. bfloat16 where there are instructions."""
+    """Precisions and memory formats. This package's U-Net sets its own format; bfloat16 needs hardware support."""
     orders = CHANNELS_LAST[1:] if peer.orders_memory else CHANNELS_LAST
     precisions = ("float32", "bfloat16") if md.training.device.has_fast_bfloat16(device) else ("float32",)
     return [precision + order for precision in precisions for order in orders]
@@ -60,7 +60,7 @@ def default_way(peer: Peer, device: torch.device) -> str:
 
 
 def prepared(peer: Peer, case: Case, way: str, device: torch.device, width: int = 32) -> tuple[nn.Module, str]:
-    """An untrained network on its device, and the precision for it."""
+    """An untrained network on its device, and its precision."""
     torch.manual_seed(0)
     net = peer.network(case, width).to(device)
     precision, *order = way.split()
@@ -70,7 +70,7 @@ def prepared(peer: Peer, case: Case, way: str, device: torch.device, width: int 
 def trainer(
     peer: Peer, case: Case, way: str, device: torch.device, batch: int | None = None, width: int = 32
 ) -> Callable[[], int]:
-    """Each call is one step, and gives the number of images that it saw."""
+    """Each call takes one training step and returns the number of images in its batch."""
     batch = batch or BATCH
     net, precision = prepared(peer, case, way, device, width)
     steps = peer.train(net, images(case).to(device), batch, precision)
@@ -83,7 +83,7 @@ def trainer(
 
 
 def painter(peer: Peer, case: Case, way: str, device: torch.device, steps: int) -> Callable[[], int]:
-    """Each call draws, and gives the number of images drawn."""
+    """Each call generates a batch of samples and returns their number."""
     net, precision = prepared(peer, case, way, device)
 
     def draw() -> int:
@@ -99,7 +99,7 @@ def measure_training(peers: list[Peer], device: torch.device, rounds: int, secon
 
 
 def measure_sampling(peers: list[Peer], device: torch.device, rounds: int, seconds: float) -> dict[str, Any]:
-    """All ways at 25 steps of 28x28; elsewhere only each project's default, or it would take half an hour."""
+    """Every way for 28x28 in 25 steps; elsewhere only each project's default, which saves half an hour."""
 
     def at(steps: int) -> dict[str, Any]:
         def make(*arguments: Any) -> Callable[[], int]:
@@ -141,7 +141,7 @@ def _cases(
 
 
 def size(peer: Peer, case: Case) -> dict[str, Any]:
-    """Parameters, and what one look at one image costs: a multiplication and an addition are two operations."""
+    """The parameters, and the cost of one forward pass for one image; a multiply-add counts as two operations."""
     net = peer.network(case)
     with FlopCounterMode(display=False) as counter:
         peer.draw(net, case, 1, 1, "float32")

@@ -1,9 +1,9 @@
-"""What a sampler costs without its network: 50 steps on 64 pictures of 28x28, and a network that hands back its input.
+"""What a sampler costs without its network: 50 steps on 64 images of 28x28, with a network that returns its input.
 
-Twice for this package, because a sampler and a conversion of heads are two things: `x0`, md.sample with a denoiser
-that says x0 itself; `eps`, md.sample through md.Denoiser with an eps network, which is what diffusers' schedulers
-convert too. Beside them the bare tensor operations of DDIM for each. Every run contains what has to be set up for it;
-this package's schedule remembers its levels from one run to the next.
+This package is measured twice, because sampling and converting the head are two different costs. `x0` is md.sample
+with a denoiser that returns x0 itself. `eps` is md.sample with md.Denoiser around an eps network, a conversion that
+diffusers' schedulers make too. For comparison, we also time the bare tensor operations of DDIM in both forms. Every run
+includes its own setup.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from peers import Peer
+from protocol import rate, summary, take_turns
 from torch import Tensor
 
 import minidiffusion as md
-from peers import Peer
-from protocol import rate, summary, take_turns
 
 SHAPE, STEPS = (64, 1, 28, 28), 50
-# ours, and theirs of the same formula; DDIM's clipping, which ours leaves to guidance.clipped, is switched off
+# our method, and diffusers' scheduler with the same formula; its clipping is off (ours is in guidance.clipped)
 PAIRS: dict[str, tuple[str, dict[str, Any]]] = {
     "ddim": ("DDIMScheduler", {"clip_sample": False}),
     "euler": ("EulerDiscreteScheduler", {}),
@@ -63,7 +63,7 @@ def measure(peers: list[Peer], device: torch.device, rounds: int, seconds: float
 
 
 def bare_x0(x: Tensor, schedule: md.schedule.Schedule) -> Tensor:
-    """DDIM (Song et al. 2021, eq. 12) where x0_hat is known: along the line through x_t that aims at it."""
+    """DDIM (Song et al. 2021, eq. 12), given x0_hat."""
     levels = schedule.levels(md.samplers.uniform(STEPS))
     with torch.no_grad():
         for t, s in zip(levels, levels[1:], strict=False):
@@ -73,7 +73,7 @@ def bare_x0(x: Tensor, schedule: md.schedule.Schedule) -> Tensor:
 
 
 def bare_eps(x: Tensor, schedule: md.schedule.Schedule) -> Tensor:
-    """DDIM where eps_hat is known, in the paper's two lines."""
+    """DDIM, given eps_hat, as the two formulas in the paper."""
     levels = schedule.levels(md.samplers.uniform(STEPS))
     with torch.no_grad():
         for t, s in zip(levels, levels[1:], strict=False):

@@ -1,4 +1,4 @@
-"""The picture and the tables, from the JSON files that stand here. No number on the page is typed by hand.
+"""Make the figure and the tables from the JSON files in this folder. No number in the tables is typed by hand.
 
 python figures/speed/page.py
 """
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from protocol import ratios
 
 from minidiffusion import plots
-from protocol import ratios
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- page.py writes from here -->", "<!-- to here -->"
@@ -26,7 +26,7 @@ Result = dict[str, Any]
 
 
 def slug(machine: Result) -> str:
-    """The name of the machine's file: its processor, and how many cores with which instructions."""
+    """The name of a machine's file: its processor, its number of cores, and its instructions for bfloat16."""
     name = machine["processor"]
     if machine["device"] == "cpu":
         name += f" {machine['cores']} cores"
@@ -35,10 +35,10 @@ def slug(machine: Result) -> str:
 
 
 class Item(NamedTuple):
-    """One comparison: how many times as good as diffusers each project is."""
+    """One comparison: by which factor each project is better than diffusers."""
 
     name: str
-    aim: float | None  # for this package
+    aim: float | None  # the factor that this package aims for
     times: dict[str, tuple[float, float, float]]  # project: median, lowest, highest of the rounds
 
 
@@ -75,7 +75,7 @@ def items(result: Result) -> list[Item]:
 
 
 def _rates(result: Result) -> list[tuple[str, Result]]:
-    """(what, {project: its numbers}) for all that is counted in images per second."""
+    """(what, {project: its numbers}) for everything that is counted in images per second."""
     training = [(f"training {case}", cases) for case, cases in result.get("training", {}).get("cases", {}).items()]
     sampling = [
         (f"sampling {case}, {steps} steps", projects)
@@ -86,13 +86,13 @@ def _rates(result: Result) -> list[tuple[str, Result]]:
 
 
 def best(project: Result, precision: str = "") -> str:
-    """The fastest way of a project, in this precision if one is given."""
+    """The fastest way of a project, in `precision` if it is given."""
     ways = {way: p["median"] for way, p in project["ways"].items() if way.startswith(precision)}
     return max(ways, key=ways.__getitem__)
 
 
 def picture(result: Result) -> Figure:
-    """How many times as good as diffusers, a row each: the median as a marker, the rounds as a line."""
+    """By which factor each project is better than diffusers: markers show medians, lines the range over rounds."""
     rows = items(result)
     figure = Figure(figsize=(8, 0.42 * len(rows) + 1.3), layout="constrained")
     axis = figure.subplots()
@@ -126,12 +126,12 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits."""
+    """Three significant digits."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def spread(each: Result) -> str:
-    """Median, lowest and highest run."""
+    """The median, with the lowest and the highest run in brackets."""
     return f"{number(each['median'])} ({number(min(each['runs']))} to {number(max(each['runs']))})"
 
 
@@ -201,7 +201,7 @@ def tables(result: Result) -> str:
 
 
 def limits(part: Result) -> list[str]:
-    """How much of what the machine can do training and drawing get, and where their time goes."""
+    """How close training and sampling come to the machine's limit, and where their time goes."""
     products, steps = part["products"], part["steps"]
     rows = []
     for name, step in steps.items():
@@ -244,7 +244,7 @@ def provenance(name: str, part: Result) -> str:
 
 
 def page() -> str:
-    """README.md as it should be: what is written there by hand, and between the marks what the files say."""
+    """README.md as it should be: the text written by hand, and between the markers the tables made from the files."""
     before, rest = (HERE / "README.md").read_text().split(BEGIN)
     sections = "\n".join(section(file) for file in sorted(HERE.glob("*.json")))
     return f"{before}{BEGIN}\n\n{sections}\n{END}{rest.split(END)[1]}"

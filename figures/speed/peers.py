@@ -1,7 +1,7 @@
-"""The projects that are compared: a U-Net of the same shape in each, its own training loop, its own DDIM sampler.
+"""The projects that we compare. Each has a U-Net of the same shape, its own training loop and its own DDIM sampler.
 
-The loops are those that each project documents, without its logging and its files. Images come as floats in
-[-1, 1], already in memory: reading and decoding are not compared.
+The loops are the ones that each project documents, without logging and saving. Images are floats in [-1, 1] that are
+already in memory, because we do not compare reading and decoding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from minidiffusion.training.recipes import RECIPES
 
 
 class Case(NamedTuple):
-    """Pictures of one shape, and the set in the package that has it."""
+    """Images of one shape, and the data set in the package that has it."""
 
     name: str
     channels: int
@@ -36,42 +36,42 @@ CASES = (Case("28x28x1", 1, 28, "fashion_mnist_6k"), Case("32x32x3", 3, 32, "emo
 
 
 class Peer:
-    """One project. `precision` is float32 or bfloat16, the latter as autocast around the network."""
+    """One project. `precision` is float32 or bfloat16; bfloat16 means autocast around the network."""
 
-    name: str  # under which it is installed
+    name: str  # as the package index knows it
     module: str
-    imports: str  # what one writes in order to train and to draw
-    batch: int  # of its published example
-    network_is: str  # where its network differs from the others of its size
-    orders_memory = False  # whether its network chooses its own order of pixels in memory
-    classes = 0  # with more it is told the labels: trains on a pair (images, labels), and draws as many of each
+    imports: str  # the imports that training and sampling need
+    batch: int  # the batch size of its published example
+    network_is: str  # how its network differs from the others of its size
+    orders_memory = False  # whether its network sets its own memory format
+    classes = 0  # above 0, it trains on (images, labels) and generates equally many of each class
 
     def network(self, case: Case, width: int = 32) -> nn.Module:
-        """Untrained: three levels, attention at the coarsest, and at width 32 two million parameters."""
+        """An untrained U-Net with three levels, attention at the coarsest, and two million parameters at width 32."""
         raise NotImplementedError
 
     def train(
         self, net: nn.Module, images: Tensor, batch: int, precision: str, planned: int = 100_000
     ) -> Iterator[nn.Module]:
-        """After each step yields the network to draw with. planned: steps, for a learning rate that follows them."""
+        """Yields the network to sample with after each step. planned: number of steps, for a learning rate schedule."""
         raise NotImplementedError
 
     def draw(self, net: nn.Module, case: Case, count: int, steps: int, precision: str) -> Tensor:
-        """`count` pictures by DDIM without fresh noise: `steps` calls of the network."""
+        """`count` samples by deterministic DDIM, with `steps` calls of the network."""
         raise NotImplementedError
 
     def show(self, net: nn.Module, case: Case, count: int, precision: str) -> Tensor:
-        """`count` pictures as its example draws them; where that takes hundreds of steps, 25 of DDIM."""
+        """`count` samples as its example generates them, or by 25 steps of DDIM if the example takes hundreds."""
         return self.draw(net, case, count, 25, precision)
 
     def default_precision(self, device: torch.device) -> str:
         return "float32"
 
     def missing(self) -> str:
-        """Why it cannot be measured here; empty if it can."""
+        """Why the project cannot be measured here; empty if it can."""
         try:
             importlib.import_module(self.module)
-        except Exception as error:  # somebody else's package may fail in any way
+        except Exception as error:  # another package may fail in any way
             return f"{type(error).__name__}: {error}"
         return ""
 
@@ -83,13 +83,13 @@ def batches(images: Tensor, size: int) -> Iterator[Tensor]:
 
 
 def under(net: nn.Module, precision: str) -> nn.Module:
-    """The same network, its forward pass under autocast; its answer comes back in float32."""
+    """The same network with its forward pass under autocast and its output in float32."""
     if precision == "float32":
         return net
     device, kind = next(net.parameters()).device.type, type(net)
 
     class InBfloat16(kind):  # type: ignore[valid-type, misc]
-        # a class, and not a new `forward` on the object: a copy for the average must call its own weights
+        # a new class rather than a new `forward` on the object, so that a copy for the EMA uses its own weights
         def forward(self, *args: Any, **kwargs: Any) -> Any:
             with torch.autocast(device, torch.bfloat16):
                 answer = super().forward(*args, **kwargs)
@@ -103,7 +103,7 @@ class Minidiffusion(Peer):
     name = module = "minidiffusion"
     imports = "import minidiffusion"
     batch = 128
-    network_is = "adds what the block opposite saw; group norm of 16 channels; attention after the level, 2 times"
+    network_is = "adds the skip connections; group norm of 16 channels; attention after the level, 2 times"
     orders_memory = True
     recipe = RECIPES["fashion_mnist"]
 
@@ -136,11 +136,11 @@ class Minidiffusion(Peer):
         return self.draw(net, case, count, 25, precision, "dpmpp_2m")  # as `minidiffusion sample`
 
     def default_precision(self, device: torch.device) -> str:
-        return "bfloat16" if md.training.device.has_fast_bfloat16(device) else "float32"  # as fit chooses
+        return "bfloat16" if md.training.device.has_fast_bfloat16(device) else "float32"  # the choice that fit makes
 
 
 class SmallMinidiffusion(Minidiffusion):
-    """The recipe for ten minutes, half a million parameters, without labels, as the others train."""
+    """The ten-minute recipe with half a million parameters, trained without labels like the other projects."""
 
     name = "minidiffusion, 0.5 million"
     recipe = RECIPES["fashion_mnist_quick"]
@@ -154,20 +154,20 @@ class SmallMinidiffusion(Minidiffusion):
 
 
 class LabelledMinidiffusion(SmallMinidiffusion):
-    """The recipe for ten minutes as it stands: `minidiffusion train fashion_mnist_quick` learns the labels too."""
+    """The ten-minute recipe unchanged: `minidiffusion train fashion_mnist_quick` learns the labels too."""
 
     name = "minidiffusion, 0.5 million, with labels"
     classes = 10
 
 
 class Diffusers(Peer):
-    """Its tutorial "Train a diffusion model"; Accelerate, which does nothing for one process in float32, left out."""
+    """Its tutorial "Train a diffusion model", without Accelerate, which does nothing for one process in float32."""
 
     name = module = "diffusers"
     imports = "from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel"
     batch = 16
     network_is = (
-        "joins what the block opposite saw, one block more on the way up and two in the middle; group norm of 8 "
+        "concatenates the skip connections, one block more on the way up and two in the middle; group norm of 8 "
         "groups; attention after each block of the level and in the middle, 4 times"
     )
 
@@ -204,7 +204,7 @@ class Diffusers(Peer):
             optimiser.step()
             rate.step()
             optimiser.zero_grad()
-            loss.item()  # its progress bar shows it
+            loss.item()  # because its progress bar shows the loss
             yield net
 
     def draw(self, net: nn.Module, case: Case, count: int, steps: int, precision: str) -> Tensor:
@@ -227,8 +227,8 @@ class DenoisingDiffusionPytorch(Peer):
     imports = "from denoising_diffusion_pytorch import GaussianDiffusion, Unet"
     batch = 16
     network_is = (
-        "joins two skips a level; RMS norm; a first convolution of 7x7; linear attention at the finer levels, full "
-        "at the coarsest and in the middle, 7 times in all"
+        "concatenates two skip connections a level; RMS norm; a 7x7 first convolution; linear attention at the finer "
+        "levels, full attention at the coarsest and in the middle, 7 times in all"
     )
 
     def network(self, case: Case, width: int = 32) -> nn.Module:
@@ -266,13 +266,13 @@ class DenoisingDiffusionPytorch(Peer):
 
 
 class SmallDiffusion(Peer):
-    """Its `training_loop`, with the settings of its example fashion_mnist_unet; torch's average for torch_ema's."""
+    """Its `training_loop` with the settings of its example fashion_mnist_unet, but torch's EMA and not torch_ema's."""
 
     name = module = "smalldiffusion"
     imports = "from smalldiffusion import Scaled, ScheduleLogLinear, Unet, samples, training_loop"
     batch = 1024
     network_is = (
-        "joins what the block opposite saw, one block more on the way up and two in the middle; group norm of 32 "
+        "concatenates the skip connections, one block more on the way up and two in the middle; group norm of 32 "
         "groups; dropout 0.1; attention of one head after each block of the level and in the middle, 4 times"
     )
 
@@ -321,13 +321,13 @@ class SmallDiffusion(Peer):
 
 
 class KDiffusion(Peer):
-    """The loop of its train.py with its configuration for MNIST, without augmentation."""
+    """The loop of its train.py with its configuration for MNIST, without data augmentation."""
 
     name, module = "k-diffusion", "k_diffusion"
     imports = "import k_diffusion"
     batch = 64
     network_is = (
-        "joins what the level opposite saw; group norm of 32 channels; GELU; dropout 0.05; filtered resampling; "
+        "concatenates one skip connection a level; group norm of 32 channels; GELU; dropout 0.05; filtered resampling; "
         "attention after each block of the level, 4 times"
     )
 
@@ -382,7 +382,9 @@ class KDiffusion(Peer):
     def draw(self, net: nn.Module, case: Case, count: int, steps: int, precision: str) -> Tensor:
         import k_diffusion as K
 
-        return self.walk(net, case, count, steps, precision, K.sampling.sample_euler)  # DDIM, in sigma / alpha
+        return self.walk(
+            net, case, count, steps, precision, K.sampling.sample_euler
+        )  # this is DDIM, written in sigma / alpha
 
     def show(self, net: nn.Module, case: Case, count: int, precision: str) -> Tensor:
         import k_diffusion as K
@@ -407,7 +409,7 @@ PEERS: dict[str, Peer] = {
 
 
 def installed() -> list[Peer]:
-    """Those that can be measured here; a line says which cannot, and why."""
+    """The projects that can be measured here. For the others, a line says why not."""
     there = []
     for peer in PEERS.values():
         if why := peer.missing():

@@ -1,4 +1,4 @@
-"""The protocol: all take turns in one process, several rounds; and what must stand beside every number."""
+"""The protocol: all projects take turns in one process for several rounds. And what every number must report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Runs = dict[str, list[float]]
 
 
 def take_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Runs:
-    """Each measures itself once a round; every second round goes backwards, so that none always follows the same."""
+    """Each runs once in every round. Every second round is reversed, so that none always follows the same one."""
     runs: Runs = {name: [] for name in contenders}
     for number in range(rounds):
         for name in contenders if number % 2 == 0 else reversed(contenders):
@@ -29,9 +29,9 @@ def take_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Ru
 
 
 def rate(work: Callable[[], int], device: torch.device, seconds: float) -> Callable[[], float]:
-    """A contender: calls `work` for about `seconds`, and gives what it returns, such as images, per second.
+    """A contender that calls `work` for about `seconds` and returns the sum of its results, such as images, per second.
 
-    Made here and now: one call to warm up; if it was short, another that says how many fit.
+    One call warms up. If it was short, a second one tells how many calls fit into `seconds`.
     """
     calls = 1
 
@@ -53,7 +53,7 @@ def rate(work: Callable[[], int], device: torch.device, seconds: float) -> Calla
 
 
 def settle(device: torch.device) -> None:
-    """A GPU works on after Python has moved on: wait for it."""
+    """Wait for the GPU, which works asynchronously."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -63,7 +63,7 @@ def summary(runs: list[float]) -> dict[str, Any]:
 
 
 def ratios(runs: list[float], reference: list[float]) -> tuple[float, float, float]:
-    """Median, lowest and highest of run over reference, round by round: what slows a whole round down cancels."""
+    """Median, lowest and highest ratio to the reference, round by round, so that slow rounds cancel out."""
     each = [a / b for a, b in zip(runs, reference, strict=True)]
     return statistics.median(each), min(each), max(each)
 
@@ -73,7 +73,7 @@ def rounded(value: float) -> float:
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What the numbers depend on. No host name, no path."""
+    """The facts about the machine on which the numbers depend. It does not include a host name or a path."""
     return {
         "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "device": device.type,
@@ -85,7 +85,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Of this package; with a + where its files differ from it."""
+    """The commit of this package, with a + if its files have been changed since."""
     git = ["git", "-C", str(Path(__file__).parents[2])]
     try:
         head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
@@ -104,7 +104,7 @@ def processor() -> str:
 
 
 def instructions() -> str:
-    """Which of the processor's instructions multiply bfloat16."""
+    """The processor's instructions for multiplying bfloat16, if it has any."""
     if torch.cpu._is_amx_tile_supported():
         return "AMX"
     return "AVX-512" if torch.cpu._is_avx512_bf16_supported() else "none"
@@ -112,7 +112,7 @@ def instructions() -> str:
 
 @contextmanager
 def watch_others(result: dict[str, Any]) -> Iterator[None]:
-    """Writes into `result` how many cores others used meanwhile, where the system says so: it should be near 0."""
+    """Write into `result` how many cores other processes used meanwhile, if the system tells. It should be near 0."""
     result["load_at_start"] = rounded(os.getloadavg()[0]) if hasattr(os, "getloadavg") else None
     before, started = _busy_others(), time.perf_counter()
     yield
@@ -124,11 +124,11 @@ def watch_others(result: dict[str, Any]) -> Iterator[None]:
 
 
 def _busy_others() -> float | None:
-    """Seconds of processor time, over all cores, that went to anyone but this process and its children."""
+    """Seconds of processor time, over all cores, that other processes than this one and its children used."""
     try:
         with open("/proc/stat") as lines:
             user, nice, system, _idle, _waiting, *rest = map(int, next(lines).split()[1:])
     except (OSError, ValueError):
         return None
-    busy = user + nice + system + sum(rest[:3])  # interrupts, and what the hypervisor took
+    busy = user + nice + system + sum(rest[:3])  # interrupts, and time taken by the hypervisor
     return busy / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])

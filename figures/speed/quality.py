@@ -1,42 +1,42 @@
-"""Time to quality: from scratch on the whole of Fashion-MNIST, so many minutes each; then how good are the pictures?
+"""Time to quality: how good are the samples after ten minutes of training from scratch on Fashion-MNIST?
 
-    python figures/speed/quality.py plan --minutes 10          how many steps are ten minutes? On free cores: 3 minutes
-    python figures/speed/quality.py train                      then these steps, project by project; two hours
+    python figures/speed/quality.py plan --minutes 10          how many steps fit into ten minutes? Takes 3 minutes
+    python figures/speed/quality.py train                      then takes these steps in each project; two hours
     python figures/speed/quality.py train --only diffusers --threads 1
 
-Each project trains the network of the other measurements with the settings of its own published example: batch,
-learning rate, schedule, average (peers.py). This package trains a second one too, by its recipe for ten minutes, a
-quarter of the size: in so short a time it gets further. All are without labels, as the examples are. The recipe itself
-learns the labels of the clothes, so it is measured a third time as it stands. The distance is Frechet's, of 2,000
-samples to the 10,000 test images, in the features of minidiffusion.nets.fashion_classifier; beside it the same distance
-for 2,000 training images, and for the test images blurred.
+Each project trains the network of the other measurements with the settings of its own published example: batch size,
+learning rate, schedule and EMA (peers.py). This package trains a second, smaller network by its ten-minute recipe, with
+a quarter of the parameters, because in so short a time a smaller network gets further. All of these train without
+labels, like the published examples. The ten-minute recipe itself uses labels, so it is measured again, unchanged.
 
-The budget is a number of steps, measured with all projects taking turns on a free machine. So it does not matter how
-long the training itself then takes, and projects may train side by side, a thread each. Both parts add to the
-machine's JSON file.
+Quality is the Frechet distance of 2,000 samples to the 10,000 test images, in the features of
+minidiffusion.nets.fashion_classifier. The distances of 2,000 training images and of blurred test images give it a
+scale.
+
+The budget is a number of steps, planned while all projects take turns on a free machine. So it does not matter how
+long the training itself takes afterwards, and several projects may train side by side with a thread each. Both parts
+add their results to the JSON file of the machine.
 """
 
-import argparse
 import json
 import os
-import platform
+import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars take time
+sys.path.append(str(Path(__file__).parents[1]))  # for figures/common.py
 
-import torch
-import torch.nn.functional as F
-from filelock import FileLock
-from torch import Tensor
-
-import minidiffusion as md
 import page
-from minidiffusion.nets import fashion_classifier
-from minidiffusion.training.device import as_device
+import torch
+from common import VERSIONS, Parser, Quality
+from filelock import FileLock
 from networks import default_way, prepared, trainer
 from peers import CASES, PEERS, LabelledMinidiffusion, Peer, SmallMinidiffusion, installed, versions
 from protocol import commit, machine, rate, rounded, summary, take_turns, watch_others
+
+import minidiffusion as md
+from minidiffusion.training.device import as_device
 
 HERE = Path(__file__).parent
 GREY = CASES[0]
@@ -45,7 +45,7 @@ QUICK = (SmallMinidiffusion(), LabelledMinidiffusion())
 
 
 def planned(peers: list[Peer], minutes: float, device: torch.device) -> dict:
-    """How many steps of its own batch each project takes in so many minutes."""
+    """How many steps with its own batch size each project takes in this many minutes."""
     contenders = {
         peer.name: rate(trainer(peer, GREY, default_way(peer, device), device, peer.batch), device, SECONDS)
         for peer in peers
@@ -63,7 +63,7 @@ def planned(peers: list[Peer], minutes: float, device: torch.device) -> dict:
 
 
 def trained(peer: Peer, steps: int, device: torch.device) -> torch.nn.Module:
-    """The network to draw with, after so many steps."""
+    """The network to sample with, after this many training steps."""
     net, precision = prepared(peer, GREY, default_way(peer, device), device)
     images, labels = md.datasets.load("fashion_mnist", "train")
     images = md.datasets.to_float(images).to(device)
@@ -74,60 +74,39 @@ def trained(peer: Peer, steps: int, device: torch.device) -> torch.nn.Module:
     return average
 
 
-def distance(net: torch.nn.Module, images: Tensor, real: Tensor) -> float:
-    features = torch.cat([net.features(part) for part in images.split(500)])
-    return md.metrics.frechet_distance(features, real)
-
-
-def measure(peer: Peer, steps: int, samples: int, device: torch.device) -> dict:
-    test = md.datasets.to_float(md.datasets.load("fashion_mnist", "test")[0])
+def measure(peer: Peer, steps: int, samples: int, device: torch.device, quality: Quality) -> dict:
     started = time.perf_counter()
     net, precision = trained(peer, steps, device), default_way(peer, device).split()[0]
     seconds = time.perf_counter() - started
     counts = [min(100, samples - i) for i in range(0, samples, 100)]
     pictures = torch.cat([peer.show(net, GREY, count, precision).cpu() for count in counts])
-    pictures = md.datasets.to_float(md.datasets.to_uint8(pictures))  # the 256 grey levels that data has
-    classifier = fashion_classifier()
-    real = torch.cat([classifier.features(part) for part in test.split(500)])
+    pictures = md.datasets.to_float(md.datasets.to_uint8(pictures))  # rounded to 256 grey levels, like the data
     return {
         "commit": commit(),
         "threads": torch.get_num_threads(),
         "training_seconds": rounded(seconds),
         "sampling_seconds": rounded(time.perf_counter() - started - seconds),
-        "frechet_distance": rounded(distance(classifier, pictures, real)),
+        "frechet_distance": rounded(quality.distance(pictures)),
     }
 
 
-def yardsticks(samples: int) -> dict[str, float]:
-    """The distance of as many real pictures, and of blurred ones."""
-    train, test = (md.datasets.to_float(md.datasets.load("fashion_mnist", split)[0]) for split in ("train", "test"))
-    classifier = fashion_classifier()
-    real = torch.cat([classifier.features(part) for part in test.split(500)])
-    blurred = F.avg_pool2d(F.pad(test, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    distances = {"training_images": train[:samples], "blurred": blurred}
-    return {name: rounded(distance(classifier, images, real)) for name, images in distances.items()}
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("part", choices=("plan", "train"))
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--samples", type=int, default=2000)
-    parser.add_argument("--threads", type=int)
     parser.add_argument("--only", choices=[*PEERS, *(quick.name for quick in QUICK)], action="append")
     parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+    arguments = parser.parse()
 
     device = as_device(arguments.device)
-    about = machine(device)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    file = HERE / f"{page.slug(about)}.json"
+    here = machine(device)
+    file = HERE / f"{page.slug(here)}.json"
 
     def add(found: dict) -> None:
-        """Two of these may run at once."""
+        """Add to the file; the lock allows several of these scripts to run at the same time."""
         with FileLock(HERE / ".lock"):
-            known = json.loads(file.read_text()) if file.exists() else {"machine": about}
+            known = json.loads(file.read_text()) if file.exists() else {"machine": here}
             part = known.get("quality", {})
             projects = {
                 name: part.get("projects", {}).get(name, {}) | p for name, p in found.get("projects", {}).items()
@@ -143,14 +122,17 @@ if __name__ == "__main__":
         with watch_others(load):
             plan = planned(peers, arguments.minutes, device)
         command = f"python figures/speed/quality.py plan --minutes {arguments.minutes:g}"
-        about_the_plan = {"command": command, "minutes": arguments.minutes, "rounds": ROUNDS, "seconds_a_run": SECONDS}
-        here = {"torch": torch.__version__, "python": platform.python_version()}
-        add(about_the_plan | {"load": load, "versions": versions(there) | here, "commit": commit(), "projects": plan})
+        about = {"command": command, "minutes": arguments.minutes, "rounds": ROUNDS, "seconds_a_run": SECONDS}
+        about |= {"load": load, "versions": versions(there) | VERSIONS, "commit": commit()}
+        add(about | {"projects": plan})
     else:
-        add({"samples": arguments.samples, "yardsticks": yardsticks(arguments.samples)})
+        quality = Quality()
+        yardsticks = {"training_images": quality.floor(arguments.samples), "blurred": quality.yardstick()}
+        yardsticks = {name: rounded(distance) for name, distance in yardsticks.items()}
+        add({"samples": arguments.samples, "yardsticks": yardsticks})
         plan = json.loads(file.read_text())["quality"]["projects"]
         for peer in peers:
-            found = measure(peer, plan[peer.name]["steps"], arguments.samples, device)
+            found = measure(peer, plan[peer.name]["steps"], arguments.samples, device, quality)
             print(peer.name, found, flush=True)
             add({"projects": {peer.name: found}})
     page.write()

@@ -1,8 +1,8 @@
-"""What it costs to begin: seconds of import on top of `import torch`, and memory at the peak of a training step.
+"""What it costs to begin: the import, on top of `import torch`, and the peak memory of a training step.
 
-Both in fresh processes, because one process imports only once and never forgets its peak.
+Both need fresh processes, because a process imports a package only once and its peak memory never falls.
 
-    python figures/speed/startup.py diffusers 28x28x1 bfloat16      prints such a peak
+    python figures/speed/startup.py diffusers 28x28x1 bfloat16 cpu      prints one such peak
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import torch
-
 from networks import BATCH, default_way, trainer
 from peers import CASES, PEERS, Peer
 from protocol import rounded, summary, take_turns
@@ -22,7 +21,7 @@ from protocol import rounded, summary, take_turns
 
 def measure(peers: list[Peer], device: torch.device, rounds: int, seconds: float) -> dict[str, Any]:
     imports = {peer.name: partial(import_seconds, peer.imports) for peer in peers}
-    take_turns(imports, 1)  # the first time, files are read and compiled
+    take_turns(imports, 1)  # the first import reads and compiles files
     runs = take_turns(imports, rounds)
     return {
         "import": {
@@ -44,7 +43,7 @@ def _peaks(peer: Peer, case: str, device: torch.device) -> dict[str, Any]:
 
 
 def fresh(*arguments: str) -> str:
-    """What a new Python prints last. It may keep its compiled files, as it does unless told not to."""
+    """The last line that a new Python process prints. It may write compiled files, as Python does by default."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -58,7 +57,7 @@ def import_seconds(line: str) -> float:
 
 
 def peak(name: str, case: str, way: str, device: torch.device) -> float:
-    """MB in this process, which should be fresh."""
+    """The peak memory of a training step in MB; to be called in a fresh process."""
     step = trainer(PEERS[name], {case.name: case for case in CASES}[case], way, device)
     before = resident("VmRSS") if device.type == "cpu" else torch.cuda.memory_allocated(device)
     for _ in range(3):
@@ -68,7 +67,7 @@ def peak(name: str, case: str, way: str, device: torch.device) -> float:
 
 
 def resident(field: str) -> int:
-    """Bytes of memory in use (VmRSS) or at their highest (VmHWM); Linux only."""
+    """Bytes of memory in use now (VmRSS) or at the peak (VmHWM); Linux only."""
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
