@@ -73,4 +73,4 @@ def test_variance_is_named_where_it_should_stay_at_1():
     def twice(x0, t, eps, schedule):
         return md.diffuse(x0, t, 2 * eps, schedule)
 
-    assert "variance 2.5 at t = 0.5" in judge(CHECKS["01.1"], twice)
+    assert "variance at t = 0.5 is 2.5" in judge(CHECKS["01.1"], twice)

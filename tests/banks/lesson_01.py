@@ -41,19 +41,26 @@ def diffuse_in_place(x0, t, eps, schedule):
     return x0 + schedule.sigma(t)[:, None, None, None] * eps
 
 
+def diffuse_by_decree(x0, t, eps, schedule):
+    object.__setattr__(schedule, "alpha", torch.zeros_like)
+    object.__setattr__(schedule, "sigma", torch.ones_like)
+    return eps
+
+
 DIFFUSE_RIGHT = [diffuse, diffuse_view, diffuse_loop, diffuse_einsum, md.diffuse]
 DIFFUSE_WRONG = [
     (lambda x0, t, eps, schedule: None, "returns None"),
     (diffuse_in_place, "changes its input x0 in place"),
-    (mixed(lambda a, s, x0, eps: s * x0 + a * eps), "changed places"),
+    (diffuse_by_decree, "away"),
+    (mixed(lambda a, s, x0, eps: s * x0 + a * eps), "swapped"),
     (mixed(lambda a, s, x0, eps: a * x0 - s * eps), "wrong sign"),
     (mixed(lambda a, s, x0, eps: a * x0), "no noise"),
     (mixed(lambda a, s, x0, eps: a * x0 + eps), "too much noise"),
-    (mixed(lambda a, s, x0, eps: x0 + s * eps), "x0 must fade"),
+    (mixed(lambda a, s, x0, eps: x0 + s * eps), "x0 should fade"),
     (mixed(lambda a, s, x0, eps: a**2 * x0 + s**2 * eps), "squared"),
-    (mixed(lambda a, s, x0, eps: a**0.5 * x0 + s**0.5 * eps), "took a root"),
-    (mixed(lambda a, s, x0, eps: a * x0 + (1 - a) * eps), "1 - alpha for sigma"),
-    (mixed(lambda a, s, x0, eps: a * x0 + s * torch.randn_like(eps)), "gives two answers"),
+    (mixed(lambda a, s, x0, eps: a**0.5 * x0 + s**0.5 * eps), "square root"),
+    (mixed(lambda a, s, x0, eps: a * x0 + (1 - a) * eps), "1 - alpha instead of sigma"),
+    (mixed(lambda a, s, x0, eps: a * x0 + s * torch.randn_like(eps)), "two different answers"),
     (mixed(lambda a, s, x0, eps: a * x0 + s * eps[:1]), "the noise of the first"),
     (mixed(lambda a, s, x0, eps: (a * x0 + s * eps)[0]), "have the shape"),
     (mixed(lambda a, s, x0, eps: (a * x0 + s * eps).float()), "keep the type"),
@@ -62,8 +69,8 @@ DIFFUSE_WRONG = [
     (mixed(lambda a, s, x0, eps: a * x0 + a * eps), "away"),
     (lambda x0, t, eps, schedule: schedule.alpha(t) * x0 + schedule.sigma(t) * eps, "each column"),
     (lambda x0, t, eps, schedule: diffuse(x0, t[:1].expand(len(t)), eps, schedule), "time of the first"),
-    (lambda x0, t, eps, schedule: diffuse(x0, t.mean().expand(len(t)), eps, schedule), "the mean time"),
-    (lambda x0, t, eps, schedule: diffuse(x0, 1 - t, eps, schedule), "runs backwards"),
+    (lambda x0, t, eps, schedule: diffuse(x0, t.mean().expand(len(t)), eps, schedule), "the mean of the times"),
+    (lambda x0, t, eps, schedule: diffuse(x0, 1 - t, eps, schedule), "time runs backwards"),
     (lambda x0, t, eps, schedule: diffuse(x0, (t - 0.1).clamp(min=0), eps, schedule), "away"),
     (lambda x0, t, eps, schedule: diffuse(x0, 1000 * t, eps, schedule), "stops"),
 ]
@@ -97,13 +104,21 @@ def even_first_below_half(schedule):
     return t[(schedule.alpha(t) < 0.5).argmax()]
 
 
+def even_by_decree(schedule):
+    object.__setattr__(schedule, "time", lambda log_snr: 0.5)
+    return schedule.time(0.0)
+
+
 EVEN_WRONG = [
     (lambda schedule: None, "returns None"),
     (lambda schedule: 0.5, "they should be equal"),
-    (lambda schedule: schedule.time(1.0), "SNR of 1 has the log 0"),
-    (lambda schedule: 1 - schedule.time(0.0), "runs backwards"),
+    (lambda schedule: schedule.time(1.0), "whose logarithm is 0"),
+    (lambda schedule: 1 - schedule.time(0.0), "time runs backwards"),
     (lambda schedule: round(1000 * schedule.time(0.0)), "from 0 to 1"),
     (lambda schedule: schedule.time(torch.zeros(2)), "must be one number"),
+    (lambda schedule: str(schedule.time(0.0)), "must be one number"),
+    (lambda schedule: float("nan"), "must be one number"),
+    (even_by_decree, "they should be equal"),
     (lambda schedule: schedule.time, "must be one number"),
     (lambda schedule: schedule.log_snr(0.5), "yours"),
     (lambda schedule: schedule.alpha(schedule.time(0.0)), "they should be equal"),
@@ -133,7 +148,7 @@ LEFT_RIGHT = [
 ]
 LEFT_WRONG = [
     (lambda betas: None, "returns None"),
-    (lambda betas: (1 - betas).prod(), "take its root"),
+    (lambda betas: (1 - betas).prod(), "Take its square root"),
     (lambda betas: (1 - (1 - betas).prod()).sqrt(), "that is sigma(1), the noise"),
     (lambda betas: 1 - (1 - betas).prod(), "that is sigma(1) squared"),
     (lambda betas: betas.prod(), "multiplied the betas"),
@@ -144,7 +159,7 @@ LEFT_WRONG = [
     (lambda betas: (1 - betas[1:]).prod().sqrt(), "left out the first step"),
     (lambda betas: 1 - betas.sum(), "do not add up"),
     (lambda betas: (1 - betas).prod() ** 0.25, "one root too many"),
-    (lambda betas: (1 - betas).sqrt().mean(), "do not average"),
+    (lambda betas: (1 - betas).sqrt().mean(), "you averaged"),
     (lambda betas: (1 - betas).cumprod(0).sqrt(), "must be one number"),
     (lambda betas: 0.0064, "yours is"),
     (lambda betas: betas.mul_(-1).add_(1).prod().sqrt(), "changes its input betas in place"),
