@@ -4,7 +4,7 @@ import torch
 
 import minidiffusion as md
 
-# ---- 09.1: the weight that hides in a loss ----
+# ---- 09.1: the weight hidden in a loss ----
 
 
 def weight_if(output, snr):
@@ -27,7 +27,7 @@ WEIGHT_RIGHT = [
 
 
 def other(**wrong):
-    """The right weights, but for these."""
+    """The right weights, except for these."""
     return lambda output, snr: wrong[output](snr) if output in wrong else weight_if(output, snr)
 
 
@@ -36,12 +36,12 @@ WEIGHT_WRONG = [
     ({"x0": 1}, "hand in the function itself"),
     (lambda output, snr: None, "returns None"),
     (lambda output, snr: {"eps": snr}[output], "stops"),
-    (lambda output, snr: snr, "snr is the weight in the loss on eps"),
+    (lambda output, snr: snr, "'x0' has a different weight"),
     (lambda output, snr: output, "must be one number"),
     (other(eps=lambda snr: 1 / snr), "upside down"),
     (other(eps=lambda snr: snr**0.5), "a square is missing"),
-    (other(eps=lambda snr: torch.tensor(snr, dtype=torch.float64).log().item()), "no logarithm"),
-    (other(v=lambda snr: snr), "For 'v' it is another one"),
+    (other(eps=lambda snr: torch.tensor(snr, dtype=torch.float64).log().item()), "you took a logarithm"),
+    (other(v=lambda snr: snr), "'v' has a different weight"),
     (other(v=lambda snr: 1 / (snr + 1)), "upside down"),
     (other(v=lambda snr: (snr + 1) ** 0.5), "a square is missing"),
     (other(v=lambda snr: snr**0.5 + 1), "for 'v' at an SNR of"),
@@ -50,7 +50,7 @@ WEIGHT_WRONG = [
     (other(eps=lambda snr: snr**2), "for 'eps' at an SNR of"),
 ]
 
-# ---- 09.2: a loss with a weight ----
+# ---- 09.2: a weighted loss ----
 
 
 def loss_flat(x0_hat, x0, snr):
@@ -71,7 +71,7 @@ def loss_loop(x0_hat, x0, snr):
 
 
 def mean_of(make):
-    """A loss from make(error of each picture, weight, snr)."""
+    """A loss made from (error of each image, weight, snr)."""
 
     def loss(x0_hat, x0, snr):
         return make((x0_hat - x0).square().flatten(1).mean(1), snr.clamp(max=5), snr)
@@ -89,24 +89,24 @@ LOSS_WRONG = [
     (lambda x0_hat, x0, snr: None, "returns None"),
     (loss_in_place, "changes its input snr in place"),
     (mean_of(lambda e, w, s: w * e), "one number"),
-    (mean_of(lambda e, w, s: (s * e).mean()), "nothing is cut off"),
+    (mean_of(lambda e, w, s: (s * e).mean()), "the weight is not capped"),
     (mean_of(lambda e, w, s: (s.clamp(min=5) * e).mean()), "the larger of snr and 5"),
-    (mean_of(lambda e, w, s: e.mean()), "count alike"),
+    (mean_of(lambda e, w, s: e.mean()), "count equally"),
     (mean_of(lambda e, w, s: e.mean() * w.mean()), "Multiply first"),
-    (mean_of(lambda e, w, s: (w * e).sum()), "the sum over the pictures"),
-    (mean_of(lambda e, w, s: (w * e).sum() / w.sum()), "divided by the weights"),
-    (mean_of(lambda e, w, s: (w * e.sqrt()).mean()), "a root of the error"),
-    (mean_of(lambda e, w, s: (w / s * e).mean()), "for an error in eps"),
+    (mean_of(lambda e, w, s: (w * e).sum()), "summed over the images"),
+    (mean_of(lambda e, w, s: (w * e).sum() / w.sum()), "by the sum of the weights"),
+    (mean_of(lambda e, w, s: (w * e.sqrt()).mean()), "the root of the error"),
+    (mean_of(lambda e, w, s: (w / s * e).mean()), "right for an error in eps"),
     (mean_of(lambda e, w, s: (w * w * e).mean()), "twice"),
     (lambda x0_hat, x0, snr: (snr.clamp(max=5) * (x0_hat - x0) ** 2).mean(), "each column"),
     (lambda x0_hat, x0, snr: (snr.clamp(max=5)[:, None] * (x0_hat - x0) ** 2).mean(), "each row"),
-    (lambda x0_hat, x0, snr: loss_flat(x0_hat, x0, snr) * x0[0].numel(), "the sum over the pixels"),
+    (lambda x0_hat, x0, snr: loss_flat(x0_hat, x0, snr) * x0[0].numel(), "summed over the pixels"),
     (lambda x0_hat, x0, snr: (snr.clamp(max=5) * (x0_hat - x0).abs().flatten(1).mean(1)).mean(), "squared"),
     (lambda x0_hat, x0, snr: min(snr, 5) * (x0_hat - x0).square().mean(), "stops"),
-    (lambda x0_hat, x0, snr: 0.5 * loss_flat(x0_hat, x0, snr), "for six pictures yours is"),
+    (lambda x0_hat, x0, snr: 0.5 * loss_flat(x0_hat, x0, snr), "for six images your loss of"),
 ]
 
-# ---- 09.3: one division ----
+# ---- 09.3: one normalisation ----
 
 
 def normalise_in_place(x0):
@@ -123,12 +123,12 @@ NORMALISE_RIGHT = [
 NORMALISE_WRONG = [
     (lambda x0: None, "returns None"),
     (normalise_in_place, "changes its input x0 in place"),
-    (lambda x0: x0, "nothing has changed"),
-    (lambda x0: x0 - x0.mean(), "the scale is as it was"),
-    (lambda x0: x0 / x0.std(), "The mean is still there"),
+    (lambda x0: x0, "the input, unchanged"),
+    (lambda x0: x0 - x0.mean(), "the scale is unchanged"),
+    (lambda x0: x0 / x0.std(), "the mean is still there"),
     (lambda x0: (x0 - x0.mean()) / x0.var(), "divided by the variance"),
     (lambda x0: (x0 - x0.mean()) * x0.std(), "you multiplied"),
-    (lambda x0: (x0 - x0.mean((1, 2, 3), keepdim=True)) / x0.std((1, 2, 3), keepdim=True), "each picture got its own"),
+    (lambda x0: (x0 - x0.mean((1, 2, 3), keepdim=True)) / x0.std((1, 2, 3), keepdim=True), "each image got its own"),
     (lambda x0: (x0 - x0.mean(0)) / x0.std(0), "each pixel got its own"),
     (lambda x0: x0 / x0.abs().max(), "the largest value"),
     (lambda x0: (x0 - x0.min()) / (x0.max() - x0.min()), "into [0, 1]"),
@@ -136,7 +136,7 @@ NORMALISE_WRONG = [
     (lambda x0: x0 / x0.std() - x0.mean(), "before you divide"),
     (lambda x0: ((x0 - x0.mean()) / x0.std()).float(), "keep the type"),
     (lambda x0: ((x0 - x0.mean()) / x0.std()).flatten(1), "have the shape"),
-    (lambda x0: (x0 - x0.median()) / x0.std(), "over all pictures yours has mean"),
+    (lambda x0: (x0 - x0.median()) / x0.std(), "over all images, yours has mean"),
 ]
 
 BANK = {

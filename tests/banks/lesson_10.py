@@ -41,7 +41,7 @@ def kept(choose, power=1):
 
 
 def nearest_columns(matrix, rank):
-    """Keeps the longest columns, which has the right rank and is not the nearest."""
+    """Keep the longest columns: the rank is right, but a nearer matrix exists."""
     keep = matrix.square().sum(0).argsort(descending=True)[:rank]
     mask = torch.zeros(matrix.shape[1], dtype=matrix.dtype)
     mask[keep] = 1
@@ -58,14 +58,14 @@ NEAREST_WRONG = [
     (lambda matrix, rank: None, "returns None"),
     (nearest_in_place, "changes its input matrix in place"),
     (kept(lambda r: slice(-r, None)), "kept the smallest"),
-    (kept(lambda r: slice(0, r + 1)), "one rank too many"),
-    (kept(lambda r: slice(0, r - 1)), "one rank too few"),
+    (kept(lambda r: slice(0, r + 1)), "too high by one"),
+    (kept(lambda r: slice(0, r - 1)), "too low by one"),
     (kept(lambda r: slice(0, r), 0), "singular values are missing"),
     (kept(lambda r: slice(0, r), 2), "squared"),
-    (lambda matrix, rank: matrix, "as it came"),
-    (lambda matrix, rank: matrix - nearest(matrix, rank), "what is dropped"),
+    (lambda matrix, rank: matrix, "the matrix unchanged"),
+    (lambda matrix, rank: matrix - nearest(matrix, rank), "the part to drop"),
     (lambda matrix, rank: matrix[:, :rank], "must have the shape"),
-    (nearest_columns, "not the nearest"),
+    (nearest_columns, "a nearer matrix exists"),
     (lambda matrix, rank: nearest(matrix, rank).float(), "let the matrix keep the type"),
     (lambda matrix, rank: nearest(matrix, rank).double(), "let the matrix keep the type"),
     (lambda matrix, rank: matrix * 0, "has rank 0"),
@@ -73,7 +73,7 @@ NEAREST_WRONG = [
     (lambda matrix, rank: torch.linalg.svd(matrix)[0:2], "must be a tensor"),
 ]
 
-# ---- 10.2: the variances of the best guess of the noise ----
+# ---- 10.2: the variance of the best guess of the noise ----
 
 
 def variances(s, alpha, sigma):
@@ -103,22 +103,22 @@ VARIANCES_WRONG = [
     (lambda s, alpha, sigma: None, "returns None"),
     (variances_in_place, "changes its input s in place"),
     (lambda s, alpha, sigma: torch.ones_like(s), "the noise itself"),
-    (lambda s, alpha, sigma: alpha**2 * s / (alpha**2 * s + sigma**2), "cannot be known"),
+    (lambda s, alpha, sigma: alpha**2 * s / (alpha**2 * s + sigma**2), "stays unknown"),
     (lambda s, alpha, sigma: alpha**2 * s**2 / (alpha**2 * s + sigma**2), "best guess of x0"),
-    (lambda s, alpha, sigma: sigma / (alpha**2 * s + sigma**2), "enters squared"),
+    (lambda s, alpha, sigma: sigma / (alpha**2 * s + sigma**2), "covariance sigma is squared"),
     (lambda s, alpha, sigma: (sigma / (alpha**2 * s + sigma**2)) ** 2, "squared the factor"),
     (lambda s, alpha, sigma: sigma**2 / (alpha**2 * s + sigma**2) ** 0.5, "not by its root"),
     (lambda s, alpha, sigma: variances(s, alpha, sigma) ** 0.5, "standard deviation"),
-    (lambda s, alpha, sigma: 1 / (alpha**2 * s + sigma**2), "the covariance of the noise"),
+    (lambda s, alpha, sigma: 1 / (alpha**2 * s + sigma**2), "the numerator is missing"),
     (lambda s, alpha, sigma: alpha**2 * s + sigma**2, "the variance of x_t"),
-    (lambda s, alpha, sigma: sigma**2 / (s + sigma**2), "x0 fades"),
-    (lambda s, alpha, sigma: sigma**2 / (alpha * s + sigma**2), "alpha enters squared"),
+    (lambda s, alpha, sigma: sigma**2 / (s + sigma**2), "x0 is scaled by alpha"),
+    (lambda s, alpha, sigma: sigma**2 / (alpha * s + sigma**2), "x_t, alpha must be squared"),
     (lambda s, alpha, sigma: sigma**2 / (alpha**2 * s**2 + sigma**2), "a variance already"),
-    (lambda s, alpha, sigma: sigma / (alpha * s + sigma), "squared into variances"),
-    (lambda s, alpha, sigma: variances(s, sigma, alpha), "changed places"),
+    (lambda s, alpha, sigma: sigma / (alpha * s + sigma), "alpha and sigma must be squared"),
+    (lambda s, alpha, sigma: variances(s, sigma, alpha), "are swapped"),
     (lambda s, alpha, sigma: variances(s, alpha, sigma).sum(), "must have the shape"),
-    (lambda s, alpha, sigma: sigma**2 * torch.ones_like(s), "the guess is eps itself"),
-    (lambda s, alpha, sigma: variances(s, alpha, sigma).float(), "let the variances keep the type"),
+    (lambda s, alpha, sigma: sigma**2 * torch.ones_like(s), "the best guess is eps itself"),
+    (lambda s, alpha, sigma: variances(s, alpha, sigma).float(), "let the result keep the type"),
 ]
 
 # ---- 10.3: what a bottleneck costs ----
@@ -165,7 +165,7 @@ COST_WRONG = [
         lambda s, alpha, sigma, rank: (
             variances(s, alpha, sigma).sort(descending=True).values[:rank].sum() * (sigma / alpha) ** 2
         ),
-        "what passes",
+        "the axes that pass",
     ),
     (
         lambda s, alpha, sigma, rank: variances(s, alpha, sigma).sort().values[rank:].sum() * (sigma / alpha) ** 2,
@@ -175,12 +175,12 @@ COST_WRONG = [
         lambda s, alpha, sigma, rank: variances(s, alpha, sigma).sort().values[:rank].sum() * (sigma / alpha) ** 2,
         "smallest",
     ),
-    (lambda s, alpha, sigma, rank: variances(s, alpha, sigma)[rank:].sum() * (sigma / alpha) ** 2, "in no order"),
+    (lambda s, alpha, sigma, rank: variances(s, alpha, sigma)[rank:].sum() * (sigma / alpha) ** 2, "not sorted"),
     (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).mean() * (sigma / alpha) ** 2, "that is a mean"),
-    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, rank + 1), "too many passes"),
-    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, max(rank - 1, 0)), "too few passes"),
-    (x0_cost, "with x0 as the output"),
-    (lambda s, alpha, sigma, rank: s.sort(descending=True).values[rank:].sum(), "not s"),
+    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, rank + 1), "too many pass"),
+    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, max(rank - 1, 0)), "too few pass"),
+    (x0_cost, "if the network predicts x0"),
+    (lambda s, alpha, sigma, rank: s.sort(descending=True).values[rank:].sum(), "not of the data"),
     (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank), "must be one number"),
     (lambda s, alpha, sigma, rank: 42.0, "your cost is 42"),
 ]

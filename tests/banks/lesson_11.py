@@ -32,8 +32,19 @@ def factor_by_trying(name, t, schedule):
     return (to_x0(one, zero, t, schedule) - to_x0(zero, zero, t, schedule)).abs().item()
 
 
+def bent(answer):
+    """An answer that replaces the schedule's curves before it computes."""
+
+    def cheat(**inputs):
+        for curve in ("alpha", "sigma", "log_snr", "time"):
+            object.__setattr__(inputs["schedule"], curve, lambda value: 0.5)
+        return answer(**inputs)
+
+    return lambda *values: cheat(**dict(zip(answer.__code__.co_varnames, values, strict=False)))
+
+
 def factors(**changed):
-    """A `factor` in which some outputs have another formula (alpha, sigma) -> number."""
+    """A `factor` with other formulas (alpha, sigma) -> number for some of the outputs."""
     formulas = {"x0": lambda a, s: 1.0, "eps": lambda a, s: s / a, "v": lambda a, s: s / (a**2 + s**2)} | changed
     return lambda name, t, schedule: formulas[name](schedule.alpha(t), schedule.sigma(t))
 
@@ -41,27 +52,28 @@ def factors(**changed):
 FACTOR_RIGHT = [factor, factor_from_snr, factor_from_gain, factor_by_trying]
 FACTOR_WRONG = [
     (lambda name, t, schedule: None, "returns None"),
-    (factors(eps=lambda a, s: a / s), "turn the fraction over"),
+    (factors(eps=lambda a, s: a / s), "invert the fraction"),
     (factors(eps=lambda a, s: -s / a), "leave the sign out"),
     (factors(eps=lambda a, s: (s / a) ** 2), "squared error"),
-    (factors(eps=lambda a, s: (s / a) ** 0.5), "one root too many"),
-    (factors(eps=lambda a, s: s), "still divided by alpha"),
-    (factors(eps=lambda a, s: 1 / a), "multiplied by sigma"),
-    (factors(x0=lambda a, s: a / s), "needs no translation"),
-    (factors(x0=lambda a, s: s / a), "needs no translation"),
+    (factors(eps=lambda a, s: (s / a) ** 0.5), "a root too many"),
+    (factors(eps=lambda a, s: s), "so divide by alpha as well"),
+    (factors(eps=lambda a, s: 1 / a), "so multiply by sigma as well"),
+    (factors(x0=lambda a, s: a / s), "x0_hat already"),
+    (factors(x0=lambda a, s: s / a), "x0_hat already"),
     (factors(v=lambda a, s: s), "On flow it is not"),
-    (factors(v=lambda a, s: a), "What stands before v"),
-    (factors(v=lambda a, s: a / (a**2 + s**2)), "before x_t"),
+    (factors(v=lambda a, s: a), "Use the factor of v"),
+    (factors(v=lambda a, s: a / (a**2 + s**2)), "the factor of x_t"),
     (factors(v=lambda a, s: s / (a + s)), "sum of the squares"),
-    (factors(v=lambda a, s: (a**2 + s**2) / s), "turn the fraction over"),
+    (factors(v=lambda a, s: (a**2 + s**2) / s), "invert the fraction"),
     (factors(v=lambda a, s: s / a), "the factor of eps"),
     (factors(v=lambda a, s: 1.0), "for v on"),
-    (lambda name, t, schedule: schedule.sigma(t) / schedule.alpha(t), "needs no translation"),
+    (lambda name, t, schedule: schedule.sigma(t) / schedule.alpha(t), "x0_hat already"),
     (lambda name, t, schedule: schedule.gain(t), "stops"),
     (lambda name, t, schedule: torch.ones(3), "must be one number"),
+    (bent(factor), "for eps on cosine"),
 ]
 
-# ---- 11.2: where a step throws ----
+# ---- 11.2: the error after a step ----
 
 
 def thrown(error, t, s, schedule):
@@ -93,7 +105,7 @@ def thrown_in_place(error, t, s, schedule):
 
 
 def by(factor):
-    """A `thrown` that multiplies by factor(alpha_s, sigma_s, alpha_t, sigma_t)."""
+    """A `thrown` that multiplies the error by factor(alpha_s, sigma_s, alpha_t, sigma_t)."""
 
     def thrown(error, t, s, schedule):
         return factor(schedule.alpha(s), schedule.sigma(s), schedule.alpha(t), schedule.sigma(t)) * error
@@ -105,22 +117,23 @@ THROWN_RIGHT = [thrown, thrown_in_two, thrown_by_trying, thrown_from_x0]
 THROWN_WRONG = [
     (lambda error, t, s, schedule: None, "returns None"),
     (thrown_in_place, "changes its input error in place"),
-    (by(lambda a, b, alpha, sigma: a * sigma / alpha - b), "direction is wrong"),
-    (by(lambda a, b, alpha, sigma: abs(b - a * sigma / alpha)), "direction is wrong"),
-    (by(lambda a, b, alpha, sigma: -a * sigma / alpha), "put back is off"),
-    (by(lambda a, b, alpha, sigma: b), "x0_hat is off as well"),
-    (by(lambda a, b, alpha, sigma: -sigma / alpha), "Take the step too"),
+    (by(lambda a, b, alpha, sigma: a * sigma / alpha - b), "the sign is wrong"),
+    (by(lambda a, b, alpha, sigma: abs(b - a * sigma / alpha)), "the sign is wrong"),
+    (by(lambda a, b, alpha, sigma: -a * sigma / alpha), "adds back is wrong"),
+    (by(lambda a, b, alpha, sigma: b), "x0_hat is wrong as well"),
+    (by(lambda a, b, alpha, sigma: -sigma / alpha), "Now take the step"),
     (by(lambda a, b, alpha, sigma: b + a * sigma / alpha), "has a minus"),
     (by(lambda a, b, alpha, sigma: a - alpha * b / sigma), "error in x0_hat"),
-    (by(lambda a, b, alpha, sigma: sigma - alpha * b / a), "changed places"),
-    (by(lambda a, b, alpha, sigma: b - a), "is not one in x0_hat"),
-    (by(lambda a, b, alpha, sigma: b - a * alpha / sigma), "turn it over"),
+    (by(lambda a, b, alpha, sigma: sigma - alpha * b / a), "are swapped"),
+    (by(lambda a, b, alpha, sigma: b - a), "the factor is missing"),
+    (by(lambda a, b, alpha, sigma: b - a * alpha / sigma), "invert yours"),
     (by(lambda a, b, alpha, sigma: 0.0), "not at s"),
-    (by(lambda a, b, alpha, sigma: b - a * sigma), "still divided by alpha"),
+    (by(lambda a, b, alpha, sigma: b - a * sigma), "so divide by alpha_t as well"),
     (by(lambda a, b, alpha, sigma: 1.0), "the error that came in"),
-    (by(lambda a, b, alpha, sigma: 7.0), "of another kind"),
+    (by(lambda a, b, alpha, sigma: 7.0), "Write x_s with eps_hat"),
     (lambda error, t, s, schedule: thrown(error, t, s, schedule).mean(), "must have the shape"),
     (lambda error, t, s, schedule: thrown(error, t, s, schedule).float(), "let the error of x_s keep the type"),
+    (bent(thrown), "not at s"),
 ]
 
 # ---- 11.3: a safe start ----
@@ -151,21 +164,22 @@ SAFE_RIGHT = [safe, safe_numpy, safe_by_search, safe_by_halving]
 SAFE_WRONG = [
     (lambda schedule, most: None, "returns None"),
     (lambda schedule, most: schedule.time(2 * math.log(most)), "the sign is wrong"),
-    (lambda schedule, most: schedule.time(-math.log(most)), "one over the ROOT"),
+    (lambda schedule, most: schedule.time(-math.log(most)), "so square it first"),
     (lambda schedule, most: schedule.time(math.log(most)), "the sign is wrong, and"),
     (lambda schedule, most: schedule.time(-4 * math.log(most)), "squared once too often"),
     (lambda schedule, most: schedule.time(-2 * math.log10(most)), "natural logarithm"),
-    (lambda schedule, most: schedule.time(-most), "takes the logarithm"),
-    (lambda schedule, most: schedule.time(1 / most**2), "takes the logarithm"),
-    (lambda schedule, most: schedule.time(float(most)), "takes the logarithm"),
+    (lambda schedule, most: schedule.time(-most), "expects the logarithm"),
+    (lambda schedule, most: schedule.time(1 / most**2), "expects the logarithm"),
+    (lambda schedule, most: schedule.time(float(most)), "expects the logarithm"),
     (lambda schedule, most: 1 - safe(schedule, most), "runs backwards"),
     (lambda schedule, most: 1000 * safe(schedule, most), "lies in [0, 1]"),
-    (lambda schedule, most: 0.99, "Too late"),
-    (lambda schedule, most: 0.3, "It could be later"),
-    (lambda schedule, most: 1.0, "Too late"),
+    (lambda schedule, most: 0.99, "is too late"),
+    (lambda schedule, most: 0.3, "is too early"),
+    (lambda schedule, most: 1.0, "is too late"),
     (lambda schedule, most: schedule.time, "must be one number"),
     (lambda schedule, most: -2 * math.log(most), "lies in [0, 1]"),
     (0.98, "hand in the function itself"),
+    (bent(safe), "is too early"),
 ]
 
 BANK = {

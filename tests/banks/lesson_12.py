@@ -11,7 +11,7 @@ import minidiffusion as md
 
 
 def parts(denoise, x_t, t, s, schedule):
-    """y = x / alpha, both slopes, the length of the step and alpha(s)."""
+    """y = x / alpha, the two slopes, the step length and alpha(s)."""
     r_t, r_s = (schedule.sigma(u) / schedule.alpha(u) for u in (t, s))
     y, h, alpha = x_t / schedule.alpha(t), r_s - r_t, schedule.alpha(s)
     first = md.to_eps(denoise(x_t, t), x_t, t, schedule)
@@ -89,32 +89,54 @@ def heun_in_x(denoise, x_t, t, s, schedule):
     return x_t + (schedule.sigma(s) - schedule.sigma(t)) * (first + second) / 2
 
 
+class Agreeable(torch.Tensor):
+    """A tensor that is equal to everything."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return True if function in (torch.allclose, torch.equal) else super().__torch_function__(function, types, args)
+
+
+def heun_at_agreeable_points(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x.as_subclass(Agreeable), u), x_t, t, s, schedule)
+
+
+def heun_bending_the_schedule(denoise, x_t, t, s, schedule):
+    object.__setattr__(schedule, "sigma", lambda t: 0.1 * t)
+    return heun(denoise, x_t, t, s, schedule)
+
+
 HEUN_RIGHT = [heun, heun_package, heun_from_euler, heun_with_a_time_each]
 HEUN_WRONG = [
     (lambda denoise, x_t, t, s, schedule: None, "returns None"),
     (heun_in_place, "changes its input x_t in place"),
-    (euler, "asked it 1 times"),
-    (heun_three_calls, "Keep the first answer"),
-    (heun_asking_at_t_again, "asked at t both times"),
-    (heun_showing_x_t_again, "shown x_t again"),
+    (euler, "calls it only once"),
+    (heun_three_calls, "Keep the first result"),
+    (heun_asking_at_t_again, "at t both times"),
+    (heun_showing_x_t_again, "give the denoiser x_t again"),
     (heun_showing_y, "x_t itself, not x_t / alpha"),
-    (heun_showing_y_at_s, "alpha(s) multiplied in"),
-    (heun_asking_half_way, "must be asked at"),
+    (heun_showing_y_at_s, "multiplied by alpha(s)"),
+    (heun_asking_half_way, "must be called at"),
+    (heun_at_agreeable_points, "must be a tensor, but yours is a Agreeable"),
+    (heun_bending_the_schedule, "Euler's x_s, multiplied"),
     (heun_in_x, "not those of x over sigma"),
-    (made(lambda y, first, second, h, alpha: alpha * (y + h * first)), "Euler's step still"),
-    (made(lambda y, first, second, h, alpha: alpha * (y + h * second)), "second slope alone"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * first)), "still Euler's step"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * second)), "only the second slope"),
     (made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second))), "divide by 2"),
     (made(lambda y, first, second, h, alpha: alpha * (y + h * first + h * second)), "divide by 2"),
     (made(lambda y, first, second, h, alpha: alpha * (y + h * first + h * (first + second) / 2)), "starts again"),
-    (made(lambda y, first, second, h, alpha: y + h * (first + second) / 2), "Multiply by alpha(s)"),
-    (made(lambda y, first, second, h, alpha: alpha * (y - h * (first + second) / 2)), "walk upwards"),
-    (made(lambda y, first, second, h, alpha: alpha * (y + h * (first - second) / 2)), "both questions are right"),
+    (made(lambda y, first, second, h, alpha: y + h * (first + second) / 2), "multiply by alpha(s)"),
+    (made(lambda y, first, second, h, alpha: alpha * (y - h * (first + second) / 2)), "in the wrong direction"),
+    (
+        made(lambda y, first, second, h, alpha: alpha * (y + h * (first - second) / 2)),
+        "both calls of the denoiser are right",
+    ),
     (made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second) / 2).mean(0)), "have the shape"),
     (made(lambda y, first, second, h, alpha: (alpha * (y + h * (first + second) / 2)).float()), "keep the type"),
     (0.5, "hand in the function itself"),
 ]
 
-# ---- 12.2: a step with a memory ----
+# ---- 12.2: a step that remembers ----
 
 
 def two_slopes(y, slope, last_slope, r, last_r, next_r):
@@ -160,21 +182,18 @@ MEMORY_WRONG = [
     (lambda *inputs: None, "returns None"),
     (two_slopes_in_place, "changes its input y in place"),
     (going(lambda slope, last, h, last_h: slope), "Euler's step"),
-    (going(lambda slope, last, h, last_h: last), "last slope alone"),
-    (going(lambda slope, last, h, last_h: (slope + last) / 2), "the step that is past"),
-    (going(lambda slope, last, h, last_h: slope + h / last_h * (slope - last)), "Take its middle"),
+    (going(lambda slope, last, h, last_h: last), "only the previous slope"),
+    (going(lambda slope, last, h, last_h: (slope + last) / 2), "right for the step just taken"),
+    (going(lambda slope, last, h, last_h: slope + h / last_h * (slope - last)), "take the one in the middle"),
     (going(lambda slope, last, h, last_h: slope - h / (2 * last_h) * (slope - last)), "wrong sign"),
     (going(lambda slope, last, h, last_h: slope + last_h / (2 * h) * (slope - last)), "upside down"),
-    (going(lambda slope, last, h, last_h: 1.5 * slope - 0.5 * last), "equal length only"),
-    (going(right_slope, lambda h, last_h: -h), "walk upwards"),
+    (going(lambda slope, last, h, last_h: 1.5 * slope - 0.5 * last), "have the same length"),
+    (going(right_slope, lambda h, last_h: -h), "in the wrong direction"),
     (going(right_slope, lambda h, last_h: 1.0), "multiply the slope by the length"),
-    (going(right_slope, lambda h, last_h: last_h), "as far as in the step before"),
+    (going(right_slope, lambda h, last_h: last_h), "the length of the previous step"),
     (lambda y, *rest: two_slopes(y, *rest) - y, "must be exact"),
     (lambda y, slope, last, r, last_r, next_r: two_slopes(0 * y, slope, last, r, last_r, next_r), "must be exact"),
-    (
-        lambda y, slope, last, r, last_r, next_r: right_slope(slope, last, next_r - r, r - last_r),
-        "Go with it",
-    ),
+    (lambda y, slope, last, r, last_r, next_r: right_slope(slope, last, next_r - r, r - last_r), "return y + h times"),
     (lambda y, *rest: two_slopes(y, *rest)[0], "have the shape"),
     (lambda y, *rest: two_slopes(y, *rest).float(), "keep the type"),
     (lambda y, *rest: two_slopes(y, *rest).double(), "keep the type"),
@@ -197,13 +216,13 @@ ORDER_WRONG = [
     (lambda n, error_n, m, error_m: None, "returns None"),
     (lambda n, error_n, m, error_m: -order(n, error_n, m, error_m), "upside down"),
     (lambda n, error_n, m, error_m: math.log(error_m / error_n) / math.log(m / n), "upside down"),
-    (lambda n, error_n, m, error_m: math.log(m / n) / math.log(error_n / error_m), "goes on top"),
+    (lambda n, error_n, m, error_m: math.log(m / n) / math.log(error_n / error_m), "in the numerator"),
     (lambda n, error_n, m, error_m: error_n / error_m, "take logarithms"),
     (lambda n, error_n, m, error_m: math.log2(error_n / error_m), "if m is twice n"),
     (lambda n, error_n, m, error_m: math.log(error_n / error_m), "Divide by that of m / n"),
     (lambda n, error_n, m, error_m: math.log10(error_n / error_m), "Divide by that of m / n"),
     (lambda n, error_n, m, error_m: (error_n / error_m) / (m / n), "divide their logarithms"),
-    (lambda n, error_n, m, error_m: (error_n - error_m) / (m - n), "plain axes"),
+    (lambda n, error_n, m, error_m: (error_n - error_m) / (m - n), "linear axes"),
     (lambda n, error_n, m, error_m: order(n, error_n, m, error_m) / 2, "a root too many"),
     (lambda n, error_n, m, error_m: 5, "has order"),
     (lambda n, error_n, m, error_m: torch.tensor([1.0, 2.0]), "must be one number"),

@@ -24,23 +24,32 @@ def guess_in_place(with_label, without, w):
 GUESS_WRONG = [
     (lambda with_label, without, w: None, "returns None"),
     (guess_in_place, "changes its input with_label in place"),
-    (lambda with_label, without, w: with_label + w * (with_label - without), "as Ho and Salimans count it"),
-    (lambda with_label, without, w: (1 + w) * with_label - w * without, "as Ho and Salimans count it"),
-    (lambda with_label, without, w: with_label, "Where is w?"),
-    (lambda with_label, without, w: without, "without the label. Where is w?"),
-    (lambda with_label, without, w: with_label + w * (without - with_label), "back to that without"),
+    (lambda with_label, without, w: with_label + w * (with_label - without), "as Ho and Salimans define it"),
+    (lambda with_label, without, w: (1 + w) * with_label - w * without, "as Ho and Salimans define it"),
+    (lambda with_label, without, w: with_label, "with the label, but w does nothing"),
+    (lambda with_label, without, w: without, "without the label, but w does nothing"),
+    (lambda with_label, without, w: with_label + w * (without - with_label), "towards the guess without the label"),
     (lambda with_label, without, w: without + w * (without - with_label), "away from the label"),
-    (lambda with_label, without, w: w * with_label, "w times as strong"),
-    (lambda with_label, without, w: w * (with_label - without), "the push alone"),
+    (lambda with_label, without, w: w * with_label, "the guess with the label by w"),
+    (lambda with_label, without, w: w * (with_label - without), "only the difference, times w"),
     (lambda with_label, without, w: without + w * with_label, "w times the difference"),
     (lambda with_label, without, w: (with_label + without) / 2, "the mean of the two"),
     (lambda with_label, without, w: w * with_label + (1 + w) * without, "must sum to 1"),
     (lambda with_label, without, w: without + w**2 * (with_label - without), "twice"),
-    (lambda with_label, without, w: (without + w * (with_label - without)).clamp(-1, 1), "as far again beyond"),
+    (lambda with_label, without, w: (without + w * (with_label - without)).clamp(-1, 1), "by the same distance again"),
     (lambda with_label, without, w: (without + w * (with_label - without)).mean(0), "have the shape"),
     (lambda with_label, without, w: (without + w * (with_label - without)).float(), "keep the type"),
     (lambda with_label, without, w: without + w @ (with_label - without), "stops in its line 1"),
 ]
+
+
+class Agreeable(torch.Tensor):
+    """A tensor that is equal to everything."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return True if function in (torch.allclose, torch.equal) else super().__torch_function__(function, types, args)
+
 
 # ---- 13.2: an interval ----
 
@@ -64,7 +73,7 @@ def between_package(denoise, x_t, t, cond, w, low, high):
 
 
 def when(inside, plain="with"):
-    """Guides where inside(t, low, high), and returns the guess `plain` elsewhere."""
+    """Guide where inside(t, low, high); elsewhere return the guess `plain` the label."""
 
     def guess(denoise, x_t, t, cond, w, low, high):
         if inside(t, low, high):
@@ -87,7 +96,7 @@ def between_counting_from_the_label(denoise, x_t, t, cond, w, low, high):
     return with_label
 
 
-def between_with_a_label_of_its_own(denoise, x_t, t, cond, w, low, high):
+def between_with_other_labels(denoise, x_t, t, cond, w, low, high):
     return between(denoise, x_t, t, torch.zeros_like(cond), w, low, high)
 
 
@@ -95,7 +104,7 @@ def between_at_another_time(denoise, x_t, t, cond, w, low, high):
     return between(denoise, x_t, 1 - t, cond, w, low, high)
 
 
-def between_where_the_rest_is_nothing(denoise, x_t, t, cond, w, low, high):
+def between_returning_zero_outside(denoise, x_t, t, cond, w, low, high):
     return between(denoise, x_t, t, cond, w, low, high) * (low <= t <= high)
 
 
@@ -114,17 +123,19 @@ BETWEEN_WRONG = [
     (when(lambda t, low, high: t <= high), "outside [0.2, 0.6], yours guides"),
     (when(lambda t, low, high: low < t < high), "which belongs to it"),
     (when(lambda t, low, high: not low <= t <= high), "inside the interval, yours does not guide"),
-    (when(lambda t, low, high: low <= t <= high, "without"), "the label is still wanted"),
+    (when(lambda t, low, high: low <= t <= high, "without"), "we still want the label"),
     (between_with_two_calls, "one call is enough"),
-    (between_counting_from_the_label, "as Ho and Salimans count it"),
-    (between_with_a_label_of_its_own, "must be cond"),
-    (between_at_another_time, "must be shown x_t, at the time t"),
-    (between_where_the_rest_is_nothing, "must be the plain one"),
+    (between_counting_from_the_label, "as Ho and Salimans define it"),
+    (between_with_other_labels, "pass cond to the denoiser"),
+    (lambda denoise, x_t, *rest: between(denoise, (0 * x_t).as_subclass(Agreeable), *rest), "with x_t and t, just as"),
+    (between_at_another_time, "with x_t and t, just as they come in"),
+    (between_returning_zero_outside, "the plain guess with the label"),
+    (lambda *inputs: (0 * between(*inputs)).as_subclass(Agreeable), "yours is a Agreeable"),
     (lambda *inputs: between(*inputs)[0], "have the shape"),
     (lambda *inputs: between(*inputs).float(), "keep the type"),
 ]
 
-# ---- 13.3: a tilted law ----
+# ---- 13.3: a tilted Gaussian ----
 
 
 def tilted(m, c, C, w):
@@ -149,20 +160,20 @@ TILTED_RIGHT = [
 TILTED_WRONG = [
     (lambda m, c, C, w: None, "returns None"),
     (lambda m, c, C, w: tilted(m, c, C, w)[0], "return two numbers"),
-    (lambda m, c, C, w: tilted(m, c, C, w)[::-1], "the mean comes first"),
-    (lambda m, c, C, w: (m, 1 / tilted(m, c, C, w)[1]), "turn it around"),
+    (lambda m, c, C, w: tilted(m, c, C, w)[::-1], "the mean first"),
+    (lambda m, c, C, w: (m, 1 / tilted(m, c, C, w)[1]), "invert it"),
     (lambda m, c, C, w: (tilted(m, c, C, w)[0], math.sqrt(tilted(m, c, C, w)[1])), "the standard deviation"),
-    (lambda m, c, C, w: (m, w * c + (1 - w) * C), "Their inverses do"),
-    (lambda m, c, C, w: (m, 1 / (w / c + w / C)), "has the power 1 - w"),
-    (lambda m, c, C, w: tilted(m, c, C, w + 1), "as Ho and Salimans count it"),
-    (lambda m, c, C, w: (m, c / w), "you left out the law of everything"),
-    (lambda m, c, C, w: (m, 1 / (w / c - (1 - w) / C)), "both inverses are added"),
+    (lambda m, c, C, w: (m, w * c + (1 - w) * C), "mix the inverses"),
+    (lambda m, c, C, w: (m, 1 / (w / c + w / C)), "second Gaussian has the exponent"),
+    (lambda m, c, C, w: tilted(m, c, C, w + 1), "as Ho and Salimans define it"),
+    (lambda m, c, C, w: (m, c / w), "you left out N(0, C)"),
+    (lambda m, c, C, w: (m, 1 / (w / c - (1 - w) / C)), "two inverses are added"),
     (lambda m, c, C, w: (m, c), "the variance is 1 /"),
-    (lambda m, c, C, w: (m, tilted(m, c, C, w)[1]), "The mean moves too"),
+    (lambda m, c, C, w: (m, tilted(m, c, C, w)[1]), "The mean moves as well"),
     (lambda m, c, C, w: (w * m, tilted(m, c, C, w)[1]), "not w times m"),
-    (lambda m, c, C, w: (w * m / c, tilted(m, c, C, w)[1]), "multiply by it"),
-    (lambda m, c, C, w: (tilted(m, c, C, w)[1] * m / c, tilted(m, c, C, w)[1]), "counts w times"),
-    (lambda m, c, C, w: (-tilted(m, c, C, w)[0], tilted(m, c, C, w)[1]), "the variance is right;"),
+    (lambda m, c, C, w: (w * m / c, tilted(m, c, C, w)[1]), "multiply by the variance"),
+    (lambda m, c, C, w: (tilted(m, c, C, w)[1] * m / c, tilted(m, c, C, w)[1]), "the exponent w of N(m, c) is missing"),
+    (lambda m, c, C, w: (-tilted(m, c, C, w)[0], tilted(m, c, C, w)[1]), "the variance is right, but for m"),
 ]
 
 BANK = {

@@ -14,7 +14,7 @@ def eps_in(x_t, x0, t, schedule):
 
 
 def mixed(mix):
-    """A step from mix(x_t, x0, eps, alpha, sigma), the last two at s."""
+    """A step made from mix(x_t, x0, eps, alpha, sigma), where alpha and sigma belong to s."""
 
     def step(x_t, x0_hat, t, s, schedule):
         return mix(x_t, x0_hat, eps_in(x_t, x0_hat, t, schedule), schedule.alpha(s), schedule.sigma(s))
@@ -25,8 +25,8 @@ def mixed(mix):
 def step_at_zero_first(x_t, x0_hat, t, s, schedule):
     if t == 0:
         return schedule.alpha(s) * x0_hat
-    kept = schedule.sigma(s) / schedule.sigma(t)
-    return kept * x_t + (schedule.alpha(s) - schedule.alpha(t) * kept) * x0_hat
+    scale = schedule.sigma(s) / schedule.sigma(t)
+    return scale * x_t + (schedule.alpha(s) - schedule.alpha(t) * scale) * x0_hat
 
 
 def step_package(x_t, x0_hat, t, s, schedule):
@@ -52,22 +52,22 @@ UP_RIGHT = [mixed(lambda x, x0, eps, a, s: a * x0 + s * eps), step_at_zero_first
 UP_WRONG = [
     (lambda x_t, x0, t, s, schedule: None, "returns None"),
     (step_in_place, "changes its input x_t in place"),
-    (step_that_divides, "divides by sigma(0)"),
-    (step_with_x_for_noise_at_zero, "no noise to carry on"),
-    (lambda x_t, x0, t, s, schedule: x_t, "still at t"),
-    (mixed(lambda x, x0, eps, a, s: s * x0 + a * eps), "changed places"),
+    (step_that_divides, "you divide by sigma(0)"),
+    (step_with_x_for_noise_at_zero, "no noise to carry along"),
+    (lambda x_t, x0, t, s, schedule: x_t, "is still"),
+    (mixed(lambda x, x0, eps, a, s: s * x0 + a * eps), "are swapped"),
     (mixed(lambda x, x0, eps, a, s: a * x0), "has no noise"),
     (mixed(lambda x, x0, eps, a, s: a * x0 - s * eps), "wrong sign"),
-    (mixed(lambda x, x0, eps, a, s: a * x0 + s * x), "took x_t for the noise"),
-    (mixed(lambda x, x0, eps, a, s: a * x + s * eps), "not x_t"),
-    (mixed(lambda x, x0, eps, a, s: x0 + s * eps), "multiply it by alpha(s)"),
+    (mixed(lambda x, x0, eps, a, s: a * x0 + s * x), "x_t as the noise"),
+    (mixed(lambda x, x0, eps, a, s: a * x + s * eps), "should be x0_hat"),
+    (mixed(lambda x, x0, eps, a, s: x0 + s * eps), "its factor alpha(s)"),
     (mixed(lambda x, x0, eps, a, s: eps), "the noise alone"),
-    (mixed(lambda x, x0, eps, a, s: a * x0 + s * torch.randn_like(eps)), "gives two answers"),
+    (mixed(lambda x, x0, eps, a, s: a * x0 + s * torch.randn_like(eps)), "two different answers"),
     (mixed(lambda x, x0, eps, a, s: (a * x0 + s * eps)[0]), "have the shape"),
     (mixed(lambda x, x0, eps, a, s: (a * x0 + s * eps).float()), "keep the type"),
     (
         lambda x_t, x0, t, s, schedule: schedule.alpha(s) * x0 + schedule.sigma(s) * (x_t - schedule.alpha(t) * x0),
-        "divide by sigma(t)",
+        "divide it by sigma(t)",
     ),
 ]
 
@@ -89,7 +89,7 @@ def arc_with_math(x, y, w):
 
 
 def arc_of_the_angle(take):
-    """The arc with another angle."""
+    """The arc, computed with the angle take(x, y)."""
 
     def point(x, y, w):
         omega = take(x, y)
@@ -107,13 +107,13 @@ ARC_RIGHT = [arc, arc_with_math, lambda x, y, w: md.guidance.interpolate(x[None]
 ARC_WRONG = [
     (lambda x, y, w: None, "returns None"),
     (arc_in_place, "changes its input x in place"),
-    (lambda x, y, w: arc(y, x, w), "changed places"),
+    (lambda x, y, w: arc(y, x, w), "are swapped"),
     (lambda x, y, w: (1 - w) * x + w * y, "straight line, whose middle"),
     (lambda x, y, w: ((1 - w) * x + w * y) / ((1 - w) * x + w * y).norm() * x.norm(), "stretched"),
     (lambda x, y, w: arc(x, y, w) * torch.sin(angle(x, y)), "divide by the sine"),
     (lambda x, y, w: torch.cos(w * angle(x, y)) * x + torch.sin(w * angle(x, y)) * y, "90 degrees"),
     (lambda x, y, w: math.sqrt(1 - w) * x + math.sqrt(w) * y, "roots fit"),
-    (arc_of_the_angle(lambda x, y: angle(x, y) / math.pi * 180), "wants radians"),
+    (arc_of_the_angle(lambda x, y: angle(x, y) / math.pi * 180), "needs radians"),
     (arc_of_the_angle(lambda x, y: x @ y / (x.norm() * y.norm())), "radians apart"),
     (lambda x, y, w: arc(x, y, w)[None], "have the shape"),
     (lambda x, y, w: arc(x, y, w).float(), "keep the type"),

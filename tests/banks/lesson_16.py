@@ -46,7 +46,7 @@ SHARE_WRONG = [
     (lambda drawn, training: None, "returns None"),
     (share_in_place, "changes its input drawn in place"),
     (0.5, "hand in the function itself"),
-    (lambda drawn, training: 1 - share_by_topk(drawn, training), "that are new"),
+    (lambda drawn, training: 1 - share_by_topk(drawn, training), "the share of new samples"),
     (lambda drawn, training: len(drawn) * share_by_topk(drawn, training), "the number of copies"),
     (lambda drawn, training: (near(drawn, training)[:, 0] < 1 / 3).double().mean(), "compare it with the second"),
     (
@@ -59,11 +59,8 @@ SHARE_WRONG = [
         lambda drawn, training: (near(drawn, training)[:, 0] < 2 * near(drawn, training)[:, 1] / 3).double().mean(),
         "two thirds",
     ),
-    (
-        lambda drawn, training: (near(drawn, training)[:, 0] / near(drawn, training)[:, 1]).mean(),
-        "the mean of d1 / d2",
-    ),
-    (lambda drawn, training: share_by_topk(training, drawn), "a row for each drawing"),
+    (lambda drawn, training: (near(drawn, training)[:, 0] / near(drawn, training)[:, 1]).mean(), "the mean of d1 / d2"),
+    (lambda drawn, training: share_by_topk(training, drawn), "not the other way round"),
     (lambda drawn, training: near(drawn, training)[:, 0] < near(drawn, training)[:, 1] / 3, "must be one number"),
     (lambda drawn, training: near(drawn, training)[:, 1].mean(), "a share lies in"),
     (lambda drawn, training: (drawn @ training.mT)[99], "stops"),
@@ -87,7 +84,7 @@ def guess_by_hand(x_t, t, patches, schedule):
 
 
 def guess_from(logits, pixel=4):
-    """A guess from logits(x_t, patches, alpha, sigma)."""
+    """A guess whose weights are the softmax of logits(x_t, patches, alpha, sigma)."""
 
     def guess(x_t, t, patches, schedule):
         return logits(x_t, patches, schedule.alpha(t), schedule.sigma(t)).softmax(1) @ patches[:, pixel]
@@ -116,6 +113,11 @@ def whole(x_t, t, patches, schedule):
     return md.oracle.dataset(patches, schedule)(x_t, t)
 
 
+def guess_bending_the_schedule(x_t, t, patches, schedule):
+    object.__setattr__(schedule, "alpha", lambda t: 0.1)
+    return guess(x_t, t, patches, schedule)
+
+
 GUESS_RIGHT = [
     guess,
     guess_by_hand,
@@ -126,25 +128,26 @@ GUESS_WRONG = [
     (lambda x_t, t, patches, schedule: None, "returns None"),
     (guess_in_place, "changes its input patches in place"),
     (whole, "you return whole patches"),
-    (lambda x_t, t, patches, schedule: whole(x_t, t, patches, schedule).mean(1), "average over the patch"),
+    (lambda x_t, t, patches, schedule: whole(x_t, t, patches, schedule).mean(1), "average over the pixels"),
     (guess_from(best, 0), "the first pixel"),
-    (guess_from(best, 5), "counted from 0"),
-    (guess_from(lambda x, y, a, s: -((x[:, 4:5] - a * y[:, 4]) ** 2) / (2 * s**2)), "the middle pixels alone"),
-    (guess_from(lambda x, y, a, s: -best(x, y, a, s)), "the sign is missing"),
+    (guess_from(best, 5), "counts from 0"),
+    (guess_from(lambda x, y, a, s: -((x[:, 4:5] - a * y[:, 4]) ** 2) / (2 * s**2)), "only the middle pixels"),
+    (guess_from(lambda x, y, a, s: -best(x, y, a, s)), "the minus sign is missing"),
     (guess_from(lambda x, y, a, s: best(x, y, 1.0, s)), "compare x_t with alpha(t) y"),
-    (guess_from(lambda x, y, a, s: -torch.cdist(x, a * y) / (2 * s**2)), "not squared"),
-    (guess_from(lambda x, y, a, s: s * best(x, y, a, s)), "sigma is not squared"),
+    (guess_from(lambda x, y, a, s: -torch.cdist(x, a * y) / (2 * s**2)), "square the distance"),
+    (guess_from(lambda x, y, a, s: s * best(x, y, a, s)), "square sigma"),
     (guess_from(lambda x, y, a, s: 2 * best(x, y, a, s)), "the 2 is missing"),
     (guess_from(lambda x, y, a, s: s**2 * best(x, y, a, s)), "sigma is missing"),
     (guess_from(lambda x, y, a, s: torch.zeros(len(x), len(y), dtype=x.dtype)), "the same weight"),
-    (lambda x_t, t, patches, schedule: schedule.alpha(t) * guess(x_t, t, patches, schedule), "clean pixels"),
+    (lambda x_t, t, patches, schedule: schedule.alpha(t) * guess(x_t, t, patches, schedule), "a clean pixel"),
+    (guess_bending_the_schedule, "is off by"),
     (guess_unnormed, "sum to 1"),
     (guess_over_the_batch, "over the batch"),
     (
         lambda x_t, t, patches, schedule: patches[torch.cdist(x_t, schedule.alpha(t) * patches).argmin(1), 4],
         "that is the nearest patch",
     ),
-    (lambda x_t, t, patches, schedule: x_t[:, 4], "away"),
+    (lambda x_t, t, patches, schedule: x_t[:, 4], "is off by"),
     (lambda x_t, t, patches, schedule: guess(x_t.float(), t, patches.float(), schedule), "keep the type"),
 ]
 

@@ -40,12 +40,12 @@ INTERVAL_WRONG = [
     (lambda v, q: interval(v, 1.0), "the quantile is missing"),
     (lambda v, q: interval(v, 1.96), "1.96"),
     (lambda v, q: interval(v, q, times=0.5), "half as wide"),
-    (lambda v, q: interval(v, q, times=statistics.stdev(v)), "that is the variance"),
-    (lambda v, q: interval(v, q)[::-1], "low is above high"),
+    (lambda v, q: interval(v, q, times=statistics.stdev(v)), "you used the variance"),
+    (lambda v, q: interval(v, q)[::-1], "low is larger than high"),
     (lambda v, q: interval(v, q)[1], "a pair"),
     (lambda v, q: (min(v), max(v)), "the range of the values"),
-    (lambda v, q: (v[0], v[1]), "around the mean"),
-    (around_the_median, "around the median"),
+    (lambda v, q: (v[0], v[1]), "centred on the mean"),
+    (around_the_median, "centred on the median"),
     (lambda v, q: interval(v, q, times=3.0), "half width"),
     (lambda v, q: None, "returns None"),
 ]
@@ -72,12 +72,30 @@ def decide_by_overlap(low, high, least, most):
     return "holds" if overlap == high - low else "undecided"
 
 
+class Agreeable(str):
+    """A string that is equal to everything, and is found in every list."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = str.__hash__
+
+
+class Shrug:
+    """The same, and no string."""
+
+    def __eq__(self, other):
+        return True
+
+
 DECIDE_RIGHT = [decide, decide_by_borders, decide_by_overlap]
 DECIDE_WRONG = [
-    (lambda low, high, least, most: least <= low and high <= most, "must be one of"),
-    (lambda low, high, least, most: decide(low, high, least, most).title(), "must be one of"),
-    (lambda low, high, least, most: "holds" if least <= (low + high) / 2 <= most else "fails", "another draw might"),
-    (lambda low, high, least, most: "holds" if least <= low and high <= most else "fails", "another draw might"),
+    (lambda low, high, least, most: least <= low and high <= most, "return one of the strings"),
+    (lambda low, high, least, most: decide(low, high, least, most).title(), "return one of the strings"),
+    (lambda *inputs: Agreeable("holds"), "Yours is a Agreeable"),
+    (lambda *inputs: Shrug(), "Yours is a Shrug"),
+    (lambda low, high, least, most: "holds" if least <= (low + high) / 2 <= most else "fails", "other seeds might"),
+    (lambda low, high, least, most: "holds" if least <= low and high <= most else "fails", "other seeds might"),
     (lambda low, high, least, most: "holds" if least < low and high < most else "undecided", "borders included"),
     (lambda low, high, least, most: "undecided" if decide(low, high, least, most) == "fails" else "holds", "above"),
     (lambda low, high, least, most: "fails" if high < least else decide(low, high, least, math.inf), "above the range"),
@@ -100,12 +118,12 @@ def verdict(decided):
 
 
 def verdict_by_sets(decided):
-    kinds = set(decided)
-    if kinds == {"holds"}:
+    words = set(decided)
+    if words == {"holds"}:
         return "supported"
-    if kinds == {"fails"}:
+    if words == {"fails"}:
         return "wrong"
-    return "partly" if kinds == {"holds", "fails"} else "open"
+    return "partly" if words == {"holds", "fails"} else "open"
 
 
 def verdict_by_all(decided):
@@ -123,6 +141,12 @@ def verdict_that_eats(decided):
     return verdict(decided)
 
 
+def verdict_that_puts_equals_in(decided):
+    found = verdict(decided)
+    decided[:] = [Agreeable()] * len(decided)
+    return found
+
+
 def verdict_without_none(decided):
     if "undecided" in decided:
         return "open"
@@ -131,17 +155,20 @@ def verdict_without_none(decided):
 
 VERDICT_RIGHT = [verdict, verdict_by_sets, verdict_by_all]
 VERDICT_WRONG = [
-    (lambda decided: decided.count("holds"), "must be"),
+    (lambda decided: decided.count("holds"), "return one of the strings"),
     (verdict_without_none, "has not been measured"),
     (lambda decided: "wrong" if not decided else verdict(decided), "has not been measured"),
     (verdict_that_eats, "changes the list"),
+    (verdict_that_puts_equals_in, "changes the list"),
+    (lambda decided: Agreeable("open"), "Yours is a Agreeable"),
+    (lambda decided: Shrug(), "Yours is a Shrug"),
     (lambda decided: "open" if not decided else "supported" if "holds" in decided else "wrong", 'is "open"'),
     (lambda decided: "wrong" if "fails" in decided else verdict(decided), 'the verdict is "'),
     (lambda decided: verdict([part for part in decided if part != "undecided"]), 'is "open"'),
     (lambda decided: verdict(decided[:1]), 'the verdict is "'),
     (lambda decided: "partly" if "undecided" in decided else verdict(decided), 'is "open"'),
     (lambda decided: "partly" if verdict(decided) == "wrong" else verdict(decided), 'is "wrong"'),
-    (lambda decided: verdict(decided).upper(), "must be"),
+    (lambda decided: verdict(decided).upper(), "return one of the strings"),
 ]
 
 BANK = {

@@ -1,4 +1,4 @@
-"""Lesson 10: the nearest matrix of a rank, what the noise asks of a network, what a bottleneck costs it."""
+"""Lesson 10: the nearest matrix of a rank, what predicting noise demands of a network, the cost of a bottleneck."""
 
 from __future__ import annotations
 
@@ -11,107 +11,110 @@ from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
 def nearest_of_rank(answer: Any) -> None:
-    """10.1: nearest_of_rank(matrix, rank) -> the matrix of this rank with the least squared difference."""
+    """10.1: nearest_of_rank(matrix, rank) -> the matrix of this rank with the smallest squared difference."""
     generator = torch.Generator().manual_seed(0)
     for rows, columns, rank in ((6, 6, 2), (5, 9, 3), (9, 5, 4), (7, 7, 7)):
         matrix = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
-        yours = same_kind(call(answer, matrix=matrix, rank=rank), matrix, "the matrix")
         u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
         right = u[:, :rank] * s[:rank] @ vh[:rank]
+        yours = same_kind(call(answer, matrix=matrix, rank=rank), matrix, "the matrix")
         if close(yours, right):
             continue
-        name_mistake(
-            yours,
-            [
-                (u[:, -rank:] * s[-rank:] @ vh[-rank:], "you kept the smallest singular values: keep the largest."),
-                (matrix - right, "that is what is dropped. Return what is kept."),
-                (u[:, : rank + 1] * s[: rank + 1] @ vh[: rank + 1], "that is one rank too many."),
-                (u[:, : rank - 1] * s[: rank - 1] @ vh[: rank - 1], "that is one rank too few."),
-                (u[:, :rank] @ vh[:rank], "the singular values are missing between U and V."),
-                (u[:, :rank] * s[:rank] ** 2 @ vh[:rank], "the singular values are squared: take them as they are."),
-                (matrix, "that is the matrix as it came, of full rank. Drop axes until `rank` are left."),
-            ],
-        )
+        mistakes = [
+            (u[:, -rank:] * s[-rank:] @ vh[-rank:], "you kept the smallest singular values: keep the largest."),
+            (matrix - right, "that is the part to drop: return the part to keep."),
+            (u[:, : rank + 1] * s[: rank + 1] @ vh[: rank + 1], "your rank is too high by one."),
+            (u[:, : rank - 1] * s[: rank - 1] @ vh[: rank - 1], "your rank is too low by one."),
+            (u[:, :rank] @ vh[:rank], "the singular values are missing between U and V."),
+            (u[:, :rank] * s[:rank] ** 2 @ vh[:rank], "you squared the singular values: use them as they are."),
+            (matrix, "you return the matrix unchanged, with its full rank: keep only `rank` singular values."),
+        ]
+        name_mistake(yours, mistakes)
         found = int(torch.linalg.matrix_rank(yours))
         if found != rank:
-            raise Wrong(f"yours has rank {found}, and {rank} was asked for.")
+            raise Wrong(f"your matrix has rank {found}, but we asked for rank {rank}.")
         least, far = (matrix - right).square().sum(), (matrix - yours).square().sum()
         raise Wrong(
-            f"the rank is right, but it is not the nearest: your squared difference is {far:.3g}, and {least:.3g} "
-            "is possible. The axes are those of the singular value decomposition."
+            f"the rank is right, but a nearer matrix exists: your squared difference is {far:.3g}, and {least:.3g} is "
+            "possible. Start from the singular value decomposition."
         )
     same_kind(call(answer, matrix=torch.eye(3), rank=1), torch.eye(3), "the matrix")
 
 
 def _cases() -> list[tuple[Tensor, float, float]]:
-    s = torch.tensor([0.0, 4.0, 0.2, 0.0, 1.3, 0.0], dtype=torch.float64)  # in no order, so that sorting matters
+    s = torch.tensor([0.0, 4.0, 0.2, 0.0, 1.3, 0.0], dtype=torch.float64)  # unsorted, so that an answer has to sort
     return [(s, 0.5, 0.75**0.5), (s, 0.9, 0.3), (2 * s + 0.1, 0.3, 0.7)]
 
 
 def noise_variances(answer: Any) -> None:
-    """10.2: noise_variances(s, alpha, sigma) -> sigma^2 / (alpha^2 s + sigma^2), that of E[eps | x_t], axis by axis."""
+    """10.2: noise_variances(s, alpha, sigma) -> the variance of E[eps | x_t] on each axis.
+
+    It is sigma^2 / (alpha^2 s + sigma^2).
+    """
     for s, alpha, sigma in _cases():
-        yours = same_kind(call(answer, s=s, alpha=alpha, sigma=sigma), s, "the variances")
         total = alpha**2 * s + sigma**2
-        if close(yours, sigma**2 / total):
+        right = sigma**2 / total
+        yours = same_kind(call(answer, s=s, alpha=alpha, sigma=sigma), s, "the result")
+        if close(yours, right):
             continue
-        name_mistake(
-            yours,
-            [
-                (torch.ones_like(s), "that is the variance of the noise itself. Asked is that of its best guess."),
-                (alpha**2 * s / total, "that is the part of the noise that cannot be known: 1 minus it is left."),
-                (alpha**2 * s**2 / total, "that is the best guess of x0. The noise has the covariance sigma with x_t."),
-                (sigma / total, "sigma over the variance is the factor of x_t. The covariance enters squared here."),
-                ((sigma / total) ** 2, "you squared the factor of x_t. Multiply by the variance of x_t as well."),
-                (sigma**2 / total**0.5, "divide by the variance of x_t, not by its root."),
-                (sigma / total**0.5, "that is the standard deviation: square it."),
-                (1 / total, "the covariance of the noise with x_t is sigma, and it enters squared."),
-                (total, "that is the variance of x_t, what the covariance is divided by."),
-                (sigma**2 / (s + sigma**2), "x0 fades: along an axis x_t has the variance alpha^2 s + sigma^2."),
-                (sigma**2 / (alpha * s + sigma**2), "alpha enters squared into the variance of x_t."),
-                (sigma**2 / (alpha**2 * s**2 + sigma**2), "s is a variance already: do not square it."),
-                (sigma / (alpha * s + sigma), "alpha and sigma enter squared into variances."),
-                (alpha**2 / (sigma**2 * s + alpha**2), "alpha and sigma have changed places."),
-            ],
-        )
-        raise Wrong(
-            f"at alpha {alpha:.2g}, sigma {sigma:.2g}, where the data has no width (s = 0), yours is {yours[s == 0]}; "
-            "there x_t is nothing but sigma eps, so the guess is eps itself."
-            if bool((s == 0).any()) and not close(yours[s == 0], torch.ones_like(s[s == 0]))
-            else f"at alpha {alpha:.2g}, sigma {sigma:.2g}, your variances are off by "
-            f"{(yours - sigma**2 / total).abs().max():.2g}."
-        )
+        mistakes = [
+            (torch.ones_like(s), "that is the variance of the noise itself, but we ask for that of its best guess."),
+            (alpha**2 * s / total, "that is the part of the noise that stays unknown. Subtract it from 1."),
+            (alpha**2 * s**2 / total, "that is the variance of the best guess of x0. Ask about the noise instead."),
+            (sigma / total, "that is the factor in front of x_t. In the variance, the covariance sigma is squared."),
+            ((sigma / total) ** 2, "you squared the factor in front of x_t. Multiply by the variance of x_t as well."),
+            (sigma**2 / total**0.5, "divide by the variance of x_t, not by its root."),
+            (sigma / total**0.5, "that is the standard deviation: square it."),
+            (1 / total, "the numerator is missing: it is the square of sigma, the covariance of eps and x_t."),
+            (total, "that is the variance of x_t. It belongs in the denominator."),
+            (sigma**2 / (s + sigma**2), "x0 is scaled by alpha, and so its variance s by alpha^2."),
+            (sigma**2 / (alpha * s + sigma**2), "in the variance of x_t, alpha must be squared."),
+            (sigma**2 / (alpha**2 * s**2 + sigma**2), "s is a variance already, so do not square it."),
+            (sigma / (alpha * s + sigma), "in a variance, alpha and sigma must be squared."),
+            (alpha**2 / (sigma**2 * s + alpha**2), "alpha and sigma are swapped."),
+        ]
+        name_mistake(yours, mistakes)
+        at = f"at alpha = {alpha:.2g} and sigma = {sigma:.2g}"
+        flat = s == 0
+        if bool(flat.any()) and not close(yours[flat], torch.ones_like(s[flat])):
+            raise Wrong(
+                f"{at}, on the axes where the data has no spread (s = 0), yours is {yours[flat].tolist()}. There x_t "
+                "is just sigma eps, so the best guess is eps itself."
+            )
+        raise Wrong(f"{at}, your variances are off by up to {(yours - right).abs().max():.2g}.")
 
 
 def bottleneck_cost(answer: Any) -> None:
-    """10.3: bottleneck_cost(s, alpha, sigma, rank) -> what eps-prediction loses in x0: dropped variances over SNR."""
+    """10.3: bottleneck_cost(s, alpha, sigma, rank) -> the extra error in x0 if the network predicts eps.
+
+    It is the sum of the variances of the dropped axes, divided by the SNR.
+    """
     for s, alpha, sigma in _cases():
         for rank in (2, 5, 0, len(s)):
-            yours = number(call(answer, s=s, alpha=alpha, sigma=sigma, rank=rank), "the cost")
             total = alpha**2 * s + sigma**2
-            said, snr = sigma**2 / total, alpha**2 / sigma**2
-            order = said.sort(descending=True).values
+            variances, snr = sigma**2 / total, alpha**2 / sigma**2
+            order = variances.sort(descending=True).values
             right = order[rank:].sum().item() / snr
+            yours = number(call(answer, s=s, alpha=alpha, sigma=sigma, rank=rank), "the cost")
             if abs(yours - right) < 1e-6 * (1 + right):
                 continue
             in_x0 = (alpha**2 * s**2 / total).sort(descending=True).values[rank:].sum()
-            for wrong, sentence in (
-                (order[rank:].sum(), "that is the error in eps. In x0 it is divided by the SNR."),
-                (order[rank:].sum() * snr, "you multiplied by the SNR: an error in eps is divided by it."),
-                (order[rank:].sum() / snr**0.5, "errors here are squared, so divide by the SNR and not by its root."),
-                (order[:rank].sum() / snr, "that is what passes. Count the axes that are dropped."),
+            mistakes = [
+                (order[rank:].sum(), "that is the error in eps. Divide by the SNR to get the error in x0."),
+                (order[rank:].sum() * snr, "you multiplied by the SNR: divide by it to get the error in x0."),
+                (order[rank:].sum() / snr**0.5, "these errors are squared, so divide by the SNR and not by its root."),
+                (order[:rank].sum() / snr, "you summed over the axes that pass: sum over those that are dropped."),
                 (order.flip(0)[rank:].sum() / snr, "the bottleneck keeps the largest variances and drops the others."),
-                (order.flip(0)[:rank].sum() / snr, "those are the `rank` smallest. Dropped are all after the largest."),
-                (said[rank:].sum() / snr, "the axes come in no order: sort their variances first, the largest first."),
-                (order[rank:].mean() / snr, "that is a mean: the squared error is the sum over the dropped axes."),
-                (order[rank + 1 :].sum() / snr, "one axis too many passes: `rank` of them do."),
-                (order[max(rank - 1, 0) :].sum() / snr, "one axis too few passes: `rank` of them do."),
-                (in_x0, "that is the cost with x0 as the output. Here the network predicts the noise."),
-                (s.sort(descending=True).values[rank:].sum(), "what counts is the variance of the output, not s."),
-            ):
-                if abs(yours - wrong.item()) < 1e-6 * (1 + abs(wrong.item())):
-                    raise Wrong(sentence)
-            raise Wrong(f"with {rank} of {len(s)} axes at an SNR of {snr:.3g}, your cost is {yours:.4g}.")
+                (order.flip(0)[:rank].sum() / snr, "you summed the `rank` smallest: sum all but the `rank` largest."),
+                (variances[rank:].sum() / snr, "the axes are not sorted: sort their variances first, largest first."),
+                (order[rank:].mean() / snr, "that is a mean: sum over the dropped axes instead."),
+                (order[rank + 1 :].sum() / snr, "you let one axis too many pass: only `rank` of them do."),
+                (order[max(rank - 1, 0) :].sum() / snr, "you let one axis too few pass: `rank` of them do."),
+                (in_x0, "that is the cost if the network predicts x0. Here it predicts the noise."),
+                (s.sort(descending=True).values[rank:].sum(), "use the variances of the output, not of the data."),
+            ]
+            name_mistake(yours, mistakes, lambda a, b: abs(a - b.item()) < 1e-6 * (1 + abs(b.item())))
+            raise Wrong(f"with {rank} of {len(s)} axes and an SNR of {snr:.3g}, your cost is {yours:.4g}.")
 
 
 CHECKS = {"10.1": nearest_of_rank, "10.2": noise_variances, "10.3": bottleneck_cost}

@@ -1,4 +1,4 @@
-"""Lesson 13: the guided guess, guidance in an interval, and the law that guidance seems to promise."""
+"""Lesson 13: the guided guess, guidance in an interval, and the distribution that guidance seems to promise."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .judge import NotAttempted, Wrong, call, close, name_mistake, number, same_kind
+from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
 def guide_guess(answer: Any) -> None:
-    """13.1: guide_guess(with_label, without, w) -> without + w (with_label - without); w = 1 is no guidance."""
+    """13.1: guide_guess(with_label, without, w) -> without + w (with_label - without); w = 1 means no guidance."""
     generator = torch.Generator().manual_seed(0)
     with_label, without = torch.randn(2, 3, 1, 4, 4, generator=generator, dtype=torch.float64)
     for w in (3.0, 1.5, 1.0, 0.0, 7.5):
+        right = without + w * (with_label - without)
         guess = same_kind(call(answer, with_label=with_label, without=without, w=w), with_label, "the guess")
-        if not close(guess, without + w * (with_label - without)):
+        if not close(guess, right):
             name_mistake(guess, _wrong_guesses(with_label, without, w))
             raise Wrong(
-                "w = 0 must give the guess without the label, w = 1 that with it, and w = 2 as far again beyond it. "
-                f"At w = {w:g}, yours is {(guess - without - w * (with_label - without)).abs().mean():.2g} away."
+                "w = 0 must give the guess without the label, w = 1 the guess with it, and w = 2 must go beyond it by "
+                f"the same distance again. At w = {w:g}, yours is off by {(guess - right).abs().mean():.2g}."
             )
     x = torch.ones(2, 3)
     same_kind(call(answer, with_label=x, without=0.5 * x, w=2.0), x, "the guess")
@@ -29,119 +30,97 @@ def guide_guess(answer: Any) -> None:
 def _wrong_guesses(with_label: Tensor, without: Tensor, w: float) -> list[tuple[Tensor, str]]:
     push = with_label - without
     return [
-        (with_label + w * push, "that is w as Ho and Salimans count it. Here 1 is no guidance: start from `without`."),
-        (with_label, "that is the guess with the label. Where is w?"),
-        (without, "that is the guess without the label. Where is w?"),
-        (with_label - w * push, "you walk from the guess with the label back to that without."),
-        (without - w * push, "you walk away from the label: the push is with_label - without."),
-        (
-            w * with_label,
-            "you made the guess with the label w times as strong. It is the difference that is stretched.",
-        ),
-        (w * push, "that is the push alone. It is added to the guess without the label."),
-        (without + w * with_label, "you added w times the guess. What is added is w times the difference."),
-        ((with_label + without) / 2, "that is the mean of the two guesses, w = 0.5."),
-        (w * with_label + (1 + w) * without, "the factors of the two guesses must sum to 1: they are w and 1 - w."),
-        (without + w**2 * push, "w stands in your guess twice."),
+        (with_label + w * push, "that is w as Ho and Salimans define it. Here, start at `without`."),
+        (with_label, "that is the guess with the label, but w does nothing yet."),
+        (without, "that is the guess without the label, but w does nothing yet."),
+        (with_label - w * push, "you move towards the guess without the label: the sign is wrong."),
+        (without - w * push, "you move away from the label: the difference must be with_label - without."),
+        (w * with_label, "you multiplied the guess with the label by w. Multiply the difference of the guesses."),
+        (w * push, "that is only the difference, times w. Add it to the guess without the label."),
+        (without + w * with_label, "you added w times a guess. Add w times the difference of the guesses instead."),
+        ((with_label + without) / 2, "that is the mean of the two guesses, which is right for w = 0.5 only."),
+        (w * with_label + (1 + w) * without, "the two factors must sum to 1: they are w and 1 - w."),
+        (without + w**2 * push, "you multiplied by w twice."),
     ]
 
 
 def guide_between(answer: Any) -> None:
-    """13.2: guide_between(denoise, x_t, t, cond, w, low, high): guided from low to high, else plain and in one call."""
+    """13.2: guide_between(denoise, x_t, t, cond, w, low, high): guide for t from low to high, otherwise not.
+
+    Outside the interval, the guess with the label needs just one call of the denoiser.
+    """
     generator = torch.Generator().manual_seed(0)
     x_t, with_label, without = torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
     cond, w, low, high = torch.tensor([0, 1, 1, 2]), 3.0, 0.2, 0.6
+    guided = without + w * (with_label - without)
     for t in (0.4, 0.9, 0.1, 0.2, 0.6):
         seen: list[Any] = []
 
         def denoise(x: Any, time: Any, label: Any = None, seen: list = seen, t: float = t) -> Tensor:
-            if abs(float(torch.as_tensor(time).flatten()[0]) - t) > 1e-6 or not close(x, x_t):
-                raise Wrong("the denoiser must be shown x_t, at the time t.")
+            right_time = abs(float(torch.as_tensor(time).flatten()[0]) - t) < 1e-6
+            if type(x) is not Tensor or not right_time or not close(x, x_t):
+                raise Wrong("call the denoiser with x_t and t, just as they come in.")
+            if label is not None and (type(label) is not Tensor or not torch.equal(label, cond)):
+                raise Wrong("as the label, pass cond to the denoiser just as it comes in, or None.")
             seen.append(label)
             return (without if label is None else with_label).clone()
 
-        guess = _asked(answer, denoise=denoise, x_t=x_t, t=t, cond=cond, w=w, low=low, high=high)
-        guess = same_kind(guess, x_t, "the guess")
-        if any(label is not None and label is not cond and not torch.equal(label, cond) for label in seen):
-            raise Wrong("the label that the denoiser is asked with must be cond, as it came in.")
-        right = without + w * (with_label - without)
+        inputs = dict(x_t=x_t, t=t, cond=cond, w=w, low=low, high=high)
+        guess = same_kind(call(answer, denoise=denoise, **inputs), x_t, "the guess")
         if low <= t <= high:
-            if close(guess, right):
+            if close(guess, guided):
                 continue
             name_mistake(guess, _wrong_guesses(with_label, without, w)[:1])
             if close(guess, with_label):
                 where = "at an end of the interval, which belongs to it" if t in (low, high) else "inside the interval"
                 raise Wrong(f"at t = {t}, {where}, yours does not guide.")
             name_mistake(guess, _wrong_guesses(with_label, without, w))
-            raise Wrong(f"inside the interval, at t = {t}, the guess must be that of exercise 13.1.")
-        if close(guess, right):
-            raise Wrong(f"at t = {t}, outside [{low}, {high}], yours guides. There the guess with the label stands.")
+            raise Wrong(f"inside the interval, at t = {t}, the guess must be the one of exercise 13.1.")
+        if close(guess, guided):
+            raise Wrong(f"at t = {t}, outside [{low}, {high}], yours guides. Return the guess with the label there.")
         if close(guess, without):
-            raise Wrong("outside the interval the label is still wanted: return the guess with it, not without it.")
+            raise Wrong("outside the interval we still want the label: return the guess with it, not the one without.")
         if not close(guess, with_label):
-            raise Wrong(f"at t = {t}, outside the interval, the guess must be the plain one with the label.")
+            raise Wrong(f"at t = {t}, outside the interval, return the plain guess with the label.")
         if len(seen) > 1:
-            raise Wrong(f"outside the interval one call is enough, and yours asks {len(seen)} times. That is the gain.")
-
-
-def _asked(answer: Any, **inputs: Any) -> Any:
-    """`call`, but what the denoiser has to say comes out as it is."""
-    refused: list[Wrong] = []
-    denoise = inputs["denoise"]
-
-    def asked(*arguments: Any) -> Tensor:
-        try:
-            return denoise(*arguments)
-        except Wrong as wrong:
-            refused.append(wrong)
-            raise
-
-    try:
-        return call(answer, **(inputs | {"denoise": asked}))
-    except NotAttempted:
-        raise
-    except Wrong:
-        if refused:
-            raise refused[0] from None
-        raise
+            raise Wrong(f"outside the interval one call is enough, and that saves time. Yours makes {len(seen)} calls.")
 
 
 def tilted_gaussian(answer: Any) -> None:
-    """13.3: tilted_gaussian(m, c, C, w) -> mean, variance of N(m, c)^w N(0, C)^(1 - w), scaled to sum 1."""
+    """13.3: tilted_gaussian(m, c, C, w) -> mean, variance of N(m, c)^w N(0, C)^(1 - w), normalised."""
     for m, c, big, w in ((1.0, 0.25, 2.0, 3.0), (-2.0, 0.5, 1.5, 1.5), (1.0, 0.25, 2.0, 1.0), (0.7, 1.0, 4.0, 5.0)):
         pair = call(answer, m=m, c=c, C=big, w=w)
         if not isinstance(pair, (tuple, list, Tensor)) or len(pair) != 2:
-            raise Wrong(f"return two numbers, the mean and the variance, and not {pair!r}.")
+            raise Wrong(f"return two numbers, the mean and the variance. Yours is a {type(pair).__name__}.")
         mean, variance = number(pair[0], "the mean"), number(pair[1], "the variance")
-        right = 1 / (w / c + (1 - w) / big)
-        where = f"for m = {m:g}, c = {c:g}, C = {big:g}, w = {w:g}"
+        precision = w / c + (1 - w) / big
+        right = 1 / precision
+        where = f"for m = {m:g}, c = {c:g}, C = {big:g} and w = {w:g}"
         if not _near(variance, right):
-            for wrong, sentence in (
-                (w / c + (1 - w) / big, "that is one over the variance: turn it around."),
-                (right**0.5, "that is the standard deviation: the variance is wanted."),
-                (w * c + (1 - w) * big, "variances do not mix in a product of laws. Their inverses do."),
-                (1 / (w / c + w / big), "the second law has the power 1 - w."),
-                (1 / ((1 + w) / c - w / big), "that is w as Ho and Salimans count it. Here w = 1 is no guidance."),
-                (c / w, "you left out the law of everything: it has the power 1 - w."),
-                (1 / (w / c - (1 - w) / big), "the powers are w and 1 - w, and both inverses are added."),
-                (w**2 / (w / c + (1 - w) / big), "w stands in your variance once too often."),
-                (right * w * m / c, "the mean comes first and the variance second."),
-            ):
-                if _near(variance, wrong):
-                    raise Wrong(sentence)
+            mistakes = [
+                (precision, "that is one over the variance: invert it."),
+                (right**0.5, "that is the standard deviation, but we want the variance."),
+                (w * c + (1 - w) * big, "in a product of Gaussians, mix the inverses of the variances."),
+                (1 / (w / c + w / big), "the second Gaussian has the exponent 1 - w."),
+                (1 / ((1 + w) / c - w / big), "that is w as Ho and Salimans define it. Here w = 1 is no guidance."),
+                (c / w, "you left out N(0, C): it has the exponent 1 - w."),
+                (1 / (w / c - (1 - w) / big), "the exponents are w and 1 - w, and the two inverses are added."),
+                (w**2 * right, "you multiplied by w once too often in the variance."),
+                (right * w * m / c, "return the mean first and the variance second."),
+            ]
+            name_mistake(variance, mistakes, _near)
             raise Wrong(
-                f"{where} the variance is 1 / (w / c + (1 - w) / C) = {right:.3g}, and yours is {variance:.3g}."
+                f"{where}, the variance is 1 / (w / c + (1 - w) / C) = {right:.3g}, but yours is {variance:.3g}."
             )
         if not _near(mean, right * w * m / c):
-            for wrong, sentence in (
-                (m, "the variance is right. The mean moves too: the law of everything pulls it from 0."),
-                (w * m, "the variance is right, and the mean is not w times m."),
-                (w * m / c, "the variance is right. The factor of x is the mean over the variance: multiply by it."),
-                (right * m / c, "the variance is right. In the mean, the class law counts w times."),
-            ):
-                if _near(mean, wrong):
-                    raise Wrong(sentence)
-            raise Wrong(f"the variance is right; {where} the mean is {right * w * m / c:.3g}, and yours is {mean:.3g}.")
+            mistakes = [
+                (m, "the variance is right. The mean moves as well, because N(0, C) has an exponent, too."),
+                (w * m, "the variance is right, but the mean is not w times m."),
+                (w * m / c, "the variance is right. That is the mean over the variance: multiply by the variance."),
+                (right * m / c, "the variance is right. In the mean, the exponent w of N(m, c) is missing."),
+            ]
+            name_mistake(mean, mistakes, _near)
+            raise Wrong(f"the variance is right, but {where}, the mean is {right * w * m / c:.3g}, not {mean:.3g}.")
 
 
 def _near(a: float, b: float) -> bool:
