@@ -6,13 +6,13 @@ import torch
 
 import minidiffusion as md
 
-# ---- 02.1: the best guess of a Gaussian ----
+# ---- 02.1: the optimal prediction for a Gaussian ----
 
 
 def gaussian(x_t, t, mean, variance, schedule):
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    trust = alpha * variance / (alpha**2 * variance + sigma**2)
-    return mean + trust * (x_t - alpha * mean)
+    gain = alpha * variance / (alpha**2 * variance + sigma**2)
+    return mean + gain * (x_t - alpha * mean)
 
 
 def gaussian_weighed(x_t, t, mean, variance, schedule):
@@ -27,17 +27,17 @@ def gaussian_by_snr(x_t, t, mean, variance, schedule):
 
 
 def gaussian_package(x_t, t, mean, variance, schedule):
-    law = md.oracle.gaussian(torch.tensor([mean]), torch.tensor([[variance]]), schedule)
-    return law(x_t.reshape(-1, 1), t).view_as(x_t)
+    gaussian = md.oracle.gaussian(torch.tensor([mean]), torch.tensor([[variance]]), schedule)
+    return gaussian(x_t.reshape(-1, 1), t).view_as(x_t)
 
 
 def line(rule):
-    """A guess from rule(x_t, alpha, sigma, mean, variance)."""
+    """A prediction from rule(x_t, alpha, sigma, mean, variance)."""
 
-    def guess(x_t, t, mean, variance, schedule):
+    def predict(x_t, t, mean, variance, schedule):
         return rule(x_t, schedule.alpha(t), schedule.sigma(t), mean, variance)
 
-    return guess
+    return predict
 
 
 def gaussian_in_place(x_t, t, mean, variance, schedule):
@@ -50,7 +50,7 @@ def gaussian_without_return(x_t, t, mean, variance, schedule):
     gaussian(x_t, t, mean, variance, schedule)
 
 
-def gaussian_of_two_opinions_at_alpha_0(x_t, t, mean, variance, schedule):
+def gaussian_of_two_estimates_at_alpha_0(x_t, t, mean, variance, schedule):
     alpha, sigma = torch.tensor(schedule.alpha(t)), torch.tensor(schedule.sigma(t))
     a, b = 1 / variance, 1 / (sigma**2 / alpha**2)
     return (a * mean + b * (x_t / alpha)) / (a + b)
@@ -60,36 +60,36 @@ GAUSSIAN_RIGHT = [gaussian, gaussian_weighed, gaussian_by_snr, gaussian_package]
 GAUSSIAN_WRONG = [
     (gaussian_without_return, "returns None"),
     (gaussian_in_place, "changes its input x_t in place"),
-    (gaussian_of_two_opinions_at_alpha_0, "division by 0"),
+    (gaussian_of_two_estimates_at_alpha_0, "division by 0"),
     (3.0, "hand in the function itself"),
-    (line(lambda x, a, s, m, v: m + 0 * x), "the mean whatever you see"),
-    (line(lambda x, a, s, m, v: x / max(a, 1e-9)), "undoes the fade"),
+    (line(lambda x, a, s, m, v: m + 0 * x), "is the mean, whatever x_t is"),
+    (line(lambda x, a, s, m, v: x / max(a, 1e-9)), "undoes the fading"),
     (line(lambda x, a, s, m, v: a * v / (a * a * v + s * s) * x), "the mean is missing"),
     (line(lambda x, a, s, m, v: m + a * v / (a * a * v + s * s) * x), "before you multiply"),
-    (line(lambda x, a, s, m, v: m + a * v / (a * a * v + s * s) * (x - m)), "the mean of x_t is alpha times"),
-    (line(lambda x, a, s, m, v: a * m + a * v / (a * a * v + s * s) * (x - a * m)), "begin with the mean"),
-    (line(lambda x, a, s, m, v: m + a * v / (a * a * v + s) * (x - a * m)), "sigma must be squared"),
-    (line(lambda x, a, s, m, v: m + a * v / (a * v + s * s) * (x - a * m)), "alpha must be squared"),
-    (line(lambda x, a, s, m, v: m + v / (a * a * v + s * s) * (x - a * m)), "the factor alpha"),
-    (line(lambda x, a, s, m, v: m + a * v**2 / (a * a * v**2 + s * s) * (x - a * m)), "the square already"),
-    (line(lambda x, a, s, m, v: m + a * v**0.5 / (a * a * v**0.5 + s * s) * (x - a * m)), "a root of the variance"),
-    (line(lambda x, a, s, m, v: m + s * v / (s * s * v + a * a) * (x - s * m)), "alpha and sigma have changed"),
-    (line(lambda x, a, s, m, v: m + a * s * s / (a * a * v + s * s) * (x - a * m)), "weights have changed places"),
-    (line(lambda x, a, s, m, v: m - a * v / (a * a * v + s * s) * (x - a * m)), "Check two ends"),
-    (line(lambda x, a, s, m, v: a * m + (1 - a) * x), "Check two ends"),
+    (line(lambda x, a, s, m, v: m + a * v / (a * a * v + s * s) * (x - m)), "because x_t has faded"),
+    (line(lambda x, a, s, m, v: a * m + a * v / (a * a * v + s * s) * (x - a * m)), "start from the mean of x0"),
+    (line(lambda x, a, s, m, v: m + a * v / (a * a * v + s) * (x - a * m)), "square sigma: variances add"),
+    (line(lambda x, a, s, m, v: m + a * v / (a * v + s * s) * (x - a * m)), "square alpha in the denominator"),
+    (line(lambda x, a, s, m, v: m + v / (a * a * v + s * s) * (x - a * m)), "missing from the numerator"),
+    (line(lambda x, a, s, m, v: m + a * v**2 / (a * a * v**2 + s * s) * (x - a * m)), "a square already"),
+    (line(lambda x, a, s, m, v: m + a * v**0.5 / (a * a * v**0.5 + s * s) * (x - a * m)), "without a square root"),
+    (line(lambda x, a, s, m, v: m + s * v / (s * s * v + a * a) * (x - s * m)), "alpha and sigma are swapped"),
+    (line(lambda x, a, s, m, v: m + a * s * s / (a * a * v + s * s) * (x - a * m)), "the weights are swapped"),
+    (line(lambda x, a, s, m, v: m - a * v / (a * a * v + s * s) * (x - a * m)), "Check the two ends"),
+    (line(lambda x, a, s, m, v: a * m + (1 - a) * x), "Check the two ends"),
     (line(lambda x, a, s, m, v: (m + a * v / (a * a * v + s * s) * (x - a * m)).float()), "keep the type"),
     (line(lambda x, a, s, m, v: (m + a * v / (a * a * v + s * s) * (x - a * m)).mean()), "have the shape"),
     (line(lambda x, a, s, m, v: (m + a * v / (a * a * v + s * s) * (x - a * m)).double()), "keep the type"),
 ]
 
-# ---- 02.2: the best guess among pictures ----
+# ---- 02.2: the optimal prediction for a set of pictures ----
 
 
 def pictures(x_t, t, pictures, schedule):
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     rows = pictures.flatten(1)
-    miss = torch.cdist(x_t.flatten(1), alpha * rows) ** 2
-    return (torch.softmax(-miss / (2 * sigma**2), dim=1) @ rows).view_as(x_t)
+    distance = torch.cdist(x_t.flatten(1), alpha * rows) ** 2
+    return (torch.softmax(-distance / (2 * sigma**2), dim=1) @ rows).view_as(x_t)
 
 
 def pictures_broadcast(x_t, t, pictures, schedule):
@@ -99,48 +99,48 @@ def pictures_broadcast(x_t, t, pictures, schedule):
 
 
 def pictures_loop(x_t, t, pictures, schedule):
-    guesses = []
+    predictions = []
     for x in x_t:
         exponent = -((x - schedule.alpha(t) * pictures) ** 2).sum((1, 2, 3)) / (2 * schedule.sigma(t) ** 2)
         weight = torch.exp(exponent - exponent.max())
         weight = weight / weight.sum()
-        guesses.append((weight[:, None, None, None] * pictures).sum(0))
-    return torch.stack(guesses)
+        predictions.append((weight[:, None, None, None] * pictures).sum(0))
+    return torch.stack(predictions)
 
 
 def pictures_package(x_t, t, pictures, schedule):
     return md.oracle.dataset(pictures, schedule)(x_t, t)
 
 
-def weighed(weights):
-    """A guess from weights(miss, alpha, sigma) with miss the squared distances, (batch, pictures)."""
+def weighted(weights):
+    """A prediction from weights(distance, alpha, sigma) where distance is squared, (batch, pictures)."""
 
-    def guess(x_t, t, pictures, schedule):
+    def predict(x_t, t, pictures, schedule):
         alpha, sigma, rows = schedule.alpha(t), schedule.sigma(t), pictures.flatten(1)
-        miss = torch.cdist(x_t.flatten(1), alpha * rows) ** 2
-        return (weights(miss, alpha, sigma) @ rows).view_as(x_t)
+        distance = torch.cdist(x_t.flatten(1), alpha * rows) ** 2
+        return (weights(distance, alpha, sigma) @ rows).view_as(x_t)
 
-    return guess
+    return predict
 
 
 def compared(compare):
-    """A guess from compare(x, y, alpha, sigma) -> exponents, with rows x (batch, 1, pixels) and y (1, n, pixels)."""
+    """A prediction from compare(x, y, alpha, sigma) -> exponents, x (batch, 1, pixels) and y (1, n, pixels)."""
 
-    def guess(x_t, t, pictures, schedule):
+    def predict(x_t, t, pictures, schedule):
         x, y = x_t.flatten(1)[:, None], pictures.flatten(1)[None]
         return (compare(x, y, schedule.alpha(t), schedule.sigma(t)).softmax(1) @ y[0]).view_as(x_t)
 
-    return guess
+    return predict
 
 
 def pictures_nearest(x_t, t, pictures, schedule):
-    miss = torch.cdist(x_t.flatten(1), schedule.alpha(t) * pictures.flatten(1))
-    return pictures[miss.argmin(1)]
+    distance = torch.cdist(x_t.flatten(1), schedule.alpha(t) * pictures.flatten(1))
+    return pictures[distance.argmin(1)]
 
 
 def pictures_by_exp(x_t, t, pictures, schedule):
-    miss = torch.cdist(x_t.flatten(1), schedule.alpha(t) * pictures.flatten(1)) ** 2
-    weight = torch.exp(-miss / (2 * schedule.sigma(t) ** 2))
+    distance = torch.cdist(x_t.flatten(1), schedule.alpha(t) * pictures.flatten(1)) ** 2
+    weight = torch.exp(-distance / (2 * schedule.sigma(t) ** 2))
     weight = weight / weight.sum(1, keepdim=True)
     return (weight @ pictures.flatten(1)).view_as(x_t)
 
@@ -148,11 +148,7 @@ def pictures_by_exp(x_t, t, pictures, schedule):
 def pictures_one_channel(x_t, t, pictures, schedule):
     noise = (x_t[:, None, 0] - schedule.alpha(t) * pictures[:, 0]) / schedule.sigma(t)
     weight = (-50 * noise.square().mean(dim=(2, 3)) * x_t[0, 0].numel() / 100).softmax(1)
-    return (
-        torch.einsum("bn,nchw->bchw", weight * 0.999, pictures)
-        if x_t.shape[1] > 1
-        else (torch.einsum("bn,nchw->bchw", weight, pictures))
-    )
+    return torch.einsum("bn,nchw->bchw", weight * (0.999 if x_t.shape[1] > 1 else 1.0), pictures)
 
 
 def pictures_flat(x_t, t, items, schedule):
@@ -168,31 +164,31 @@ PICTURES_RIGHT = [pictures, pictures_broadcast, pictures_loop, pictures_package]
 PICTURES_WRONG = [
     (lambda x_t, t, pictures, schedule: None, "returns None"),
     (pictures_in_place, "changes its input pictures in place"),
-    (pictures_by_exp, "0 / 0 is no guess"),
+    (pictures_by_exp, "you divide 0 by 0"),
     (pictures_nearest, "the nearest picture"),
     (pictures_flat, "have the shape"),
     (pictures_one_channel, "3 x 28 x 28 pixels"),
-    (lambda x_t, t, pictures, schedule: pictures.mean(0).expand_as(x_t), "the same weight"),
-    (weighed(lambda miss, a, s: (-miss / (2 * s * s)).softmax(0)), "over the batch"),
-    (weighed(lambda miss, a, s: (-miss / (2 * s * s)).T.softmax(1)), "over the batch"),
-    (weighed(lambda miss, a, s: (-miss / (2 * s * s)).softmax(1).T), "turned around"),
-    (weighed(lambda miss, a, s: (-miss / (s * s)).softmax(1)), "a 2 below the line"),
-    (weighed(lambda miss, a, s: (-miss / (2 * s)).softmax(1)), "sigma must be squared"),
-    (weighed(lambda miss, a, s: (-miss / 2).softmax(1)), "the noise is missing"),
-    (weighed(lambda miss, a, s: (-miss.sqrt() / (2 * s * s)).softmax(1)), "the distance must be squared"),
-    (weighed(lambda miss, a, s: (miss / (2 * s * s)).softmax(1)), "the wrong sign"),
-    (weighed(lambda miss, a, s: (-miss / (2 * s * s)).softmax(1) * a), "alpha times the guess"),
-    (compared(lambda x, y, a, s: -((x - a * y) ** 2).mean(2) / (2 * s * s)), "a mean over them"),
+    (lambda x_t, t, pictures, schedule: pictures.mean(0).expand_as(x_t), "all weights are equal"),
+    (weighted(lambda distance, a, s: (-distance / (2 * s * s)).softmax(0)), "over the batch"),
+    (weighted(lambda distance, a, s: (-distance / (2 * s * s)).T.softmax(1)), "over the batch"),
+    (weighted(lambda distance, a, s: (-distance / (2 * s * s)).softmax(1).T), "transposed"),
+    (weighted(lambda distance, a, s: (-distance / (s * s)).softmax(1)), "a 2 in its denominator"),
+    (weighted(lambda distance, a, s: (-distance / (2 * s)).softmax(1)), "square sigma in the exponent"),
+    (weighted(lambda distance, a, s: (-distance / 2).softmax(1)), "the noise level has no effect"),
+    (weighted(lambda distance, a, s: (-distance.sqrt() / (2 * s * s)).softmax(1)), "square the distance"),
+    (weighted(lambda distance, a, s: (distance / (2 * s * s)).softmax(1)), "the wrong sign"),
+    (weighted(lambda distance, a, s: (-distance / (2 * s * s)).softmax(1) * a), "alpha times the prediction"),
+    (compared(lambda x, y, a, s: -((x - a * y) ** 2).mean(2) / (2 * s * s)), "A mean makes the weights too equal"),
     (compared(lambda x, y, a, s: -((x - y) ** 2).sum(2) / (2 * s * s)), "compare it with alpha x0"),
-    (compared(lambda x, y, a, s: -((x / a - y) ** 2).sum(2) / (2 * s * s)), "the noise is sigma / alpha"),
-    (compared(lambda x, y, a, s: -((x - s * y) ** 2).sum(2) / (2 * a * a)), "changed places"),
-    (weighed(lambda miss, a, s: (-miss / (2 * s * s)).softmax(1).square()), "yours is"),
+    (compared(lambda x, y, a, s: -((x / a - y) ** 2).sum(2) / (2 * s * s)), "the scale sigma / alpha"),
+    (compared(lambda x, y, a, s: -((x - s * y) ** 2).sum(2) / (2 * a * a)), "swapped"),
+    (weighted(lambda distance, a, s: (-distance / (2 * s * s)).softmax(1).square()), "yours is"),
     (lambda x_t, t, items, schedule: pictures(x_t.float(), t, items.float(), schedule), "keep the type"),
     (lambda x_t, t, items, schedule: pictures(x_t.double(), t, items.double(), schedule), "keep the type"),
     (lambda x_t, t, items, schedule: pictures(x_t[:1], t, items, schedule), "have the shape"),
 ]
 
-# ---- 02.3: the slope from the guess ----
+# ---- 02.3: the score ----
 
 
 def score(denoise, x_t, t, schedule):
@@ -232,18 +228,18 @@ SCORE_WRONG = [
     (lambda denoise, x_t, t, schedule: None, "returns None"),
     (score_in_place, "changes its input x_t in place"),
     (lambda denoise, x_t, t, schedule: denoise(x_t), "stops in its line 1 with TypeError"),
-    (sloped(lambda x, x0, a, s: x0), "that is the guess"),
+    (sloped(lambda x, x0, a, s: x0), "that is the prediction x0_hat"),
     (sloped(lambda x, x0, a, s: (x - a * x0) / s**2), "the wrong sign"),
     (sloped(lambda x, x0, a, s: (x - a * x0) / s), "that is eps_hat"),
-    (sloped(lambda x, x0, a, s: (a * x0 - x) / s), "sigma must be squared"),
+    (sloped(lambda x, x0, a, s: (a * x0 - x) / s), "square sigma: the score is"),
     (sloped(lambda x, x0, a, s: a * x0 - x), "divide by sigma^2"),
-    (sloped(lambda x, x0, a, s: (x0 - x) / s**2), "multiply the guess by alpha"),
-    (sloped(lambda x, x0, a, s: x0 - x), "multiply the guess by alpha"),
-    (sloped(lambda x, x0, a, s: (x0 - x) / s), "multiply the guess by alpha"),
-    (sloped(lambda x, x0, a, s: (x0 - x / a) / s**2), "not x_t / alpha"),
-    (sloped(lambda x, x0, a, s: (s * x0 - x) / a**2), "changed places"),
-    (sloped(lambda x, x0, a, s: (a * x0 - x) / (2 * s**2)), "there is no 2"),
-    (sloped(lambda x, x0, a, s: (x + s**2 * x0) / a), "solved for the guess"),
+    (sloped(lambda x, x0, a, s: (x0 - x) / s**2), "x_t has faded and x0_hat has not"),
+    (sloped(lambda x, x0, a, s: x0 - x), "multiply x0_hat by alpha, and divide by sigma^2"),
+    (sloped(lambda x, x0, a, s: (x0 - x) / s), "multiply x0_hat by alpha, and divide by sigma^2"),
+    (sloped(lambda x, x0, a, s: (x0 - x / a) / s**2), "You compared x0_hat with x_t / alpha"),
+    (sloped(lambda x, x0, a, s: (s * x0 - x) / a**2), "swapped"),
+    (sloped(lambda x, x0, a, s: (a * x0 - x) / (2 * s**2)), "the denominator has no 2"),
+    (sloped(lambda x, x0, a, s: (x + s**2 * x0) / a), "solved for x0_hat"),
     (sloped(lambda x, x0, a, s: (a * x0 - x) / s**3), "away from the slope"),
     (sloped(lambda x, x0, a, s: ((a * x0 - x) / s**2).sum()), "have the shape"),
     (sloped(lambda x, x0, a, s: ((a * x0 - x) / s**2).double()), "keep the type"),

@@ -33,28 +33,31 @@ ONE_WRONG = [
     (lambda x_1, data: data.mean().item(), "must be a tensor"),
     (lambda x_1, data: x_1, "that is the noise"),
     (lambda x_1, data: x_1.mean(0).expand_as(x_1), "the mean of the noise"),
-    (lambda x_1, data: data.mean().expand_as(x_1), "that is one number"),
+    (lambda x_1, data: data.mean().expand_as(x_1), "Each pixel has its own mean"),
     (lambda x_1, data: data[0].expand_as(x_1), "the first item"),
     (lambda x_1, data: data.median(0).values.expand_as(x_1), "the median"),
-    (lambda x_1, data: data.sum(0).expand_as(x_1), "divide by their number"),
+    (lambda x_1, data: data.sum(0).expand_as(x_1), "Divide it by their number"),
     (lambda x_1, data: torch.zeros_like(x_1), "is not 0"),
-    (lambda x_1, data: data.mean(0) + x_1, "the noise is still in it"),
-    (lambda x_1, data: data.mean(0) + 0.1 * x_1, "two noises give two answers"),
-    (lambda x_1, data: 0.5 * data.mean(0).expand_as(x_1), "away from the best guess"),
+    (lambda x_1, data: data.mean(0) + x_1, "the noise is still in your sample"),
+    (lambda x_1, data: data.mean(0) + 0.1 * x_1, "two noises give two different samples"),
+    (lambda x_1, data: 0.5 * data.mean(0).expand_as(x_1), "away from the optimal prediction"),
     (lambda x_1, data: data.mean(0).expand_as(x_1).float(), "keep the type"),
 ]
 
 # ---- 03.2: the variance after a few steps ----
 
 
-def factor_of(times, variance, schedule, guess=None, last=True):
-    guess = guess or (lambda a, s: a * variance / (a * a * variance + s * s))
+def factor_of(times, variance, schedule, gain=lambda a, s, v: a * v / (a * a * v + s * s)):
     factor = 1.0
     for t, s in zip(times, times[1:], strict=False):
         alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-        x0 = guess(alpha, sigma)
+        x0 = gain(alpha, sigma, variance)
         factor *= schedule.alpha(s) * x0 + schedule.sigma(s) * (1 - alpha * x0) / sigma
     return factor
+
+
+def with_gain(gain):
+    return lambda times, variance, schedule: factor_of(times, variance, schedule, gain) ** 2
 
 
 def variance_shrink(times, variance, schedule):
@@ -65,9 +68,9 @@ def variance_shrink(times, variance, schedule):
     return total
 
 
-def variance_by_sampling_one(times, variance, schedule):
-    law = md.oracle.gaussian(torch.zeros(1), torch.tensor([[variance]]), schedule)
-    return md.sample(law, torch.ones(1, 1, dtype=torch.float64), times=times) ** 2
+def variance_by_one_sample(times, variance, schedule):
+    gaussian = md.oracle.gaussian(torch.zeros(1), torch.tensor([[variance]]), schedule)
+    return md.sample(gaussian, torch.ones(1, 1, dtype=torch.float64), times=times) ** 2
 
 
 def variance_recursive(times, variance, schedule):
@@ -76,46 +79,36 @@ def variance_recursive(times, variance, schedule):
     return factor_of(times[:2], variance, schedule) ** 2 * variance_recursive(times[1:], variance, schedule)
 
 
-def variance_by_lot(times, variance, schedule):
-    law = md.oracle.gaussian(torch.zeros(1), torch.tensor([[variance]]), schedule)
-    return md.sample(law, torch.randn(50, 1), times=times).var()
+def variance_of_a_few_samples(times, variance, schedule):
+    gaussian = md.oracle.gaussian(torch.zeros(1), torch.tensor([[variance]]), schedule)
+    return md.sample(gaussian, torch.randn(50, 1), times=times).var()
 
 
 VARIANCE_RIGHT = [
     lambda times, variance, schedule: factor_of(times, variance, schedule) ** 2,
     variance_shrink,
-    variance_by_sampling_one,
+    variance_by_one_sample,
     variance_recursive,
 ]
 VARIANCE_WRONG = [
     (lambda times, variance, schedule: None, "returns None"),
-    (factor_of, "the factor of the width"),
-    (lambda times, variance, schedule: abs(factor_of(times, variance, schedule)) ** 0.5, "the root"),
-    (lambda times, variance, schedule: variance * factor_of(times, variance, schedule) ** 2, "has variance 1"),
-    (lambda times, variance, schedule: factor_of(times, variance, schedule) ** 2 / variance, "do not divide"),
+    (factor_of, "the factor of the standard deviation"),
+    (lambda times, variance, schedule: abs(factor_of(times, variance, schedule)) ** 0.5, "the root of the factor"),
+    (lambda times, variance, schedule: variance * factor_of(times, variance, schedule) ** 2, "whose variance is 1"),
+    (lambda times, variance, schedule: factor_of(times, variance, schedule) ** 2 / variance, "Do not divide"),
     (lambda times, variance, schedule: variance, "the variance of the data"),
     (lambda times, variance, schedule: factor_of(times[:-1], variance, schedule) ** 2, "the last step is missing"),
     (lambda times, variance, schedule: factor_of(times[1:], variance, schedule) ** 2, "the first step is missing"),
-    (lambda times, variance, schedule: factor_of(times, variance**2, schedule) ** 2, "you squared the variance"),
-    (
-        lambda times, variance, schedule: (
-            factor_of(times, variance, schedule, lambda a, s: a * variance / (a * a * variance + s)) ** 2
-        ),
-        "sigma must be squared",
-    ),
-    (
-        lambda times, variance, schedule: (
-            factor_of(times, variance, schedule, lambda a, s: variance / (a * a * variance + s * s)) ** 2
-        ),
-        "above the line is missing",
-    ),
+    (lambda times, variance, schedule: factor_of(times, variance**2, schedule) ** 2, "do not square `variance`"),
+    (with_gain(lambda a, s, v: a * v / (a * a * v + s)), "square sigma in the prediction"),
+    (with_gain(lambda a, s, v: v / (a * a * v + s * s)), "alpha in its numerator"),
     (lambda times, variance, schedule: factor_of(times[::-1], variance, schedule) ** 2, "stops"),
-    (variance_by_lot, "and yours is"),
-    (lambda times, variance, schedule: factor_of([1.0, times[-1]], variance, schedule) ** 2, "and yours is"),
+    (variance_of_a_few_samples, "but yours is"),
+    (lambda times, variance, schedule: factor_of([1.0, times[-1]], variance, schedule) ** 2, "but yours is"),
     (lambda times, variance, schedule: [factor_of(times, variance, schedule) ** 2] * 2, "must be one number"),
 ]
 
-# ---- 03.3: draw by jumps ----
+# ---- 03.3: sampling by jumps ----
 
 
 def jumps(jump, x_1, times, noises, schedule):
@@ -139,15 +132,15 @@ def jumps_recursive(jump, x_1, times, noises, schedule):
 
 
 def stepped(step):
-    """Jumps whose state follows from step(x0, x, i, t, s, noises, schedule)."""
+    """Jumps whose next state is step(x0, t, s, i, noises, noise), where noise(x0, s, eps) is md.diffuse."""
 
-    def draw(jump, x_1, times, noises, schedule):
+    def sample(jump, x_1, times, noises, schedule):
         x = x_1
         for i, (t, s) in enumerate(zip(times, times[1:], strict=False)):
-            x = step(jump(x, t), x, i, t, s, noises, schedule)
+            x = step(jump(x, t), t, s, i, noises, lambda x0, s, eps: md.diffuse(x0, s, eps, schedule))
         return x
 
-    return draw
+    return sample
 
 
 def jumps_from_the_start(jump, x_1, times, noises, schedule):
@@ -185,32 +178,39 @@ def jumps_in_place(jump, x_1, times, noises, schedule):
     return x_1
 
 
-def by_ddim(x0, x, i, t, s, noises, schedule):
-    return md.diffuse(x0, s, md.to_eps(x0, x, t, schedule), schedule)
+def jumps_by_ddim(jump, x_1, times, noises, schedule):
+    for t, s in zip(times, times[1:], strict=False):
+        x0 = jump(x_1, t)
+        x_1 = md.diffuse(x0, s, md.to_eps(x0, x_1, t, schedule), schedule)
+    return x_1
+
+
+def jumps_without_noise(jump, x_1, times, noises, schedule):
+    for noise in noises:
+        noise.zero_()
+    return jumps(jump, x_1, times, noises, schedule)
 
 
 JUMPS_RIGHT = [jumps, jumps_by_index, jumps_recursive]
 JUMPS_WRONG = [
     (lambda jump, x_1, times, noises, schedule: None, "returns None"),
     (jumps_in_place, "changes its input x_1 in place"),
-    (jumps_from_the_start, "every call sees x_1"),
+    (jumps_from_the_start, "every jump starts from x_1"),
     (jumps_once_more, "once too often"),
-    (jumps_late, "must be asked at"),
-    (jumps_last_end, "the last jump's end"),
+    (jumps_without_noise, "plus sigma(t) times the fresh noise"),
+    (jumps_late, "network at s"),
+    (jumps_last_end, "the output of the last jump"),
     (jumps_without_the_last, "before the last jump"),
-    (lambda jump, x_1, times, noises, schedule: jump(x_1, 1.0), "must be asked at"),
-    (stepped(lambda x0, x, i, t, s, noises, schedule: x0), "end of a jump"),
-    (stepped(lambda x0, x, i, t, s, noises, schedule: md.diffuse(x0, s, noises[0], schedule)), "in order"),
-    (stepped(lambda x0, x, i, t, s, noises, schedule: md.diffuse(x0, s, noises[-1 - i], schedule)), "in order"),
-    (stepped(by_ddim), "not a fresh one"),
-    (
-        stepped(lambda x0, x, i, t, s, n, schedule: schedule.sigma(s) * x0 + schedule.alpha(s) * n[i]),
-        "alpha(s) times the last jump",
-    ),
-    (stepped(lambda x0, x, i, t, s, noises, schedule: md.diffuse(x0, t, noises[i], schedule)), "alpha(s) times"),
-    (stepped(lambda x0, x, i, t, s, noises, schedule: x0 + schedule.sigma(s) * noises[i]), "plus sigma(t) times"),
+    (lambda jump, x_1, times, noises, schedule: jump(x_1, 1.0), "call the network at"),
+    (stepped(lambda x0, t, s, i, n, noise: x0), "where the last jump ended"),
+    (stepped(lambda x0, t, s, i, n, noise: noise(x0, s, n[0])), "use the noises in order"),
+    (stepped(lambda x0, t, s, i, n, noise: noise(x0, s, n[-1 - i])), "use the noises in order"),
+    (jumps_by_ddim, "Here you use another one"),
+    (stepped(lambda x0, t, s, i, n, noise: noise(n[i], s, x0)), "alpha(t) times the picture"),
+    (stepped(lambda x0, t, s, i, n, noise: noise(x0, t, n[i])), "alpha(t) times the picture"),
+    (stepped(lambda x0, t, s, i, n, noise: x0 + noise(0 * x0, s, n[i])), "plus sigma(t) times the fresh noise"),
     (lambda jump, x_1, times, noises, schedule: jumps(jump, x_1, times, noises, schedule)[0], "have the shape"),
-    (lambda jump, x_1, times, noises, schedule: jumps(jump, x_1, times[::-1], noises, schedule), "must be asked at"),
+    (lambda jump, x, times, n, schedule: jumps(jump, x, times[::-1], n, schedule), "`times` already falls"),
 ]
 
 BANK = {
