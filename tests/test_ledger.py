@@ -1,4 +1,4 @@
-"""The ledger: the rule that makes a verdict, and whether every verdict is what the rule says of the committed data."""
+"""The ledger: the rule for a verdict, and whether every verdict follows from the committed data by this rule."""
 
 import dataclasses
 import json
@@ -32,13 +32,10 @@ def runs(*effects):
 # The rule
 
 
-def test_the_interval_is_students():
-    # 4.303 is the 97.5% point of t with two degrees of freedom, from the tables
-    low, high = ledger.interval([1.0, 2.0, 3.0])
-    assert (low, high) == (
-        pytest.approx(2 - 4.303 / math.sqrt(3), abs=1e-3),
-        pytest.approx(2 + 4.303 / math.sqrt(3), abs=1e-3),
-    )
+def test_the_interval_agrees_with_the_tables_of_students_t():
+    # from printed tables: the 97.5% quantile of t with two degrees of freedom is 4.303
+    half = 4.303 / math.sqrt(3)
+    assert ledger.interval([1.0, 2.0, 3.0]) == pytest.approx((2 - half, 2 + half), abs=1e-3)
     assert ledger.interval([5.0, 5.0]) == (5.0, 5.0)
 
 
@@ -48,9 +45,9 @@ def test_an_interval_needs_two_finite_values(values):
         ledger.interval(values)
 
 
-def test_the_interval_covers_the_mean_19_times_of_20():
-    drawn = torch.randn(2000, 5, generator=torch.Generator().manual_seed(0)).double()
-    intervals = [ledger.interval(row.tolist()) for row in drawn]
+def test_the_interval_covers_the_mean_in_95_percent_of_cases():
+    samples = torch.randn(2000, 5, generator=torch.Generator().manual_seed(0)).double()
+    intervals = [ledger.interval(row.tolist()) for row in samples]
     covered = sum(low <= 0 <= high for low, high in intervals) / len(intervals)
     assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000)
 
@@ -60,12 +57,12 @@ def test_a_part_holds_inside_fails_outside_and_is_undecided_on_the_border():
     assert part.decide([1.4, 1.5, 1.6]) is True
     assert part.decide([2.9, 3.0, 3.1]) is False and part.decide([-1.0, -1.1]) is False
     assert part.decide([1.9, 2.0, 2.1]) is None and part.decide([0.9, 1.0, 1.1]) is None
-    assert part.decide([0.0, 1.5, 3.0]) is None  # wider than the range: nothing is known
-    assert Part("", "effect", (5.0, math.inf)).decide([8.0, 9.0]) is None  # two seeds are wide: 8.5 +- 6.4
+    assert part.decide([0.0, 1.5, 3.0]) is None  # wider than the range
+    assert Part("", "effect", (5.0, math.inf)).decide([8.0, 9.0]) is None  # two seeds give a wide interval: 8.5 +- 6.4
     assert Part("", "effect", (5.0, math.inf)).decide([8.0, 8.1, 9.0, 9.1]) is True
 
 
-def test_parts_make_a_verdict():
+def test_the_verdict_follows_from_the_parts():
     yes, no, border = [1.0, 1.1, 1.2], [9.0, 9.1, 9.2], [1.9, 2.0, 2.1]
     two = claim((0.0, 2.0), (0.0, 2.0))
     verdicts = {"supported": (yes, yes), "partly": (yes, no), "wrong": (no, no), "open": (yes, border)}
@@ -75,7 +72,7 @@ def test_parts_make_a_verdict():
     assert two.verdict([]) == "open" and claim().verdict(runs(yes)) == "open"
 
 
-# What is committed
+# The committed results
 
 
 def test_there_are_28_claims_and_each_says_what_would_refute_it():
@@ -86,7 +83,7 @@ def test_there_are_28_claims_and_each_says_what_would_refute_it():
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_has_five_seeds_its_provenance_and_its_picture(name):
+def test_an_experiment_has_five_seeds_a_provenance_and_a_figure(name):
     results = ledger.results(name)
     assert results["experiment"] == name and results["scale"] == "full"
     assert results["seeds"] == list(range(5)) and len(results["runs"]) == 5
@@ -94,15 +91,15 @@ def test_an_experiment_has_five_seeds_its_provenance_and_its_picture(name):
     assert (PICTURES / name / "picture.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_no_experiment_is_without_a_claim():
+def test_every_experiment_belongs_to_a_claim():
     assert sorted(path.parent.name for path in ledger.FOLDER.glob("*/experiment.py")) == EXPERIMENTS
 
 
 @pytest.mark.parametrize("claim", MEASURED, ids=lambda claim: str(claim.id))
-def test_a_verdict_is_what_the_rule_says_and_flips_with_the_data(claim):
+def test_a_verdict_follows_the_rule_and_changes_with_the_data(claim):
     committed = ledger.results(claim.experiment)["runs"]
     (row,) = [row for row in ledger.ledger() if row["id"] == claim.id]
-    # the rule once more, by the largest and the smallest run where it is as clear as that
+    # if all runs are on the same side of the borders, the rule gives the same verdict without an interval
     inside = [all(p.holds[0] <= run[p.effect] <= p.holds[1] for run in committed) for p in claim.parts]
     outside = [not any(p.holds[0] <= run[p.effect] <= p.holds[1] for run in committed) for p in claim.parts]
     if all(i or o for i, o in zip(inside, outside, strict=True)) and row["verdict"] != "open":
@@ -112,7 +109,7 @@ def test_a_verdict_is_what_the_rule_says_and_flips_with_the_data(claim):
     assert row["effect"] == pytest.approx(sum(values) / len(values)) and row["seeds"] == len(values)
 
     def moved(into: bool) -> list[dict]:
-        """The same runs, each effect moved into the middle of its range, or out of it."""
+        """The same runs, with each effect moved to the middle of its range, or out of it."""
         new = []
         for run in committed:
             run = dict(run)
@@ -126,10 +123,10 @@ def test_a_verdict_is_what_the_rule_says_and_flips_with_the_data(claim):
     assert claim.verdict(moved(True)) == "supported" and claim.verdict(moved(False)) == "wrong"
 
 
-def test_the_bottleneck_is_fitted_as_well_as_the_closed_form_says():
+def test_the_fitted_bottleneck_agrees_with_the_closed_form():
     for run in ledger.results("e02_bottleneck")["runs"]:
         assert run["off_the_closed_form"] < 0.02
-        # alpha = .5, four dimensions in 64, half the width: 93, as computed for rank 32 by Eckart and Young
+        # alpha = 0.5, 4 dimensions inside 64, rank 32: by the theorem of Eckart and Young, the excess is 93
         assert run["closed_form"]["eps"][run["ranks"].index(32)] == pytest.approx(93, abs=0.1)
         for name, tolerance in (("x0", 0.05), ("eps", 2.0)):
             for fitted, exact in zip(run["excess"][name], run["closed_form"][name], strict=True):
@@ -157,10 +154,10 @@ def test_the_command_prints_json(capsys):
 
 
 @pytest.mark.parametrize("number", [2, 22])
-def test_a_claim_is_measured_again_and_its_verdict_stands(number, capsys, monkeypatch):
+def test_running_a_claim_again_confirms_its_verdict(number, capsys, monkeypatch):
     assert main(["claims", "run", str(number)]) == 0
     assert "it stands" in capsys.readouterr().out
-    monkeypatch.setattr(ledger, "results", lambda experiment: {"runs": []})  # nothing committed: open
+    monkeypatch.setattr(ledger, "results", lambda experiment: {"runs": []})  # nothing committed, so the claim is open
     assert main(["claims", "run", str(number)]) == 1
     assert "it does not stand here" in capsys.readouterr().out
 
@@ -175,7 +172,7 @@ def test_a_claim_is_measured_again_and_its_verdict_stands(number, capsys, monkey
         (["run", "2", "--device", "gpu"], "device must be"),
     ],
 )
-def test_what_is_wrong_is_one_line(words, message, capsys):
+def test_a_wrong_command_gives_one_line_of_error(words, message, capsys):
     assert main(["claims", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
@@ -194,7 +191,7 @@ def test_measure_refuses_what_it_cannot_run():
         next(ledger.measure("e99_nothing", "lesson", [0], torch.device("cpu")))
 
 
-def test_the_first_page_tells_the_verdicts_of_the_ledger():
+def test_the_readme_agrees_with_the_ledger():
     page = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\| (\d+) \| ([^|]+) \| (supported|partly|wrong|open) \|", page, flags=re.M)
     rows = {row["id"]: row for row in ledger.ledger()}

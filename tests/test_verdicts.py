@@ -7,7 +7,7 @@ from minidiffusion.course.verdicts import short, verdict
 
 
 @pytest.mark.parametrize(
-    ("value", "written"),
+    ("value", "text"),
     [
         (0.006352818, "0.0064"),
         (1.2499, "1.2"),
@@ -21,8 +21,8 @@ from minidiffusion.course.verdicts import short, verdict
         (math.inf, "inf"),
     ],
 )
-def test_short_keeps_two_significant_figures(value, written):
-    assert short(value) == written
+def test_short_keeps_two_significant_digits(value, text):
+    assert short(value) == text
 
 
 @pytest.mark.parametrize(

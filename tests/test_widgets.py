@@ -2,12 +2,12 @@ import base64
 
 import pytest
 
-widgets = pytest.importorskip("minidiffusion.widgets", exc_type=ImportError)
+widgets = pytest.importorskip("minidiffusion.course.widgets", exc_type=ImportError)
 
 FILMS = {name: [(f"{name} at {i}", f"{name}{i}".encode()) for i in range(5)] for name in ("coat", "dress")}
 
 
-def test_slider_and_menu_show_the_frame():
+def test_slider_and_menu_choose_the_frame():
     scrubber = widgets.Scrubber(FILMS, "draw")
     scrubber.slider.value = 4
     assert (scrubber.caption.value, scrubber.image.value) == ("coat at 4", b"coat4")
@@ -16,7 +16,7 @@ def test_slider_and_menu_show_the_frame():
     assert scrubber.slider.max == 4
 
 
-def test_it_starts_on_the_way_and_shows_that_without_a_kernel():
+def test_the_still_image_is_a_frame_on_the_way():
     scrubber = widgets.Scrubber(FILMS, "draw")
     bundle = scrubber._repr_mimebundle_()
     assert bundle["image/png"] == base64.b64encode(b"coat1").decode()

@@ -1,4 +1,4 @@
-"""The wing of the course: exercises, verdicts, the ledger of claims, widgets and grading. Only the lessons need it."""
+"""The part of the package that only the lessons need: exercises, grading, verdicts, the ledger of claims, widgets."""
 
 from . import ledger
 from .exercises import check

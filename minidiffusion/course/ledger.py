@@ -1,13 +1,13 @@
-"""The ledger of claims: what the article says, what decides it, and the verdict that the data gives.
+"""The ledger of claims: what the article says, how we decide it, and the verdict that the data gives.
 
-A claim is cut into parts, each one number that an experiment measures once a seed, and the range in which the article
-would be right about it. Both stand in claims/claims.toml, and the verdict is computed from them:
+A claim has parts. A part is one number that an experiment measures once per seed, and a range: the article is right
+about this part if the number lies in the range. Both are in claims/claims.toml, and the verdict is computed from them.
 
-    a part holds           if the 95% interval over the seeds lies inside its range,
-    does not hold          if the interval lies outside,
-    and is undecided       if a border of the range lies within the interval: another draw of seeds might flip it
+    a part holds           if the 95% interval over the seeds lies inside the range,
+    fails                  if the interval lies outside,
+    and is undecided       if a border of the range lies inside the interval: other seeds might change the answer
 
-    supported: all parts hold     wrong: none does     partly: some do     open: one is undecided, or not measured
+    supported: all parts hold     wrong: none does     partly: some do     open: a part is undecided or not measured
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import importlib.util
 import json
 import math
 import platform
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy import special
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,14 +37,14 @@ FOLDER = Path(__file__).parent / "claims"
 
 @dataclass(frozen=True)
 class Part:
-    """One number, and the range in which the article is right about it."""
+    """One number, and the range in which it must lie for the article to be right."""
 
-    measured: str  # in words
-    effect: str  # its name in the experiment's results
-    holds: Interval  # from, to
+    measured: str  # the number, in words
+    effect: str  # its name in the results of the experiment
+    holds: Interval  # the range
 
     def decide(self, values: Sequence[float]) -> bool | None:
-        """Whether it holds, None if the seeds do not agree."""
+        """Whether the part holds; None if it is undecided."""
         (low, high), (least, most) = interval(values), self.holds
         inside, outside = least <= low and high <= most, high < least or low > most
         return True if inside else False if outside else None
@@ -52,19 +52,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of the ledger."""
+    """One row of the ledger."""
 
     id: int
-    article: str  # what it says, in our words
-    test: str  # as a statement that data can refute
-    fixed: str  # what is held fixed
-    record: str  # the published record, with its source
+    article: str  # what the article says, in our words
+    test: str  # the same as a statement that data can refute
+    fixed: str  # what the experiment keeps fixed
+    record: str  # what has been published about it, with the source
     lesson: str
-    experiment: str = ""  # its folder; empty until there is one
+    experiment: str = ""  # the folder of the experiment; empty if there is none
     parts: tuple[Part, ...] = ()
 
     def verdict(self, runs: Sequence[dict[str, Any]]) -> str:
-        """supported, partly, wrong or open: what the rule says of these runs, one a seed."""
+        """Apply the rule to these runs, one per seed: supported, partly, wrong or open."""
         if not self.parts or not runs:
             return "open"
         decided = [part.decide([run[part.effect] for run in runs]) for part in self.parts]
@@ -74,17 +74,18 @@ class Claim:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """95% interval of the mean over seeds, by Student's t; ValueError without at least two finite values."""
+    """The 95% confidence interval of the mean over the seeds, by Student's t. ValueError without two finite values."""
+    from scipy import stats  # slow to import, and only the ledger needs it
+
     if len(values) < 2 or not all(math.isfinite(value) for value in values):
         raise ValueError(f"values must be two finite numbers or more, got {list(values)!r}")
-    mean = sum(values) / len(values)
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    half = float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
-    return mean - half, mean + half
+    mean, error = statistics.fmean(values), float(stats.sem(values))
+    low, high = stats.t.interval(0.95, len(values) - 1)
+    return mean + float(low) * error, mean + float(high) * error
 
 
 def claims(path: Path | None = None) -> list[Claim]:
-    """All of them, in order."""
+    """All claims, in order."""
     entries = tomllib.loads(((path or FOLDER) / "claims.toml").read_text(encoding="utf-8"))["claim"]
     return [Claim(**{**entry, "parts": tuple(_part(part) for part in entry.get("parts", ()))}) for entry in entries]
 
@@ -95,21 +96,21 @@ def _part(entry: dict[str, Any]) -> Part:
 
 
 def results(experiment: str, path: Path | None = None) -> dict[str, Any]:
-    """What was committed of an experiment: its runs, one a seed, and where they come from. {"runs": []} if nothing."""
+    """The committed results of an experiment: its runs, one per seed, and how they were made. {"runs": []} if none."""
     file = (path or FOLDER) / experiment / "results.json"
     return json.loads(file.read_text(encoding="utf-8")) if experiment and file.exists() else {"runs": []}
 
 
 def ledger(path: Path | None = None) -> list[dict[str, Any]]:
-    """A row for each claim: id, claim, verdict, effect, interval, seeds, record, lesson. None: not measured.
+    """One row for each claim: id, claim, verdict, effect, interval, seeds, record, lesson.
 
-    effect and interval are those of the claim's first part.
+    effect and interval belong to the first part of the claim; they are None if it was not measured.
     """
     return [row(claim, results(claim.experiment, path)["runs"]) for claim in claims(path)]
 
 
 def row(claim: Claim, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The row of this claim, judged by these runs."""
+    """The row of this claim, with the verdict on these runs."""
     measured = bool(claim.parts and runs)
     values = [run[claim.parts[0].effect] for run in runs] if measured else []
     return {
@@ -125,18 +126,18 @@ def row(claim: Claim, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def load(experiment: str, path: Path | None = None) -> Any:
-    """The experiment's script as a module, with run(seed, scale, device) and plot(runs)."""
+    """Import the script of an experiment, with its functions run(seed, scale, device) and plot(runs)."""
     file = (path or FOLDER) / experiment / "experiment.py"
     spec = importlib.util.spec_from_file_location(f"minidiffusion_claims_{experiment}", file)
     if spec is None or spec.loader is None or not file.exists():
-        raise FileNotFoundError(f"experiment must be a folder with an experiment.py, and there is none at {file}")
+        raise FileNotFoundError(f"experiment must be a folder with an experiment.py, but there is none at {file}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def measure(experiment: str, scale: str, seeds: Sequence[int], device: torch.device) -> Iterator[dict[str, Any]]:
-    """Run an experiment; after each seed yields all that is known so far, as `results` has it."""
+    """Run an experiment. After each seed, yield everything measured so far, in the format of `results`."""
     if scale not in ("lesson", "full"):
         raise ValueError(f"scale must be lesson or full, got {scale!r}")
     module, runs, started = load(experiment), [], time.perf_counter()

@@ -1,4 +1,4 @@
-"""Verdicts: what an experiment found, computed, and printed so that two machines print the same."""
+"""Print the outcome of an experiment, computed from its numbers, in a way that two machines print alike."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ RELATIONS = {"<": operator.lt, ">": operator.gt}
 
 
 def short(value: SupportsFloat) -> str:
-    """Two significant figures: 0.0064, 1.2, 150, 3.1e-06. The digits after them differ between machines."""
+    """Two significant digits: 0.0064, 1.2, 150, 3.1e-06. Further digits would differ between machines."""
     return f"{float(f'{float(value):.1e}'):.6g}"
 
 
 def verdict(claim: str, value: SupportsFloat, relation: str, bound: SupportsFloat, name: str = "") -> None:
-    """Print `claim: PASS (name value < bound)`, or `claim: FAIL (name value, not < bound)`.
+    """Print `claim: PASS (name value < bound)` or `claim: FAIL (name value, not < bound)`.
 
-    relation: "<" or ">". A NaN never passes. Choose the bound before the experiment, and far from the value.
+    relation: "<" or ">". NaN never passes. Choose the bound before you run the experiment, and not close to the value
+    you expect.
     """
     if relation not in RELATIONS:
         raise ValueError(f"relation must be one of {', '.join(RELATIONS)}, got {relation!r}")

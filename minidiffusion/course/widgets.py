@@ -1,4 +1,4 @@
-"""Pictures to play with: thin shells of ipywidgets around frames drawn beforehand. No mathematics."""
+"""Interactive figures for the lessons: thin wrappers of ipywidgets around images that were rendered beforehand."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ try:
 except ImportError:
     raise ImportError("the widgets need ipywidgets: pip install minidiffusion[lessons]") from None
 
-Film = Sequence[tuple[str, bytes]]  # frames, each a caption and a PNG
+Film = Sequence[tuple[str, bytes]]  # a caption and a PNG for each frame
 
 
 class Scrubber(ipywidgets.VBox):
-    """A menu of films, and a slider through the frames of the one that is chosen.
+    """A menu of films, and a slider that moves through the frames of the chosen film.
 
-    films: by name, all with the same number of frames. menu: what the menu is called. The frames are ready
-    before the slider moves, so a drag shows them at once.
+    films: by name, all with the same number of frames. menu: the label of the menu. All frames are rendered before the
+    slider moves, so dragging it shows them without delay.
     """
 
     def __init__(self, films: Mapping[str, Film], menu: str):
@@ -29,10 +29,10 @@ class Scrubber(ipywidgets.VBox):
         self.choice = ipywidgets.Dropdown(options=list(films), description=menu)
         self.slider = ipywidgets.IntSlider(max=lengths.pop() - 1, description="frame", readout=False)
         self.slider.layout.width = "30em"
-        self.slider.value = self.slider.max // 4  # the picture for readers without a kernel: not the first, pure noise
+        self.slider.value = self.slider.max // 4  # without a kernel, readers see this frame; the first is pure noise
         self.caption = ipywidgets.Label()
         self.image = ipywidgets.Image(format="png")
-        self.image.layout.align_self = "flex-start"  # or it is stretched to the width of the page
+        self.image.layout.align_self = "flex-start"  # otherwise it is stretched to the width of the page
         super().__init__([self.choice, self.slider, self.caption, self.image])
         for control in (self.choice, self.slider):
             control.observe(self._show, "value")
@@ -42,6 +42,6 @@ class Scrubber(ipywidgets.VBox):
         self.caption.value, self.image.value = self.films[self.choice.value][self.slider.value]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """Beside the live widget its picture, for readers without a kernel."""
+        """Add a still image to the live widget, for readers without a kernel."""
         still = {"text/plain": f"A slider; {self.caption.value}", "image/png": b64encode(self.image.value).decode()}
         return super()._repr_mimebundle_(**kwargs) | still
