@@ -136,7 +136,7 @@ NORMALISE_WRONG = [
     (lambda x0: x0 / x0.std() - x0.mean(), "before you divide"),
     (lambda x0: ((x0 - x0.mean()) / x0.std()).float(), "keep the type"),
     (lambda x0: ((x0 - x0.mean()) / x0.std()).flatten(1), "have the shape"),
-    (lambda x0: (x0 - x0.median()) / x0.std(), "over all images, yours has mean"),
+    (lambda x0: (x0 - x0.median()) / x0.std(), "over all images, the mean is"),
 ]
 
 BANK = {

@@ -108,7 +108,9 @@ def normalise(answer: Any) -> None:
             (x0 / std - x0.mean(), "subtract the mean before you divide, or divide the mean as well."),
         ]
         name_mistake(z, mistakes)
-        raise Wrong(f"over all images, yours has mean {z.mean():.3g} and standard deviation {z.std():.3g}.")
+        raise Wrong(
+            f"over all images, the mean is {z.mean():.3g} and the standard deviation {z.std():.3g}, not 0 and 1."
+        )
     same_kind(call(answer, x0=torch.randn(3, 1, 4, 4, generator=generator)), torch.zeros(3, 1, 4, 4), "the result")
 
 

@@ -78,7 +78,7 @@ def noise_variances(answer: Any) -> None:
         flat = s == 0
         if bool(flat.any()) and not close(yours[flat], torch.ones_like(s[flat])):
             raise Wrong(
-                f"{at}, on the axes where the data has no spread (s = 0), yours is {yours[flat].tolist()}. There x_t "
+                f"{at}, on the axes where the data has no spread (s = 0), yours is {yours[flat][0]:.3g}. There, x_t "
                 "is just sigma eps, so the best guess is eps itself."
             )
         raise Wrong(f"{at}, your variances are off by up to {(yours - right).abs().max():.2g}.")

@@ -111,7 +111,9 @@ def safe_start(answer: Any) -> None:
             alpha, sigma = schedule.alpha(t), schedule.sigma(t)
             grown = "infinite" if alpha == 0 else f"{sigma / alpha:.3g}"
             late = "too late" if t > right else "too early"
-            raise Wrong(f"on {schedule.name} your {t:.3g} is {late}: sigma / alpha is {grown} there, not {most:g}.")
+            raise Wrong(
+                f"on {schedule.name} your time {t:.3g} is {late}: sigma / alpha is {grown} there, not {most:g}."
+            )
 
 
 CHECKS = {"11.1": factor, "11.2": thrown, "11.3": safe_start}

@@ -82,11 +82,11 @@ def verdict(answer: Any) -> None:
     cases = [list(parts) for n in range(4) for parts in itertools.product(("holds", "fails", "undecided"), repeat=n)]
     for decided in cases:
         words = set(decided)
-        right = "partly"
+        right, why = "partly", "some parts hold and some fail"
         if not words or "undecided" in words:
-            right = "open"
+            right, why = "open", "a part is undecided"
         elif len(words) == 1:
-            right = "supported" if "holds" in words else "wrong"
+            right, why = ("supported", "all parts hold") if "holds" in words else ("wrong", "no part holds")
         given = list(decided)
         word = _word(call(answer, decided=given), ("supported", "partly", "wrong", "open"))
         if len(given) != len(decided) or any(a is not b for a, b in zip(given, decided, strict=True)):
@@ -94,7 +94,7 @@ def verdict(answer: Any) -> None:
         if word != right:
             if not decided:
                 raise Wrong('a claim without parts has not been measured, so it is "open".')
-            raise Wrong(f'for {decided} the verdict is "{right}", but yours is "{word}".')
+            raise Wrong(f'for {decided} the verdict is "{right}", because {why}. Yours is "{word}".')
 
 
 CHECKS = {"17.1": interval, "17.2": decide, "17.3": verdict}
