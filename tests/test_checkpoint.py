@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import minidiffusion as md
 from minidiffusion.training import checkpoint
@@ -83,10 +83,8 @@ def test_what_was_written_down_is_read_back(tmp_path):
     assert header["about"] == ABOUT
     assert header["network"] == "MLP" and header["head"] == "v" and header["schedule"] == {"name": "cosine"}
     assert {"dimension": 2, "width": 16, "depth": 1, "classes": 3}.items() <= header["config"].items()
-    # and a person can read it: it is JSON at the head of the file
-    raw = path.read_bytes()
-    length = int.from_bytes(raw[:8], "little")
-    assert json.loads(raw[8 : 8 + length])["__metadata__"]["format"] == checkpoint.FORMAT
+    assert header == as_written(path)  # and a person can read it: it is JSON at the head of the file
+    assert header["format"] == checkpoint.FORMAT
     md.save(small(), path)
     assert checkpoint.read_header(path)["about"] == {}
 
@@ -237,16 +235,39 @@ def test_a_thousand_mutations_are_a_thousand_clear_errors(whole, whole_training,
         assert str(path) in str(error.value), number
 
 
-def test_a_file_from_before_there_were_checksums_is_read(whole, tmp_path):
-    path = tmp_path / "older.safetensors"
-    path.write_bytes(whole)
-    header = {key: value for key, value in as_written(path).items() if key != "sha256"}
-    save_file(md.load(path).net.state_dict(), path, header)
-    assert md.load(path).net.config == json.loads(header["config"])
+def test_a_file_of_version_0_2_is_read_and_its_mutations_are_refused(tmp_path):
+    old = Path(__file__).parent / "data" / "version_0_2.safetensors"
+    header, denoise = checkpoint.read_header(old), md.load(old)
+    assert header["about"] == {"recipe": "a test", "seed": 3, "note": ABOUT["note"]}
+    assert header["config"]["width"] == denoise.net.config["width"] == 8
+    state = denoise.net.state_dict()
+    assert all(torch.equal(state[name], value.float()) for name, value in load_file(old).items())
+    output = denoise(torch.tensor([[0.5, -1.0]]), 0.5, torch.tensor([1]))
+    assert output[0].tolist() == pytest.approx([0.4951, -0.3065], abs=1e-4)  # from the version that wrote it
+
+    path, draw, whole = tmp_path / "broken.safetensors", random.Random(2), old.read_bytes()
+    for _ in range(300):
+        broken = mutated(whole, draw)
+        path.write_bytes(broken)
+        assert load_or_clear_error(path) is None or broken == whole
+
+
+def test_a_file_from_before_there_were_checksums_is_read(tmp_path):
+    path, weights = tmp_path / "older.safetensors", md.nets.MLP(2, 16, 1).state_dict()
+    save_file(weights, path, GOOD)
+    assert md.load(path).net.config["width"] == 16
+    save_file(weights, path, {"format": checkpoint.TRAINING, "about": '{"step": 3}'})
+    state, about = checkpoint.load_training(path)
+    assert about == {"step": 3} and all(torch.equal(state[name], value) for name, value in weights.items())
     # but not if its checksum has only lost its name
-    save_file(md.load(path).net.state_dict(), path, {**header, "sha25": "0" * 64})
+    save_file(weights, path, {**GOOD, "sha25": "0" * 64})
     with pytest.raises(ValueError, match="path must"):
         md.load(path)
+
+
+def test_loading_leaves_other_randomness_alone(whole, tmp_path, global_rng_untouched):
+    (tmp_path / "model.safetensors").write_bytes(whole)
+    md.load(tmp_path / "model.safetensors")
 
 
 def test_a_header_that_asks_for_a_network_of_any_size_gets_no_memory(tmp_path):
@@ -272,6 +293,45 @@ except ValueError as error:
     print(error, file=sys.stderr)
 print(peak() - before)
 """
+
+
+@pytest.mark.parametrize(
+    "net, config",
+    [
+        (md.nets.MLP(2, 16, 1), {"depth": 10**9}),
+        (md.nets.MLP(2, 16, 1), {"depth": 2}),
+        (md.nets.UNet(1, (16, 16, 32), (1, 1, 1)), {"blocks": [10**9, 2, 2]}),
+        (md.nets.DiT(1, 4, 64, 1), {"depth": 10**9}),
+    ],
+)
+def test_a_small_file_that_asks_for_many_layers_is_refused_at_once(tmp_path, net, config):
+    denoiser, path = small(net), tmp_path / "deep.safetensors"
+    number = len(denoiser.net.state_dict())
+    denoiser.net.config = {**denoiser.net.config, **config}
+    md.save(denoiser, path)  # with a checksum that fits
+    with pytest.raises(ValueError, match=f"more weight tensors than the {number} of the file"):
+        md.load(path)
+
+
+@pytest.mark.parametrize(
+    "config", [{"widths": {}}, {"widths": "ab"}, {"blocks": None}, {"channels": 10**400}, {"context": []}, {"": 1}]
+)
+def test_sizes_that_are_no_sizes_are_named(tmp_path, config):
+    denoiser, path = small(md.nets.UNet(1, (16, 32), (1, 1))), tmp_path / "odd.safetensors"
+    denoiser.net.config = {**denoiser.net.config, **config}
+    md.save(denoiser, path)
+    assert load_or_clear_error(path) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "3", "{", "[" * 10**5, '{"format": []}', '{"format": "minidiffusion 1", "sha256": 3, "about": {}}']
+)
+def test_a_header_that_is_no_dictionary_of_ours_is_named(tmp_path, text):
+    path = tmp_path / "model.safetensors"
+    save_file({"weight": torch.ones(3)}, path, {"minidiffusion": text})
+    for load in (md.load, checkpoint.load_training, checkpoint.read_header):
+        with pytest.raises(ValueError, match="path must"):
+            load(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is counted in other units")
@@ -305,9 +365,9 @@ def whole_training(tmp_path_factory):
     return path.read_bytes()
 
 
-def as_written(path) -> dict[str, str]:
+def as_written(path) -> dict:
     raw = path.read_bytes()
-    return json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+    return json.loads(json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["minidiffusion"])
 
 
 def test_a_training_comes_back_exactly(tmp_path):
@@ -356,17 +416,16 @@ def test_every_bit_of_the_length_counts(whole, tmp_path):
 # Saving
 
 
-def test_what_cannot_be_saved_is_named_before_a_file_appears(tmp_path):
+def test_what_cannot_be_saved_is_named_before_a_file_appears(tmp_path, unchecked):
     class Other(torch.nn.Module):
         def forward(self, x, t, cond):
             return x
 
-    with pytest.raises(TypeError, match=r"denoiser\.net must be one of"):
+    with pytest.raises(ValueError, match=r"denoiser\.net must be one of"):
         md.save(md.Denoiser(Other(), md.schedule.cosine(), md.heads.V), tmp_path / "x")
-    with pytest.raises((TypeError, ValueError), match="about"):
-        md.save(small(), tmp_path / "x", about={"network": object()})
-    with pytest.raises((TypeError, ValueError), match="about"):
-        md.save(small(), tmp_path / "x", about=["a list"])
+    for about in ({"network": object()}, ["a list"], "a text", 3, {"itself": ABOUT, (1, 2): 3}):
+        with pytest.raises(TypeError, match="about must be a dictionary"):
+            md.save(small(), tmp_path / "x", about=about)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,14 +1,16 @@
-"""Checkpoints: weights as safetensors, and a header that a person can read. No pickle anywhere.
+"""Checkpoints: safetensors files whose header says how to build the denoiser again. Nothing is ever pickled.
 
-The header says what is needed to build the denoiser again (network, sizes, schedule, head) and, under "about",
-whatever the one who saved it wrote down: recipe, seed, versions, quality. A training that will go on keeps more
-than weights (training_state.py says what), in a file of the same make. The same content gives the same bytes.
+The header is one JSON text that a person can read: the network and its sizes, the schedule, the head, a checksum of the
+file, and under "about" whatever the author noted, such as recipe, seed, versions and quality. A training that will be
+continued needs more tensors than the weights (training/state.py lists them) and saves them in a file of the same make.
+The same content always gives the same bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -17,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
+from safetensors.torch import load as deserialise
 from safetensors.torch import save as serialise
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from .. import check
 from .. import schedule as schedules
 from ..denoiser import Denoiser
 from ..heads import HEADS
@@ -29,89 +34,76 @@ from .files import write_whole
 
 FORMAT = "minidiffusion 1"
 TRAINING = "minidiffusion training 1"
-UNSUMMED = "0" * 64  # stands for the checksum while it is computed
+NESTED = ("config", "schedule", "about")  # dictionaries in the header; the rest are strings
+ZEROS = "0" * 64  # takes the place of the checksum while the checksum is computed
 
 
 def save(
     denoiser: Denoiser, path: str | os.PathLike, about: dict[str, Any] | None = None, dtype: torch.dtype | None = None
 ) -> None:
-    """Write the denoiser to `path`, all of it or nothing; OSError if it cannot be written.
+    """Write the denoiser to `path`. After an OSError, whatever was there before is still there.
 
-    about: a JSON dictionary kept in the header. dtype: store the weights in this type, such as torch.float16,
-    which halves the file; None keeps theirs.
+    about: notes for the header, a dictionary that JSON can hold. dtype: the type in which to store the weights, such
+    as torch.float16, which halves the file; None keeps their own.
     """
     net: Any = denoiser.net
-    network = type(net).__name__
-    if network not in NETS:
-        raise TypeError(f"denoiser.net must be one of {', '.join(NETS)} to be saved, got {network}")
-    header = {
-        "format": FORMAT,
-        "network": network,
-        "config": json.dumps(net.config),
-        "schedule": json.dumps(denoiser.schedule.config()),
-        "head": denoiser.head.name,
-        "about": _as_json({} if about is None else about),
-    }
-    weights = {k: v.detach().to("cpu", dtype) for k, v in net.state_dict().items()}
-    _write(path, header, weights)
+    network = check.one_of("denoiser.net", type(net).__name__, NETS)
+    header = {"network": network, "config": net.config, "schedule": denoiser.schedule.config()}
+    header |= {"head": denoiser.head.name, "about": {} if about is None else about}
+    _write(path, FORMAT, header, {name: value.detach().to("cpu", dtype) for name, value in net.state_dict().items()})
 
 
 def read_header(path: str | os.PathLike) -> dict[str, Any]:
-    """What a checkpoint says of itself, without its weights. ValueError if it is not one of ours, or broken."""
-    with _naming(path):
-        return _parsed(_read_header(path, FORMAT, {"network", "config", "schedule", "head", "about"}))
+    """Read how a checkpoint describes itself, without its weights. ValueError if it is damaged or no checkpoint."""
+    return _header(path, FORMAT, "network", "config", "schedule", "head", "about")
 
 
 def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Denoiser:
-    """The denoiser that `save` wrote, in float32, ready to sample. ValueError if the file is not whole."""
+    """Load a denoiser that `save` wrote, in float32 and ready to sample. ValueError if the file is damaged."""
     header = read_header(path)
     with _naming(path):
-        weights = _read_tensors(path)
-        with torch.device("meta"):  # sizes without memory: a broken header may ask for a network of any size
-            asked = NETS[header["network"]](**header["config"]).state_dict()
-        if {k: v.shape for k, v in asked.items()} != {k: v.shape for k, v in weights.items()}:
+        weights = _tensors(path, header)
+        net = _without_memory(check.one_of("network", header["network"], NETS), header["config"], len(weights))
+        wanted = net.state_dict()
+        if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in weights.items()}:
             raise ValueError("its weights are not those of its network")
-        net = NETS[header["network"]](**header["config"])
-        net.load_state_dict(weights)
-        denoiser = Denoiser(net, schedules.from_config(header["schedule"]), HEADS[header["head"]])
+        net.load_state_dict({k: weights[k].to(v.dtype) for k, v in wanted.items()}, assign=True)
+        head = HEADS[check.one_of("head", header["head"], HEADS)]
+        denoiser = Denoiser(net, schedules.from_config(header["schedule"]), head)
     return denoiser.to(device).eval().requires_grad_(False)
 
 
 def save_training(state: Mapping[str, Tensor], path: str | os.PathLike, about: dict[str, Any]) -> None:
-    """Write `step.state()` of a training to `path`, all of it or nothing, to go on with `fit(..., state=...)`."""
-    _write(path, {"format": TRAINING, "about": _as_json(about)}, state)
+    """Write the `step.state()` of a training to `path`, whole or not at all; `fit(..., state=...)` continues it."""
+    _write(path, TRAINING, {"about": about}, state)
 
 
 def load_training(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """state, about: what `save_training` wrote. ValueError if the file is not whole."""
+    """Load the state and the notes that `save_training` wrote. ValueError if the file is damaged."""
+    header = _header(path, TRAINING, "about")
     with _naming(path):
-        about = _parsed(_read_header(path, TRAINING, {"about"}))["about"]
-        return _read_tensors(path), about
+        return _tensors(path, header), header["about"]
 
 
 def shipped(name: str = "fashion_mnist", device: str | torch.device = "cpu") -> Denoiser:
-    """A trained denoiser that comes with the package and draws Fashion-MNIST by label (figures/ says how it was made).
+    """Load a trained denoiser that comes with the package. Both generate Fashion-MNIST by label; figures/ made them.
 
-    fashion_mnist: two dozen steps of dpmpp_2m. fashion_mnist_few: distilled from it; one, two or four of consistency.
+    fashion_mnist: for 24 steps or so of dpmpp_2m. fashion_mnist_few: distilled from it, for 1 to 4 of consistency.
     """
     with as_file(files("minidiffusion") / "weights" / f"{name}.safetensors") as path:
         return load(path, device)
 
 
-def _as_json(about: dict[str, Any]) -> str:
-    try:
-        if not isinstance(about, dict):
-            raise TypeError("it is no dictionary")
-        return json.dumps(about)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"about must be a JSON dictionary, got {about!r}: {error}") from None
+def _without_memory(network: str, config: dict[str, Any], most: int) -> nn.Module:
+    """The network on the meta device; ValueError before it has more than `most` weights, whatever its header asks."""
+    count = itertools.count(1)
 
+    def limit(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        if parameter.is_meta and next(count) > most:
+            raise ValueError(f"its network has more weight tensors than the {most} of the file")
 
-def _parsed(texts: dict[str, str]) -> dict[str, Any]:
-    parsed: dict[str, Any] = {key: json.loads(texts[key]) for key in ("config", "schedule", "about") if key in texts}
-    if not all(isinstance(value, dict) for value in parsed.values()):
-        raise ValueError(f"its {', '.join(parsed)} must be JSON dictionaries")
-    return {**texts, **parsed}
+    with register_module_parameter_registration_hook(limit), torch.device("meta"):
+        return NETS[network](**config)
 
 
 # The file
@@ -119,55 +111,55 @@ def _parsed(texts: dict[str, str]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _naming(path: str | os.PathLike) -> Iterator[None]:
-    """Whatever a missing or broken file makes go wrong inside, in one sentence with its path."""
+    """Turn every error that a missing or damaged file causes into one sentence with its path."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"path must be a checkpoint file, and there is none at {path}")
     try:
         yield
-    except (SafetensorError, KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
         raise ValueError(f"path must be a whole minidiffusion checkpoint, and {path} is not: {error}") from None
 
 
-def _write(path: str | os.PathLike, header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
-    """A safetensors file: the length of its header, the header as JSON, the tensors. A checksum covers both."""
-    blob = memoryview(serialise({name: tensor.contiguous() for name, tensor in tensors.items()}))
-    start = 8 + int.from_bytes(blob[:8], "little")
-    # the library would put the texts of a header into another order on every run
-    places = json.loads(bytes(blob[8:start]))
-    text = json.dumps({"__metadata__": {"sha256": UNSUMMED, **header}, **places}).encode()
-    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8
-    checksum = hashlib.sha256(text)
-    checksum.update(blob[start:])
+def _write(path: str | os.PathLike, format: str, header: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    try:
+        text = json.dumps({"sha256": ZEROS, "format": format, **header, "about": {**header["about"]}})
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"about must be a dictionary that JSON can hold: {error}") from None
+    # under one key, because safetensors would write several in another order on every run
+    blob = serialise({name: tensor.contiguous() for name, tensor in tensors.items()}, {"minidiffusion": text})
     with write_whole(path) as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text.replace(UNSUMMED.encode(), checksum.hexdigest().encode(), 1))
-        file.write(blob[start:])
+        file.write(blob.replace(ZEROS.encode(), _checksum(blob, ZEROS).encode(), 1))
 
 
-def _read_header(path: str | os.PathLike, wanted: str, keys: set[str]) -> dict[str, str]:
-    with safe_open(path, "pt") as file:
-        header = file.metadata() or {}
-    if header.get("format") != wanted:
-        raise ValueError(f"its format is {header.get('format')!r}, and this version reads {wanted!r}")
-    # nothing else may be there: a checksum with a broken name is not a file from before there were checksums
-    if header.keys() - {"format", "sha256"} != keys:
-        raise ValueError(f"its header must hold {', '.join(sorted(keys))}, got {', '.join(sorted(header))}")
-    return header
+def _header(path: str | os.PathLike, format: str, *keys: str) -> dict[str, Any]:
+    with _naming(path):
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+        if "minidiffusion" in header:
+            header = dict(json.loads(header["minidiffusion"]))
+        else:  # up to version 0.2 each entry was a text of its own, at first without a checksum
+            header = {"sha256": "", **{k: json.loads(v) if k in NESTED else v for k, v in header.items()}}
+        if header.get("format") != format:
+            raise ValueError(f"its format is {check.came(header.get('format'))}, and this version reads {format!r}")
+        wanted = {key: dict if key in NESTED else str for key in ("sha256", "format", *keys)}
+        if {key: type(value) for key, value in header.items()} != wanted:
+            raise ValueError(f"its header must hold {', '.join(wanted)}, with dictionaries for {', '.join(NESTED)}")
+        return header
 
 
-def _read_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
-    """The tensors, once the file is known to be as it was written, if it has a checksum. Older ones have none."""
-    with safe_open(path, "pt") as file:
-        claimed = file.metadata().get("sha256")
-        if claimed is not None and claimed != _checksum(path, claimed):
-            raise ValueError("its content is not what was written: the checksum differs")
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+def _tensors(path: str | os.PathLike, header: dict[str, Any]) -> dict[str, Tensor]:
+    blob = Path(path).read_bytes()
+    if header["sha256"] not in ("", _checksum(blob, header["sha256"])):
+        raise ValueError("its content is not what was written: the checksum differs")
+    return deserialise(blob)
 
 
-def _checksum(path: str | os.PathLike, claimed: str) -> str:
-    with open(path, "rb") as file:
-        text = file.read(int.from_bytes(file.read(8), "little"))
-        checksum = hashlib.sha256(text.replace(claimed.encode(), UNSUMMED.encode(), 1))
-        while piece := file.read(2**20):
-            checksum.update(piece)
+def _checksum(blob: bytes, claimed: str) -> str:
+    """The sha256 of a file from its ninth byte on, with zeros in the place of the checksum that it claims."""
+    place, view = blob.find(claimed.encode(), 8), memoryview(blob)
+    checksum = hashlib.sha256(view[8:place])
+    checksum.update(ZEROS.encode())
+    checksum.update(view[place + len(claimed) :])
     return checksum.hexdigest()
