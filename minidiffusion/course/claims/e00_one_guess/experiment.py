@@ -1,8 +1,8 @@
-"""E0. What one subtraction of the predicted noise gives, and what the two names of one guess are worth.
+"""E0. What is a single subtraction of the predicted noise worth, and is it one guess under two names?
 
-Exact, in eight dimensions: data from six Gaussians, so the best denoiser is a formula. x0_hat = (x_t - sigma eps_hat)
-/ alpha is the mean of all that x_t may have been. How much of the data's spread does it have? And is the error of
-eps_hat that of x0_hat times the SNR, as algebra says?
+Everything is exact, in eight dimensions: the data comes from six Gaussians, so the best denoiser is a formula. Its
+x0_hat = (x_t - sigma eps_hat) / alpha is the mean of all the x0 that x_t may come from. We ask how much of the variance
+of the data is left in it, and whether the error of eps_hat equals that of x0_hat times the SNR, as the algebra says.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         "spreads": spreads,
         "spread_at_pure_noise": spreads[-1],
         "identity_error": identity,
-        # |d x0_hat / d eps_hat| where sampling begins
+        # |d x0_hat / d eps_hat| at the start of sampling
         "error_of_x0_for_one_of_eps": schedule.sigma(1.0) / schedule.alpha(1.0),
     }
 

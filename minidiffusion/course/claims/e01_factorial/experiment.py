@@ -1,17 +1,18 @@
-"""E1, the article's point (d) taken apart: what the network says, how its error counts, and the scale of its target.
+"""E1, point (d) of the article in its separate parts: the output, the weight of its error, and the scale of its target.
 
-Output {x0, eps, v, F} x weight of the error in x0 {1, SNR, min(SNR, 5), max(SNR, 1), SNR + 1} x scale of the data x
-width of the network, each a small MLP that learns eight Gaussians on a plane of 4 dimensions inside 16. Every output
-becomes x0_hat first, and then one loss is applied. All arms have the same first weights, data, times, noise, optimiser,
-average and sampler; minidiffusion/stacked.py trains them side by side. The last layer starts at 0.
+Outputs {x0, eps, v, F} x weights of the error in x0 {1, SNR, min(SNR, 5), max(SNR, 1), SNR + 1} x scales of the data x
+widths of the network. Each arm is a small MLP that learns eight Gaussians on a plane of 4 dimensions inside 16. Every
+output is converted to x0_hat before the loss. All arms share the initial weights, data, times, noise, optimiser,
+average and sampler, and course/stacked.py trains them side by side. The last layer is zero-initialised.
 
-What an output says at first is a confound: x0_hat = 0 with x0, and x_t / alpha with eps. So in the arms "one first
-guess" all start from the same function, alpha x_t, and only the gain in front of the network differs. Scale is another:
-"data x 10" moves the true signal-to-noise ratio as well, so in "output x 10" nothing but the target is scaled.
+The outputs differ in their first guess, which is a confound: x0_hat = 0 for x0, but x_t / alpha for eps. In the arms
+"one first guess" all outputs therefore start from the same function, alpha x_t, and only the gain in front of the
+network differs. Scale is a second confound: "data x 10" changes the signal-to-noise ratio as well, so "output x 10"
+scales only the target.
 
-On data of unit variance F is -v, and its training the mirror image of v's (tests/test_stacked.py); so it has arms only
-where the data is off by ten, and is told so. The excess over the exact denoiser is a share of the error that even the
-exact one makes. That is the same number whether errors are counted in x0, eps or v.
+On data of unit variance F is -v, and it trains like v with the sign changed (tests/test_stacked.py). So F has arms only
+where the scale of the data is off by ten, and it is told that scale. The excess over the exact denoiser is given
+relative to the exact denoiser's own error, because this ratio is the same in x0, eps and v.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ WEIGHTINGS = ("constant", "snr", "min_snr", "truncated_snr", "snr_plus_one")
 LABELS = ("1", "snr", "min(snr,5)", "max(snr,1)", "snr+1")
 STEPS, HASTY_STEPS = {"lesson": 300, "full": 800}, {"lesson": 100, "full": 300}
 LOOKS = {"lesson": 6, "full": 20}
-RATE, HASTY_RATES = 5e-3, (0.02, 0.05, 0.1)  # the second: in haste and unclipped, to see who diverges
-REACHED = 0.1  # energy distance; those who never get there count as if they did at the end
+RATE, HASTY_RATES = 5e-3, (0.02, 0.05, 0.1)  # the second: short training without clipping, to see which arms diverge
+REACHED = 0.1  # an energy distance; arms that never reach it count as reaching it at the last step
 LEVELS = torch.arange(-8.0, 9.0, 2.0)
 SCHEDULE = md.schedule.cosine()
 GRID = [SCHEDULE.time(level) for level in torch.linspace(-10, 10, 21).tolist()] + [0.0]
 
 
 def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
-    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely and Rizzo 2013) of the two samples as they are, so never below 0."""
+    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely and Rizzo 2013), in the form that is never below 0."""
     a, b = a.double(), b.double()
     return (2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean()).item()
 
 
 def problem(generator: torch.Generator) -> md.oracle.Mixture:
-    """Eight modes on a random plane, thin across it; zero mean and unit variance over all."""
+    """Eight modes on a random plane, thin across it, with mean 0 and variance 1 overall."""
     plane = torch.linalg.qr(torch.randn(DIMENSION, DIMENSION, generator=generator, dtype=torch.float64)).Q[:, :INSIDE]
     means = torch.randn(MODES, INSIDE, generator=generator, dtype=torch.float64) @ plane.T
     means = means - means.mean(0)
@@ -57,7 +58,7 @@ def problem(generator: torch.Generator) -> md.oracle.Mixture:
 
 
 def stack_of(arms: list[Arm], dimension: int, width: int, seed: int) -> Stack:
-    """All from one network, whose last layer says 0."""
+    """A stack of copies of one network, whose last layer is zero-initialised."""
     torch.manual_seed(seed)
     net = md.nets.MLP(dimension, width, 2)
     for weight in net.last[1].parameters():
@@ -71,7 +72,7 @@ def grid(**settings: object) -> list[Arm]:
 
 
 def distances(stack: Stack, test: torch.Tensor, count: int, seed: int) -> list[float]:
-    """Energy distance to the test data of each arm's samples, from the same starts, in the data's common unit."""
+    """The energy distance of each arm's samples to the test data: same starting noise, and data at one scale."""
     x_1 = md.prior((count, 1, test.shape[1]), SCHEDULE, torch.Generator().manual_seed(seed))
     with torch.no_grad():
         x0 = md.sample(stack, x_1.expand(-1, len(stack.arms), -1), times=GRID, method="dpmpp_2m")
@@ -80,7 +81,7 @@ def distances(stack: Stack, test: torch.Tensor, count: int, seed: int) -> list[f
 
 
 def excess(stack: Stack, exact: md.oracle.Mixture, test: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(error - that of the exact denoiser) / that of the exact denoiser, (levels, arms), all data at one scale."""
+    """(error - error of the exact denoiser) / error of the exact denoiser, (levels, arms), with data at one scale."""
     t = SCHEDULE.time(LEVELS.double()).repeat_interleave(200)
     x0 = test[: len(t)]
     x_t = md.diffuse(x0, t, torch.randn(x0.shape, generator=generator), SCHEDULE)
@@ -92,7 +93,7 @@ def excess(stack: Stack, exact: md.oracle.Mixture, test: torch.Tensor, generator
 
 
 def train(stack: Stack, points: torch.Tensor, steps: int, seed: int) -> tuple[StackStep, list[float]]:
-    """The last step, and how much each arm's gradient varied: the deviation of its log norm, second half."""
+    """Train; return the last step, and the standard deviation of each arm's log gradient norm in the second half."""
     norms = []
     for step in fit_stack(stack, points, steps, learning_rate=RATE, seed=seed):
         norms.append(step.gradient_norm)
@@ -100,7 +101,7 @@ def train(stack: Stack, points: torch.Tensor, steps: int, seed: int) -> tuple[St
 
 
 def table(arms: list[Arm], values: list[float]) -> dict[str, dict[str, float]]:
-    """By output, then by weighting, to four digits."""
+    """The values by output and weighting, to four digits."""
     rows: dict[str, dict[str, float]] = {}
     for arm, value in zip(arms, values, strict=True):
         rows.setdefault(arm.head, {})[arm.weighting] = float(f"{value:.4g}")
@@ -108,12 +109,12 @@ def table(arms: list[Arm], values: list[float]) -> dict[str, dict[str, float]]:
 
 
 def ratio(rows: dict[str, dict[str, float]], over: str, under: str) -> float:
-    """Geometric mean, over the weightings, of one output's number over another's."""
+    """The geometric mean over the weightings of the ratio between two outputs."""
     return math.exp(sum(math.log(rows[over][w] / rows[under][w]) for w in WEIGHTINGS) / len(WEIGHTINGS))
 
 
 def reached(at: list[int], curve: list[float]) -> float:
-    """The step at which the curve first falls to REACHED, between two looks along its logarithm."""
+    """The step at which the curve first falls to REACHED, with its logarithm interpolated between two looks."""
     logs = [math.log(max(value, 1e-4) / REACHED) for value in curve]
     for i, log in enumerate(logs):
         if log <= 0:
@@ -122,7 +123,7 @@ def reached(at: list[int], curve: list[float]) -> float:
 
 
 def diverged(points: torch.Tensor, rate: float, steps: int, seed: int) -> list[bool]:
-    """Whether, by its own loss, an arm ends worse than the answer "the mean"; trained in haste, without clipping."""
+    """For each arm, whether short unclipped training ends with a higher loss than always guessing the mean."""
     stack = stack_of(grid(), DIMENSION, WIDE, seed)
     losses = []
     for step in fit_stack(stack, points, steps, learning_rate=rate, clip=math.inf, seed=seed):
@@ -141,7 +142,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     exact = problem(generator)
     points, test = exact.sample(20_000, generator), exact.sample(2000, generator)
 
-    # outputs x weightings, with looks at the samples on the way
+    # outputs x weightings, with looks at the samples during training
     arms, norms, at, looks = grid(), [], [], []
     stack = stack_of(arms, DIMENSION, WIDE, seed)
     for step in fit_stack(stack, points, steps, learning_rate=RATE, seed=seed):
@@ -154,19 +155,19 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     gradient = table(arms, torch.stack(norms)[steps // 2 :].log().std(0).tolist())
     when = table(arms, [reached(at, [look[i] for look in looks]) for i in range(len(arms))])
 
-    # in haste
+    # short training without clipping
     hasty = [diverged(points, rate, HASTY_STEPS[scale], seed) for rate in HASTY_RATES]
     shares = table(arms, [sum(rates) / len(rates) for rates in zip(*hasty, strict=True)])
     failed = {output: sum(shares[output].values()) / len(WEIGHTINGS) for output in OUTPUTS}
 
-    # the same on pictures, 7x7
+    # the same on images of 7 x 7
     pictures = pool(md.datasets.load("fashion_mnist_6k")[0]), pool(md.datasets.load("fashion_mnist_6k", "test")[0])
     mean, std = pictures[0].mean(), pictures[0].std()
     train_set, test_set = ((rows - mean) / std for rows in pictures)
     last, _ = train(stack_of(arms, 49, 128, seed), train_set, steps, seed)
     groups["pictures"] = table(arms, distances(last.ema, test_set, 1000, seed))
 
-    # the confounds, the scales, and the narrow network
+    # the two confounds, the scales, and the narrow network
     if scale == "full":
         others = {
             "one first guess": grid(skip="v"),
@@ -210,13 +211,13 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 
 
 def scaled(factor: float) -> list[Arm]:
-    """Data off by a factor that nobody but F was told of."""
+    """Data scaled by a factor that only F is told about."""
     told = [Arm("F", w, data_scale=factor, data_std=factor) for w in WEIGHTINGS]
     return grid(data_scale=factor) + told
 
 
 def pool(images: torch.Tensor) -> torch.Tensor:
-    """Pictures of 7x7 as rows."""
+    """Images of 7 x 7, one per row."""
     return torch.nn.functional.avg_pool2d(md.datasets.to_float(images), 4).flatten(1)
 
 

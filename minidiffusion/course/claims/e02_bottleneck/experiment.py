@@ -1,8 +1,9 @@
-"""E2, the linear core. A network narrower than its data: what must it carry, x0 or the noise?
+"""E2, the linear core. If a network is narrower than its data, which is easier to carry: x0 or the noise?
 
-Data of 4 dimensions inside 64, Gaussian, so that the best denoiser is linear. A network with a bottleneck of r units
-is a matrix of rank r: the best one is known (Eckart and Young), and here it is also fitted, by reduced-rank regression
-on draws. x0_hat lives in 4 dimensions and fits through; the noise fills all 64. Errors are compared in x0.
+The data is Gaussian with 4 dimensions inside 64, so the best denoiser is linear. A network with a bottleneck of r units
+is then a matrix of rank r. The best such matrix is known (Eckart and Young), and we also fit it to samples, by
+reduced-rank regression. x0_hat has only 4 dimensions and fits through the bottleneck, but the noise fills all 64.
+Errors are compared in x0.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ COUNT = {"lesson": 4000, "full": 40_000}
 
 
 def fitted(x: torch.Tensor, y: torch.Tensor, rank: int) -> torch.Tensor:
-    """The matrix of this rank that takes x to y with the least squared error: reduced-rank regression."""
+    """Reduced-rank regression: the matrix of this rank that maps x to y with the least squared error."""
     free = torch.linalg.lstsq(x, y).solution
     _, _, directions = torch.linalg.svd(x @ free, full_matrices=False)
     kept = directions[:rank]
@@ -26,7 +27,7 @@ def fitted(x: torch.Tensor, y: torch.Tensor, rank: int) -> torch.Tensor:
 
 
 def closed_form(s: torch.Tensor, sigma2: float, rank: int) -> tuple[float, float]:
-    """Excess error in x0 of the best map of this rank, for x0 output and for eps output; s: the data's variances."""
+    """The excess error in x0 of the best map of this rank, for outputs x0 and eps. s: the variances of the data."""
     total = ALPHA**2 * s + sigma2
     in_x0 = (ALPHA**2 * s**2 / total).sort(descending=True).values[rank:].sum()
     in_eps = (sigma2 / total).sort(descending=True).values[rank:].sum() * sigma2 / ALPHA**2
@@ -47,7 +48,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 
     x0, eps, x_t = draw()
     test_x0, _, test_x_t = draw()
-    best = (s * sigma**2 / (ALPHA**2 * s + sigma**2)).sum().item()  # what no network can know
+    best = (s * sigma**2 / (ALPHA**2 * s + sigma**2)).sum().item()  # the error that no network can avoid
     excess: dict[str, list[float]] = {"x0": [], "eps": []}
     for rank in RANKS:
         guess = test_x_t @ fitted(x_t, x0, rank)

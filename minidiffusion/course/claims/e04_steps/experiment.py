@@ -1,8 +1,8 @@
-"""E4, on a plane. One denoiser, more and more steps; then a network taught to need only one.
+"""E4, on a plane. One denoiser with more and more steps; then a network that learns to need only one.
 
-Twenty-five Gaussians on a grid, so the best denoiser is exact: what is left is the number of steps. Then an MLP is
-trained, and a copy of it distilled (minidiffusion/consistency.py). Quality is the energy distance to fresh data, with
-the same noise for all; the floor is that between two sets of data.
+The data is a grid of 25 Gaussians, so the best denoiser is exact and only the number of steps matters. Then an MLP is
+trained, and a copy of it distilled (objectives/consistency.py). Quality is the energy distance to fresh data, from the
+same noise for all. The floor is the distance between two sets of data.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         "floor": floor,
         "trained": [distance(teacher, steps) for steps in STEPS],
         "distilled": in_one,
-        # shares of the distance in one step: at the floor the estimate may fall below 0, and is no denominator
+        # relative to the distance after one step, because near the floor an estimate can be negative
         "left_after_fifty_steps": of_exact[-1] / of_exact[0],
         "left_after_distillation": in_one / distance(teacher, 1),
     }

@@ -1,12 +1,12 @@
-"""E5. Is the prior met, what does it cost to miss it, and what does drawing need it for?
+"""E5. Does the noising end in the prior, what does a mismatch cost, and what does sampling need the prior for?
 
-That VAE and GAN draw their codes from N(0, I) too is their definition, and nothing to measure. What can be measured:
+VAEs and GANs sample their codes from N(0, I) by definition, so there is nothing to measure. What we can measure:
 
-1. whether the noising ends in the prior: the correlation of a picture's brightness with that of its x_1, by schedule;
-2. what a prior that was missed does to samples: clothes drawn by the exact denoiser of Stable Diffusion's schedule from
-   N(0, I), with which the sampler starts, against the same from a real x_1;
-3. what a wrong prior costs: nine Gaussians on a plane, exact, DDPM's schedule; walks that all start at 0, and walks
-   from noise that is shifted by 2, without fresh noise and with it. The floor is the distance of data to data.
+1. whether the noising ends in the prior: for each schedule, the correlation of an image's brightness with that of x_1;
+2. what a mismatch does to samples: the exact denoiser on Stable Diffusion's schedule, on images of clothes, started
+   from N(0, I), as samplers do, and from a real x_1;
+3. what a wrong prior costs: nine Gaussians on a plane, exact, DDPM's schedule, with all samples started at 0 or from
+   noise shifted by 2, without and with fresh noise. The floor is the distance between two sets of data.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def brightness(x: torch.Tensor) -> torch.Tensor:
 
 
 def correlations(images: torch.Tensor, generator: torch.Generator, draws: int = 10) -> dict[str, float]:
-    """Of the brightness of x_0 with that of x_1: how much of it is still there at the end of the noising."""
+    """The correlation of the brightness of x_0 and x_1: how much of it survives the noising."""
     ends: dict[str, list[torch.Tensor]] = {name: [] for name in SCHEDULES}
     for _ in range(draws):
         eps = torch.randn(images.shape, generator=generator)
@@ -37,7 +37,7 @@ def correlations(images: torch.Tensor, generator: torch.Generator, draws: int = 
 
 
 def missed(images: torch.Tensor, count: int, generator: torch.Generator) -> dict[str, float]:
-    """Mean brightness of samples less that of the pictures, in the pictures' standard deviations."""
+    """Mean brightness of the samples minus that of the images, in standard deviations of the images."""
     schedule = md.schedule.scaled_linear()
     oracle = md.oracle.dataset(images, schedule)
     noise = md.prior((count, *images.shape[1:]), schedule, generator)
@@ -51,7 +51,7 @@ def missed(images: torch.Tensor, count: int, generator: torch.Generator) -> dict
 
 
 def wrong_priors(generator: torch.Generator) -> tuple[dict[str, list[float]], float]:
-    """Energy distance to the data for each share of fresh noise, by start; and the floor."""
+    """The energy distance to the data by starting noise and share of fresh noise, and the floor."""
     schedule = md.schedule.linear()
     places = torch.cartesian_prod(*[torch.tensor([-1.2, 0.0, 1.2])] * 2)
     oracle = md.oracle.mixture(torch.ones(9), places, 0.02 * torch.eye(2).expand(9, 2, 2), schedule)
@@ -94,7 +94,7 @@ def plot(runs: list[dict]) -> Figure:
 
     def mean(start: str) -> list[float]:
         rows = torch.tensor([run["distance"][start] for run in runs]) / floor
-        return rows.mean(0).clamp(min=0.5).tolist()  # below half a floor there is only chance
+        return rows.mean(0).clamp(min=0.5).tolist()  # below half a floor there is only sampling noise
 
     lines = {start: (runs[0]["etas"], mean(start)) for start in runs[0]["distance"]}
     return md.plots.curves(

@@ -1,11 +1,11 @@
-"""E5. One frozen VAE, and codes from five places: where do its pictures go bad?
+"""E5. One trained VAE, and codes from several sources: where do its images go bad?
 
-A VAE on Fashion-MNIST (28x28, residual MLPs, 16 numbers a code, learned likelihood variance). Its weights are fixed;
-only the place changes from which codes are drawn: N(0, I), one Gaussian, ten Gaussians, a diffusion model of codes, the
-aggregate posterior q(z). Quality is the Frechet distance of 1,000 pictures to the 1,000 test pictures, in the 128
-features of the package's classifier. Then, for draws from N(0, I), one by one: how far from data the decoded picture is
-(distance of its features to the nearest test picture's), how sharp (mean step between neighbouring pixels), how
-probable its code is under q(z), and how far it is from the nearest code of a training picture.
+The VAE is trained on Fashion-MNIST (28 x 28, residual MLPs, codes of 16 numbers, learned likelihood variance), then
+frozen. Only the source of the codes changes: N(0, I), one Gaussian, ten Gaussians, a diffusion model of codes, or the
+aggregate posterior q(z). Quality is the Frechet distance of 1,000 images to the 1,000 test images, in the 128 features
+of the package's classifier. For each single code from N(0, I) we also measure how far the decoded image is from the
+data (the distance of its features to those of the nearest test image), how sharp it is (the mean difference of
+neighbouring pixels), how probable the code is under q(z), and how far it is from the nearest code of a training image.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from minidiffusion import rivals
 
 SHAPE, LATENT, WIDTH = (1, 28, 28), 16, 256
 COUNT = {"lesson": 500, "full": 1000}
-STEPS = {"lesson": (500, 300), "full": (1500, 1500)}  # of the VAE, of the diffusion of its codes
-SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # radius sweep: the same draws, times this
+STEPS = {"lesson": (500, 300), "full": (1500, 1500)}  # for the VAE, for the diffusion model of its codes
+SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # the same codes, multiplied by these
 
 
 def ranks_agree(a: Tensor, b: Tensor) -> float:
@@ -30,7 +30,7 @@ def ranks_agree(a: Tensor, b: Tensor) -> float:
 
 
 def sharpness(x: Tensor) -> Tensor:
-    """Mean absolute step between neighbouring pixels, of each picture."""
+    """The mean absolute difference of neighbouring pixels, for each image."""
     x = x.clamp(-1, 1)
     return 0.5 * (x.diff(dim=2).abs().mean((1, 2, 3)) + x.diff(dim=3).abs().mean((1, 2, 3)))
 

@@ -1,9 +1,9 @@
-"""E6, for the VAE. Each step draws its noise anew. What if it did not?
+"""E6, for the VAE. Each training step samples new noise. What if it did not?
 
-Two equal VAEs on a thousand pictures of Fashion-MNIST at 14x14: one with fresh noise in z = mean + std eps at every
-step, one with one eps a picture, drawn once and kept. The negative bound on a thousand test pictures, in nats a
-picture, with the same fresh noise for both. If longer training brought no new constraint, the first could gain nothing
-after the second has come to its best.
+Two identical VAEs learn from a thousand images of Fashion-MNIST at 14 x 14. One uses fresh noise in z = mean + std eps
+at every step; the other samples one eps per image and keeps it. We record the negative bound on a thousand test
+images, in nats per image, with the same fresh noise for both. If longer training brought no new constraint, the first
+could gain nothing after the second has reached its best.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEPS, EVERY = {"lesson": 1800, "full": 2000}, 50
 
 
 def trained(train: Tensor, test: Tensor, fresh: bool, steps: int, seed: int) -> list[float]:
-    """The negative bound on the test pictures, every EVERY steps."""
+    """Train, and return the negative bound on the test images after every EVERY steps."""
     torch.manual_seed(seed)
     vae = rivals.VAE(rivals.Body(SHAPE, (2 * LATENT,), WIDTH, 2), rivals.Body((LATENT,), SHAPE, WIDTH, 2))
     ema = copy.deepcopy(vae).requires_grad_(False)
@@ -35,7 +35,7 @@ def trained(train: Tensor, test: Tensor, fresh: bool, steps: int, seed: int) -> 
     bounds = []
     for number in range(1, steps + 1):
         index = torch.randint(len(train), (BATCH,), generator=generator)
-        drawn = torch.randn(BATCH, LATENT, generator=generator)  # in both, so that both see the same batches
+        drawn = torch.randn(BATCH, LATENT, generator=generator)  # also when unused, so that both see the same batches
         bound = vae.bound(train[index], drawn if fresh else kept[index])
         optimiser.zero_grad()
         (bound.reconstruction + bound.kl).mean().backward()
@@ -55,7 +55,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     )
     train = train[torch.randperm(len(train), generator=generator)[:PICTURES]]
     fresh, frozen = (trained(train, test, kind, STEPS[scale], seed) for kind in (True, False))
-    turned = frozen.index(min(frozen))  # where the one with frozen noise is at its best
+    turned = frozen.index(min(frozen))  # where the VAE with frozen noise is at its best
     return {
         "every": EVERY,
         "fresh": fresh,

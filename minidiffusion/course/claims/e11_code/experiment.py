@@ -1,9 +1,9 @@
-"""E11. Is the noise that a picture grows from a code of it?
+"""E11. Is the noise that an image grows from a code of the image?
 
-Exact, on a plane: three Gaussians. The walk without fresh noise is run backwards, from data to x_1 and forwards again;
-is the data back? And what does x_1 say of the Gaussian that its sample belongs to? A nearest-neighbour probe guesses it
-from x_1, once for the walk without fresh noise, and once for ddpm, which draws fresh noise at every step. Skill is
-(right - chance) / (1 - chance).
+Exact, on a plane with three Gaussians. Sampling without fresh noise is run backwards, from the data to x_1, and then
+forwards again: do we get the data back? And does x_1 tell which Gaussian its sample will belong to? A nearest-neighbour
+classifier predicts it from x_1, for sampling without fresh noise and for ddpm, which adds fresh noise at every step.
+Its skill is (accuracy - chance) / (1 - chance).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STEPS = (10, 20, 50, 100, 200)
 
 
 def skill(x_1: torch.Tensor, classes: torch.Tensor) -> float:
-    """Of guessing the second half's classes by their nearest neighbours in the first half, seven of them."""
+    """The skill of predicting the classes of the second half from seven nearest neighbours in the first half."""
     half = len(x_1) // 2
     near = torch.cdist(x_1[half:], x_1[:half]).topk(7, largest=False).indices
     right = (classes[:half][near].mode(1).values == classes[half:]).double().mean().item()

@@ -1,8 +1,8 @@
-"""What does training ask of a draw from the prior? Count, in the training loop itself.
+"""Does training use samples from the prior? We count in the training loop itself.
 
-A denoiser notes every call. A sampler of 50 steps would call it 50 times to turn one draw into a picture. And what the
-network is shown: how much of each x_t is the picture it was made from, by the least squares of x_t on x0; a draw from
-the prior would have none. For comparison the same count in the training of a GAN's generator.
+A denoiser records every call. A sampler of 50 steps would call it 50 times to turn one sample of the prior into an
+image. We also record the times at which the network is called: t = 1 would be the prior. For comparison we count the
+samples that the training of a GAN's generator makes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STEPS = {"lesson": 50, "full": 200}
 
 
 class Noting(torch.nn.Module):
-    """A network that counts its calls, and keeps the times at which it was asked."""
+    """A network that counts its calls and records the times."""
 
     def __init__(self, net: torch.nn.Module):
         super().__init__()
@@ -49,7 +49,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         "calls_a_step": noting.calls / steps,
         "calls_a_picture_when_sampling": 50,
         "share_at_pure_noise": (times >= 1).double().mean().item(),
-        "walks_from_the_prior_a_step": (noting.calls / steps - 1) / 50,  # beyond the one call that the loss asks for
+        "walks_from_the_prior_a_step": (noting.calls / steps - 1) / 50,  # beyond the one call that the loss needs
         "gan_draws_judged_a_step": generator.calls / steps,
         "times": torch.histc(times, 20, 0, 1).tolist(),
     }

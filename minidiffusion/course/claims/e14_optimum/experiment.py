@@ -1,8 +1,8 @@
-"""E7, the exact end of it. What does the perfect solution of the training problem draw?
+"""E7, the exact limit. What does a perfect solution of the training problem generate?
 
-The denoiser that makes the training loss least on N pictures is known: a softmax over them (minidiffusion/oracle).
-Walk it from random noise, and ask how many of the samples are copies: nearest training picture less than a third as
-far away as the next (the rule of Yoon et al. 2023).
+The denoiser with the smallest possible training loss on N images is known: a softmax over them (minidiffusion/oracle).
+We sample from it, and count copies: samples whose nearest training image is less than a third as far away as the second
+nearest (the rule of Yoon et al. 2023).
 """
 
 from __future__ import annotations

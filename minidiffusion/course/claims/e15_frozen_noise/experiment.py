@@ -1,13 +1,13 @@
 """E6. Is it the fresh noise that keeps a model from copying?
 
-One network, one set of pictures, one number of steps. Only the noise differs that the pictures are mixed with: drawn
-anew at every step; one of ten that belong to the picture for ever; or always the same one. The times are fresh in all
-of them. All draw with the guess clipped to [-1, 1], since without it one of the arms runs away.
+One network, one set of images, one number of steps. Only the noise that is mixed into the images differs: new at every
+step, one of ten that each image keeps, or always the same one. The times are new in all arms. All arms sample with the
+guess clipped to [-1, 1], because without it one of them diverges.
 
-A fourth arm has fresh noise, but no noise in what it aims at: in place of x0 stands E[x0 | x_t], which for a finite set
-of pictures is known. It decides nothing, and says which of the two noises counts.
+A fourth arm has fresh noise in its input but none in its target: it learns E[x0 | x_t] instead of x0, which is known
+for a finite set of images. It does not decide the claim, but it tells which of the two kinds of noise matters.
 
-Pictures have 196 dimensions here; what points on a plane would show need not be the same.
+Images have 196 dimensions here; points on a plane might behave differently.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ ARMS = {
 
 
 def pictures(split: str) -> torch.Tensor:
-    """Rows of Fashion-MNIST at 14x14."""
+    """Images of Fashion-MNIST at 14 x 14, one per row."""
     images = md.datasets.to_float(md.datasets.load("fashion_mnist_6k", split)[0])
     return torch.nn.functional.avg_pool2d(images, 28 // SIDE).flatten(1)
 
 
 def frozen(data: torch.Tensor, noises: int, generator: torch.Generator) -> md.training.Loss:
-    """The usual loss, with one of so many noises that each picture keeps, in place of the fresh one."""
+    """The usual loss, but each image has a fixed set of noises, from which one is chosen."""
     bank = torch.randn(len(data), noises, data.shape[1], generator=generator)
 
     def loss(denoiser: md.Denoiser, x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor, cond: None) -> torch.Tensor:
@@ -46,7 +46,7 @@ def frozen(data: torch.Tensor, noises: int, generator: torch.Generator) -> md.tr
 
 
 def towards_the_mean(data: torch.Tensor, schedule: md.schedule.Schedule) -> md.training.Loss:
-    """The usual loss, with the mean of all x0 that x_t may have come from in place of the one that it came from."""
+    """The usual loss, but with the target E[x0 | x_t] instead of x0."""
     oracle = md.oracle.dataset(data, schedule)
 
     def loss(denoiser: md.Denoiser, x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor, cond: None) -> torch.Tensor:

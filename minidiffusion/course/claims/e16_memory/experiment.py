@@ -1,10 +1,10 @@
-"""E7. Does training too long cost novelty?
+"""E7. Does training for too long cost novelty?
 
-One network for each number of pictures, all else alike. At marks along its training it draws from the same noise, and
-the samples are asked two things: how many are copies (nearest training picture less than a third as far away as the
-next), and how near they are to pictures that were not trained on. At each mark the error of the guess is also measured
-on pictures that were not trained on; where it is least, one would stop. For comparison the exact optimum of the same
-training problem draws from the same noise.
+One network for each number of images, all else equal. At several points of its training it samples from the same noise.
+We count copies (the nearest training image is less than a third as far away as the second nearest) and measure how
+close the samples are to images outside the training set. At each point we also measure the error of the guess on
+images outside the training set; at its minimum, one would stop. For comparison, the exact optimum of the same training
+problem samples from the same noise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AT, COUNT, SIDE = 64, 256, 14
 
 
 def pictures(split: str) -> torch.Tensor:
-    """Rows of Fashion-MNIST at 14x14."""
+    """Images of Fashion-MNIST at 14 x 14, one per row."""
     images = md.datasets.to_float(md.datasets.load("fashion_mnist_6k", split)[0])
     return torch.nn.functional.avg_pool2d(images, 28 // SIDE).flatten(1)
 
@@ -34,7 +34,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     t, eps = torch.linspace(0.02, 0.98, len(test)), torch.randn(test.shape, generator=generator)
 
     def error(denoise: md.Denoiser, data: torch.Tensor) -> float:
-        """Squared error of the guess, weighted as it is in training."""
+        """The squared error of the guess, weighted as in training."""
         x0 = data[torch.arange(len(test)) % len(data)]
         with torch.no_grad():
             return md.objectives.loss_per_item(denoise, x0, t, eps, "min_snr").mean().item()
@@ -55,7 +55,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
                 line["distance"].append(md.metrics.frechet_distance(x0, test[:COUNT]))
         oracle = md.sample(md.oracle.dataset(data, schedule), x_1, steps=25)
         line["exact"] = md.metrics.copy_ratio(oracle, data).share
-        line["real"] = md.metrics.copy_ratio(test, data).share  # pictures that nobody copied
+        line["real"] = md.metrics.copy_ratio(test, data).share  # images that no model generated
         lines[str(size)] = line
     at = lines[str(AT)]
     best = at["unseen"].index(min(at["unseen"]))

@@ -1,10 +1,10 @@
-"""E4 and E9 with pictures. VAE, IMLE, GAN and diffusion: one body of network, one set of pictures, one budget.
+"""E4 and E9 with images. VAE, IMLE, GAN and diffusion with one network body, one set of images and one budget.
 
-Fashion-MNIST from the package, halved to 14x14. Every network is the same residual MLP of 128 units, every training
-costs the same arithmetic (counted, `BUDGET` floating-point operations), and every learning rate is the best of the same
-six trials (`tune`, kept in trials.json). All generators draw z from one N(0, I). Quality: Frechet distance, precision
-and recall of 1,000 samples against the 1,000 test pictures, in the 128 features of the package's classifier, which sees
-both doubled to 28x28; `real` is the score of 1,000 training pictures.
+The images are Fashion-MNIST, halved to 14 x 14. Every network is the same residual MLP of 128 units, every training has
+the same budget of arithmetic (`BUDGET` floating-point operations, counted), and every learning rate is the best of six
+(`tune`, with the results in trials.json). All models generate from N(0, I). Quality is the Frechet distance, precision
+and recall of 1,000 samples against the 1,000 test images, in the 128 features of the package's classifier, which sees
+both doubled to 28 x 28; `real` is the score of 1,000 training images.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from minidiffusion import rivals
 
 SHAPE, LATENT, WIDTH, BATCH = (1, 14, 14), 16, 128, 128
 BUDGET, COUNT = {"lesson": 5e10, "full": 4e11}, {"lesson": 500, "full": 1000}
-Draw = Callable[[Tensor, torch.Generator], Tensor]  # (z, generator) -> pictures
+Draw = Callable[[Tensor, torch.Generator], Tensor]  # (z, generator) -> images
 
 TRIED = {"VAE": 1e-3, "IMLE": 1e-3, "GAN 2014": 5e-4, "GAN 2024": 5e-4, "eps": 1e-3, "x0": 1e-3, "v": 1e-3}
-FACTORS, TRIAL_BUDGET = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0), 1.2e11  # six learning rates each
-# the best of them, as trials.json has it
+FACTORS, TRIAL_BUDGET = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0), 1.2e11  # six learning rates for each
+# the best of them, from trials.json
 RATES = {"VAE": 4e-3, "IMLE": 8e-3, "GAN 2014": 2e-3, "GAN 2024": 4e-3, "eps": 8e-3, "x0": 8e-3, "v": 8e-3}
 GANS = {"GAN 2014": ("non_saturating", 0.0), "GAN 2024": ("relativistic", 0.05)}
 
 
 def training(name: str, x: Tensor, steps: int, rate: float, seed: int) -> Iterator[Any]:
-    """Fresh networks, and the training of them."""
+    """Make new networks, and train them step by step."""
     torch.manual_seed(seed)
 
     def body(into: tuple[int, ...], out: tuple[int, ...]) -> rivals.Body:
@@ -59,7 +59,7 @@ def training(name: str, x: Tensor, steps: int, rate: float, seed: int) -> Iterat
 
 
 class Counter(TorchDispatchMode):
-    """Counts the operations of matrix products. PyTorch's own counter fails at a gradient inside a loss."""
+    """Count the operations of matrix products. PyTorch's own counter fails if a loss contains a gradient."""
 
     total = 0
 
@@ -71,19 +71,19 @@ class Counter(TorchDispatchMode):
 
 
 def cost(name: str, x: Tensor) -> int:
-    """Floating-point operations of one step of training."""
+    """The floating-point operations of one training step."""
     with Counter() as counter:
         next(training(name, x, 1, 1e-3, 0))
     return counter.total
 
 
 def drawn(name: str, ema: Any, count: int, generator: torch.Generator, steps: int = 50) -> Tensor:
-    """Pictures of a trained model, from N(0, I)."""
+    """Images from a trained model, generated from N(0, I)."""
     if name in RATES and name not in ("eps", "x0", "v"):
         z = torch.randn(count, LATENT, generator=generator)
         return ema.decode(z) if name == "VAE" else ema(z)
     x_1 = md.prior((count, ema.net.config["dimension"]), ema.schedule, generator)
-    # one step has no use for fresh noise: at the last step there is none
+    # with a single step, ddpm adds no noise, because the last step never does
     return md.sample(ema, x_1, steps=steps, method="ddpm", generator=generator).view(-1, *SHAPE)
 
 
@@ -94,18 +94,18 @@ def pictures() -> tuple[Tensor, Tensor]:
 
 
 def features(x: Tensor) -> Tensor:
-    """What the classifier sees of pictures, doubled to 28x28."""
+    """The classifier's features of images, doubled to 28 x 28."""
     return md.nets.fashion_classifier().features(F.interpolate(x.clamp(-1, 1), scale_factor=2, mode="bilinear"))
 
 
 @functools.cache
 def wanted() -> Tensor:
-    """The features of the test pictures."""
+    """The features of the test images."""
     return features(pictures()[1])
 
 
 def judged(x: Tensor) -> dict[str, float]:
-    """The scores of pictures against the test pictures."""
+    """The scores of images against the test images."""
     seen = features(x)
     precision, recall = md.metrics.precision_recall(wanted(), seen)
     return {"distance": md.metrics.frechet_distance(seen, wanted()), "precision": precision, "recall": recall}
@@ -123,7 +123,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
             if name == "eps":
                 x_once = drawn(name, step.ema, count, torch.Generator().manual_seed(seed), steps=1)
                 scores["eps, one step"] = judged(x_once)
-        if seed == 0:  # eight of each, for the picture
+        if seed == 0:  # eight of each, for the figure
             shown[name] = md.datasets.to_uint8(x[:8]).flatten(1).tolist()
     distance = {name: score["distance"] for name, score in scores.items()}
     others = [distance[name] for name in ("VAE", "IMLE", "GAN 2014", "GAN 2024")]
@@ -145,7 +145,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 
 
 def trial(name: str, train: Tensor, steps: int, rate: float) -> float | None:
-    """Frechet distance after a short training; None if it diverges."""
+    """The Frechet distance after a short training, or None if it diverges."""
     try:
         *_, step = training(name, train, steps, rate, 100)
     except FloatingPointError:
@@ -156,7 +156,7 @@ def trial(name: str, train: Tensor, steps: int, rate: float) -> float | None:
 
 
 def tune() -> None:
-    """Six learning rates for each model, less than a third of the budget, a seed that is not used later."""
+    """Try six learning rates for each model, with under a third of the budget and a seed that is not used later."""
     train, trials = pictures()[0], {}
     for name, rate in TRIED.items():
         steps = int(TRIAL_BUDGET / cost(name, train))
@@ -193,7 +193,7 @@ def plot(runs: list[dict]) -> Figure:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="python figures/claims/e17_rivals/experiment.py: the trials")
+    parser = argparse.ArgumentParser(description="Try the learning rates, and write trials.json.")
     parser.parse_args()
     torch.set_num_threads(1)
     tune()

@@ -1,15 +1,15 @@
-"""E12, uneven pixels. Are the skewed pixels of a picture what makes it a bad target?
+"""E12, uneven pixels. Do the skewed pixel values of an image make it a bad target?
 
-Fashion-MNIST in 7x7. First how uneven the pixels of one picture are: skewness, excess kurtosis, and how much the means
-and spreads of pictures differ. Then small MLPs, trained side by side (minidiffusion/stacked.py), with x0 and eps as
-output under five weightings of the error in x0:
+Fashion-MNIST at 7 x 7. First we measure how uneven the pixels of a single image are (skewness and excess kurtosis), and
+how much the means and standard deviations of images differ. Then small MLPs are trained side by side
+(course/stacked.py), with outputs x0 and eps and five weightings of the error in x0:
 
     untold      the network sees x_t and t
-    told        it is also handed the picture's own mean m and spread s, in training and by the sampler
-    own         told, and it says (x0 - m) / s: each picture's own mean and spread are taken out of the target
+    told        it also sees the image's own mean m and standard deviation s, in training and in sampling
+    own         told, and it predicts (x0 - m) / s: the image's own mean and scale are removed from the target
 
-What "own" does beyond "told" is the article's point and nothing else: the two know the same. The sampler takes m and s
-from pictures that were not trained on.
+The difference between "own" and "told" is exactly the article's point, because both have the same information. For
+sampling, m and s come from images outside the training set.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GRID = [SCHEDULE.time(level) for level in torch.linspace(-10, 10, 21).tolist()] 
 
 
 class Told(nn.Module):
-    """An MLP that is handed m and s beside x: heeded if told, and put back into the answer if own."""
+    """An MLP that also gets m and s: told decides whether it uses them as input, own whether it rescales by them."""
 
     def __init__(self, told: int, own: int):
         super().__init__()
@@ -54,7 +54,7 @@ class Told(nn.Module):
 
 
 def moments(rows: Tensor) -> dict[str, float]:
-    """How uneven pictures are, each by itself: the mean over pictures of |skewness| and of excess kurtosis."""
+    """How uneven single images are: the mean over images of |skewness| and of excess kurtosis."""
     rows = rows.double()
     z = (rows - rows.mean(1, keepdim=True)) / rows.std(1, keepdim=True, correction=0)
     return {
@@ -66,7 +66,7 @@ def moments(rows: Tensor) -> dict[str, float]:
 
 
 def energy_distance(a: Tensor, b: Tensor) -> float:
-    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely and Rizzo 2013) of the two samples as they are, so never below 0."""
+    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely and Rizzo 2013), in the form that is never below 0."""
     a, b = a.double(), b.double()
     return (2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean()).item()
 
@@ -82,7 +82,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     kinds = list(itertools.product(KINDS, WEIGHTINGS))
     nets = []
     for kind, _ in kinds:
-        torch.manual_seed(seed)  # the same first weights for all
+        torch.manual_seed(seed)  # the same initial weights for all
         nets.append(Told(*KINDS[kind][1:]))
     stack = Stack(nets, [Arm(KINDS[kind][0], weighting) for kind, weighting in kinds], SCHEDULE)
     *_, step = fit_stack(stack, train, STEPS[scale], cond=told, learning_rate=3e-3, seed=seed)

@@ -1,7 +1,7 @@
-"""E12, the scale of the target. Does predicting the noise normalise what the network must say?
+"""E12, the scale of the target. Does predicting the noise normalise what the network has to predict?
 
-Data at one tenth of its scale, as it is, and at ten times: the variance of each head's target at every noise level, on
-Fashion-MNIST. A fair rival divides the data by its standard deviation first, which is one constant.
+Fashion-MNIST at a tenth of its scale, at its own scale and at ten times that: the variance of each head's target at
+every noise level. For a fair comparison, x0 and v are measured on data divided by its standard deviation, a constant.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import minidiffusion as md
 
 SCALES, TIMES = (0.1, 1.0, 10.0), (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 COUNT = {"lesson": 500, "full": 5000}
-DATA_STD = 0.5  # what EDM's head expects
+DATA_STD = 0.5  # the value that EDM's head expects
 
 
 def run(seed: int, scale: str, device: torch.device) -> dict:

@@ -1,11 +1,11 @@
 """E10, rare modes. Does predicting the noise cover outliers better?
 
-Six modes on a plane of 4 dimensions inside 16, with shares from 0.9 down to 0.001, in places that each seed draws.
-Output {x0, eps, v} x two weightings, small MLPs with the same first weights, data, times and noise, trained side by
-side (minidiffusion/stacked.py): once from each output's own first guess, which for eps is x_t / alpha and far off in
-the noise, and once all from the first guess alpha x_t (see e01_factorial). A sample counts for a mode if it is near
-it, within five of its deviations. The error of a mode is |log(found / true)|: twice as much and half as much weigh the
-same. The exact denoiser, sampled from the same starts, shows what is left to chance.
+Six modes on a plane of 4 dimensions inside 16, with shares from 0.9 down to 0.001, in places that differ between seeds.
+Outputs {x0, eps, v} x two weightings: small MLPs with the same initial weights, data, times and noise, trained side by
+side (course/stacked.py). They are trained once from each output's own first guess, which for eps is x_t / alpha and far
+off at high noise, and once all from the first guess alpha x_t (see e01_factorial). A sample belongs to a mode if it
+lies within five standard deviations of it. The error of a mode is |log(found / true)|, so twice as many samples and
+half as many count the same. The exact denoiser, sampled from the same noise, shows what is due to chance.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from minidiffusion.course.stacked import Arm, Stack, fit_stack
 
 DIMENSION, INSIDE = 16, 4
 WEIGHTS = (0.9, 0.06, 0.03, 0.006, 0.003, 0.001)
-RARE = 3  # the modes from this one on are rare: below one in a hundred
+RARE = 3  # the modes from this index on are rare: below one in a hundred
 OUTPUTS = ("x0", "eps", "v")
 WEIGHTINGS = ("snr", "min_snr")
-STARTS = {"own first guess": "", "one first guess": "v"}  # whose skip is taken
+STARTS = {"own first guess": "", "one first guess": "v"}  # the head whose skip is used
 STEPS, COUNT = {"lesson": 400, "full": 1200}, {"lesson": 4000, "full": 10_000}
 SCHEDULE = md.schedule.cosine()
 GRID = [SCHEDULE.time(level) for level in torch.linspace(-10, 10, 21).tolist()] + [0.0]
 
 
 def problem(generator: torch.Generator) -> tuple[md.oracle.Mixture, float]:
-    """The mixture, zero mean and unit variance over all, and the radius within which a sample is near a mode."""
+    """The mixture, with mean 0 and variance 1 overall, and the radius within which a sample belongs to a mode."""
     plane = torch.linalg.qr(torch.randn(DIMENSION, DIMENSION, generator=generator, dtype=torch.float64)).Q[:, :INSIDE]
-    while True:  # places that are far apart: ten deviations
+    while True:  # keep the modes ten standard deviations apart
         places = torch.randn(len(WEIGHTS), INSIDE, generator=generator, dtype=torch.float64)
         if torch.pdist(places).min() > 1.5:
             break
@@ -47,7 +47,7 @@ def problem(generator: torch.Generator) -> tuple[md.oracle.Mixture, float]:
 
 
 def masses(x0: torch.Tensor, exact: md.oracle.Mixture, radius: float) -> list[float]:
-    """The share of all samples that is near each mode."""
+    """The share of all samples that belongs to each mode."""
     x0 = x0.double().nan_to_num(1e6)
     near = x0[torch.cdist(x0, exact.means).min(1).values < radius]
     if len(near) == 0:
@@ -56,7 +56,7 @@ def masses(x0: torch.Tensor, exact: md.oracle.Mixture, radius: float) -> list[fl
 
 
 def error(shares: list[float], count: int) -> float:
-    """Mean of |log(found / true)| over the rare modes; half a sample is added to both, so that none may be found."""
+    """The mean of |log(found / true)| over the rare modes; half a sample is added to both, to avoid log 0."""
     pairs = list(zip(shares, WEIGHTS, strict=True))[RARE:]
     return sum(abs(math.log((count * share + 0.5) / (count * true + 0.5))) for share, true in pairs) / len(pairs)
 
@@ -106,7 +106,7 @@ def plot(runs: list[dict]) -> Figure:
     weights, count = runs[0]["weights"], COUNT["full"]
 
     def middle(shares: list[list[float]]) -> list[float]:
-        """Geometric mean over the runs of what was found, as a share of what is there."""
+        """The geometric mean over the runs of found / true."""
         logs = [
             [math.log((count * s + 0.5) / (count * w + 0.5)) for s, w in zip(r, weights, strict=True)] for r in shares
         ]

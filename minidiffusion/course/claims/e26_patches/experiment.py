@@ -1,10 +1,10 @@
-"""E2 with pictures. A transformer of large patches: does it do better if it predicts the noise?
+"""E2 with images. Does a transformer with large patches do better if it predicts the noise?
 
-Fashion-MNIST in patches of 14 x 14: 196 pixels each, to be carried by a token of 64 numbers, behind a bottleneck of 32.
-The same network with patches of 7 x 7, 49 pixels in 64 numbers and no bottleneck, is the control in which all fits.
-Output x0 or eps, both with the error in x0 weighted by min(SNR, 5), the same seeds and steps. Measured are the error in
-x0 on test pictures by noise level, and the Frechet distance of samples in the features of the package's classifier.
-They are drawn from an SNR of 0.001 on and clipped, so that what eps does at pure noise (lesson 11) counts for nothing.
+Fashion-MNIST in patches of 14 x 14: a token of 64 numbers, behind a bottleneck of 32, has to carry 196 pixels. The
+control is the same network with patches of 7 x 7, where 49 pixels fit into 64 numbers without a bottleneck. Outputs are
+x0 and eps, both with the error in x0 weighted by min(SNR, 5), with the same seeds and steps. We measure the error in x0
+on test images at several noise levels, and the Frechet distance of samples in the features of the package's classifier.
+Sampling starts at an SNR of 0.001 and is clipped, so that what eps does at pure noise (lesson 11) plays no role.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import minidiffusion as md
 
 ARMS = {"small patches": dict(patch=7), "large patches, bottleneck": dict(patch=14, bottleneck=32)}
 HEADS = {"x0": md.heads.X0, "eps": md.heads.EPS}
-LEVELS = (-4.0, -2.0, 0.0, 2.0, 4.0)  # of log SNR
+LEVELS = (-4.0, -2.0, 0.0, 2.0, 4.0)  # log SNR
 STEPS, SAMPLES = {"lesson": 150, "full": 500}, {"lesson": 200, "full": 500}
 
 
@@ -73,7 +73,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 
 @torch.no_grad()
 def _error(denoise: md.Denoiser, x0: torch.Tensor, t: float, generator: torch.Generator) -> float:
-    """Squared error of x0_hat a pixel."""
+    """The squared error of x0_hat per pixel."""
     eps = torch.randn(x0.shape, generator=generator)
     return (denoise(md.diffuse(x0, t, eps, denoise.schedule), t) - x0).square().mean().item()
 

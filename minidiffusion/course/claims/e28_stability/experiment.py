@@ -1,10 +1,11 @@
-"""E9, on a ring of eight Gaussians. How often does a GAN lose modes, and is it the prior or the loss?
+"""E9, on a ring of eight Gaussians. How often does a GAN lose modes, and is the prior to blame, or the loss?
 
-The same MLPs, data and steps; learning rates a factor of three apart on either side of a usual one. Three GANs: the
-loss of 2014, the same with R1 + R2, and the relativistic loss with R1 + R2; and a diffusion model. A mode is kept if at
-least 2% of 2,000 samples (a fair share is 12.5%) are within three standard deviations of its centre. Beside it the
-Dirac-GAN (Mescheder et al. 2018), one number against one slope, whose eigenvalues are known: for the data at 0 and
-D(x) = psi x, gradient descent turns (theta, psi) round a circle, and R1 + R2 of gamma makes it a spiral inwards.
+All models have the same MLPs, data and steps, with learning rates at factors of three around the usual one. There are
+three GANs (the loss of 2014, the same with R1 + R2, and the relativistic loss with R1 + R2) and a diffusion model. A
+mode is kept if at least 2% of 2,000 samples (a fair share is 12.5%) lie within three standard deviations of its centre.
+Beside it is the Dirac-GAN (Mescheder et al. 2018), one number against one slope, whose eigenvalues are known. With the
+data at 0 and D(x) = psi x, gradient descent moves (theta, psi) around a circle, and R1 + R2 with weight gamma turns the
+circle into a spiral towards its centre.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from minidiffusion import rivals
 
 RADIUS, SPREAD, COUNT = 2.0, 0.15, 2000
 STEPS = {"lesson": 800, "full": 1000}
-RATES = {"lesson": (3.0,), "full": (3.0, 1.0, 1 / 3)}  # times the usual one
+RATES = {"lesson": (3.0,), "full": (3.0, 1.0, 1 / 3)}  # factors of the usual one
 KINDS = {
     "GAN 2014": ("non_saturating", 0.0),
     "GAN 2014 + R1 + R2": ("non_saturating", 0.1),
@@ -29,7 +30,7 @@ KINDS = {
 
 
 def ring(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Points, and the eight centres on a circle."""
+    """Points around eight centres on a circle, and the centres."""
     angle = torch.arange(8) * math.pi / 4
     centres = RADIUS * torch.stack([angle.cos(), angle.sin()], 1)
     chosen = torch.randint(8, (count,), generator=generator)
@@ -37,17 +38,17 @@ def ring(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def modes_kept(x: Tensor, centres: Tensor) -> tuple[int, float]:
-    """Modes with a share of 2% or more, and the share of samples that belong to any."""
+    """The number of modes with a share of 2% or more, and the share of samples near any mode."""
     near = torch.cdist(x, centres) < 3 * SPREAD
     return int((near.double().mean(0) >= 0.02).sum()), near.any(1).double().mean().item()
 
 
 def dirac(penalty: float, rate: float = 0.05, steps: int = 400) -> list[float]:
-    """|(theta, psi)| along simultaneous gradient descent of the non-saturating loss, from (1, 0)."""
+    """|(theta, psi)| during simultaneous gradient descent on the non-saturating loss, from (1, 0)."""
     theta, psi, path = 1.0, 0.0, []
     for _ in range(steps):
-        slope = 1 / (1 + math.exp(-psi * theta))  # of softplus at D(theta), the discriminator's term
-        push = 1 / (1 + math.exp(psi * theta))  # and the generator's
+        slope = 1 / (1 + math.exp(-psi * theta))  # of the discriminator's term, softplus at D(theta)
+        push = 1 / (1 + math.exp(psi * theta))  # of the generator's term
         theta, psi = theta + rate * push * psi, psi - rate * (slope * theta + 2 * penalty * psi)
         path.append(math.hypot(theta, psi))
     return path
