@@ -1,11 +1,13 @@
 """Answers that students give to the exercises of lesson 04."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
 import minidiffusion as md
 
-# ---- 04.1: ask for the noise ----
+# ---- 04.1: predict the noise ----
 
 
 def noise_loss(net, x0, t, eps, schedule):
@@ -28,8 +30,8 @@ def noise_loss_broadcast(net, x0, t, eps, schedule):
     return (error * error).sum() / error.numel()
 
 
-def shown(mix):
-    """The right loss of a network that is shown mix(alpha, sigma, x0, eps)."""
+def given(mix):
+    """The right loss of a network whose input is mix(alpha, sigma, x0, eps)."""
 
     def loss(net, x0, t, eps, schedule):
         t_ = t[:, None]
@@ -39,7 +41,7 @@ def shown(mix):
 
 
 def scored(score):
-    """score(output, x0, x_t, eps, sigma) of the network's answer to the right question."""
+    """score(output, x0, x_t, eps, sigma) of the network's output for the right input."""
 
     def loss(net, x0, t, eps, schedule):
         x_t = md.diffuse(x0, t, eps, schedule)
@@ -70,47 +72,60 @@ def noise_loss_no_time(net, x0, t, eps, schedule):
     return (net(md.diffuse(x0, t, eps, schedule), torch.zeros_like(t)) - eps).square().mean()
 
 
-def noise_loss_many_questions(net, x0, t, eps, schedule):
+def noise_loss_in_six_calls(net, x0, t, eps, schedule):
     x_t = md.diffuse(x0, t, eps, schedule)
     return sum((net(x_t[i : i + 1], t[i : i + 1]) - eps[i : i + 1]).square().mean() for i in range(len(x0))) / len(x0)
+
+
+def noise_loss_of_a_network_set_to_zero(net, x0, t, eps, schedule):
+    net.weight.data.zero_()
+    return noise_loss(net, x0, t, eps, schedule)
+
+
+def noise_loss_half_detached(net, x0, t, eps, schedule):
+    loss = noise_loss(net, x0, t, eps, schedule)
+    return 0.5 * loss + 0.5 * loss.detach()
 
 
 NOISE_LOSS_RIGHT = [noise_loss, noise_loss_package, noise_loss_per_item, noise_loss_broadcast]
 NOISE_LOSS_WRONG = [
     (lambda net, x0, t, eps, schedule: None, "returns None"),
     (noise_loss_in_place, "changes its input x0 in place"),
+    (noise_loss_of_a_network_set_to_zero, "but it should be"),
+    (noise_loss_half_detached, "a wrong gradient"),
+    (lambda *inputs: noise_loss(*inputs).detach().requires_grad_(), "no gradient"),
     (noise_loss_no_grad, "no gradient"),
     (lambda *inputs: noise_loss(*inputs).item(), "no gradient"),
     (noise_loss_wrong_axis, "each coordinate got its own time"),
-    (noise_loss_one_time, "not told the right times"),
-    (noise_loss_no_time, "not told the right times"),
-    (noise_loss_many_questions, "asked 6 times"),
-    (shown(lambda a, s, x0, eps: x0), "shown the clean data"),
-    (shown(lambda a, s, x0, eps: eps), "shown the noise itself"),
-    (shown(lambda a, s, x0, eps: s * x0 + a * eps), "changed places"),
-    (shown(lambda a, s, x0, eps: a * x0 - s * eps), "wrong sign"),
-    (shown(lambda a, s, x0, eps: x0 + s * eps), "must fade"),
-    (shown(lambda a, s, x0, eps: a * x0 + eps), "factor sigma(t)"),
-    (shown(lambda a, s, x0, eps: a**2 * x0 + s**2 * eps), "squared"),
-    (shown(lambda a, s, x0, eps: a * x0 + s * torch.randn_like(eps)), "with the eps that comes in"),
-    (shown(lambda a, s, x0, eps: (a * x0 + s * eps)[0]), "stops in its line 3"),
-    (shown(lambda a, s, x0, eps: (a * x0 + s * eps)[None, :, 0]), "in the shape of x0"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).square()), "take the mean"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().mean(1)), "take the mean"),
-    (scored(lambda out, x0, x_t, eps, s: (out - x0).square().mean()), "still x0"),
+    (noise_loss_one_time, "gets the wrong times"),
+    (noise_loss_no_time, "gets the wrong times"),
+    (noise_loss_in_six_calls, "called it 6 times"),
+    (given(lambda a, s, x0, eps: x0), "gets the clean data"),
+    (given(lambda a, s, x0, eps: eps), "gets the noise itself"),
+    (given(lambda a, s, x0, eps: s * x0 + a * eps), "swapped"),
+    (given(lambda a, s, x0, eps: a * x0 - s * eps), "wrong sign"),
+    (given(lambda a, s, x0, eps: x0 + s * eps), "x0 should fade"),
+    (given(lambda a, s, x0, eps: a * x0 + eps), "multiply eps by sigma(t)"),
+    (given(lambda a, s, x0, eps: a**2 * x0 + s**2 * eps), "squared"),
+    (given(lambda a, s, x0, eps: a * x0 + s * torch.randn_like(eps)), "with the eps that comes in"),
+    (given(lambda a, s, x0, eps: (a * x0 + s * eps)[0]), "stops in its line 3"),
+    (given(lambda a, s, x0, eps: (a * x0 + s * eps)[None, :, 0]), "in the shape of x0"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).square()), "Take the mean"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().mean(1)), "Take the mean"),
+    (scored(lambda out, x0, x_t, eps, s: (out - x0).square().mean()), "target is still x0"),
     (scored(lambda out, x0, x_t, eps, s: (out - x_t).square().mean()), "your target is x_t"),
-    (scored(lambda out, x0, x_t, eps, s: (out - s * eps).square().mean()), "sigma eps"),
-    (scored(lambda out, x0, x_t, eps, s: (out + eps).square().mean()), "the sign"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().sum()), "the sum of the squares"),
+    (scored(lambda out, x0, x_t, eps, s: (out - s * eps).square().mean()), "your target is sigma eps"),
+    (scored(lambda out, x0, x_t, eps, s: (out + eps).square().mean()), "the sign is wrong"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().sum()), "you summed the squares"),
     (scored(lambda out, x0, x_t, eps, s: (out - eps).square().sum(1).mean()), "summed over the coordinates"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).abs().mean()), "Square the error"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).mean()), "square them first"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).mean() ** 2), "first square"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().mean().sqrt()), "no root"),
-    (scored(lambda out, x0, x_t, eps, s: 2 * (out - eps).square().mean()), "where it should be"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).abs().mean()), "mean absolute error"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).mean()), "Square them before you take the mean"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).mean() ** 2), "first square the errors"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().mean().sqrt()), "no square root"),
+    (scored(lambda out, x0, x_t, eps, s: 2 * (out - eps).square().mean()), "but it should be"),
 ]
 
-# ---- 04.2: the floor ----
+# ---- 04.2: the lowest possible loss ----
 
 
 def floor(s, t, schedule):
@@ -142,20 +157,22 @@ FLOOR_WRONG = [
     (lambda s, t, schedule: None, "returns None"),
     (lambda s, t, schedule: schedule.alpha(torch.tensor([t, t])), "must be one number"),
     (lambda s, t, schedule: schedule.snr(t), "stops"),
-    (of(lambda s, a, b: a**2 * s**2 / (a**2 * s**2 + b**2)), "the loss of the noise"),
-    (of(lambda s, a, b: s**2 * a**2 * s**2 / (a**2 * s**2 + b**2)), "variance of the guess itself"),
-    (of(lambda s, a, b: (s**2 * b**2 / (a**2 * s**2 + b**2)) ** 0.5), "one root too many"),
-    (of(lambda s, a, b: (s**2 * b**2 / (a**2 * s**2 + b**2)) ** 2), "one square too many"),
+    (of(lambda s, a, b: a**2 * s**2 / (a**2 * s**2 + b**2)), "for predicting the noise"),
+    (of(lambda s, a, b: s**2 * a**2 * s**2 / (a**2 * s**2 + b**2)), "variance of the prediction"),
+    (of(lambda s, a, b: (s**2 * b**2 / (a**2 * s**2 + b**2)) ** 0.5), "no square root"),
+    (of(lambda s, a, b: (s**2 * b**2 / (a**2 * s**2 + b**2)) ** 2), "the square of the loss"),
     (of(lambda s, a, b: b**2 / (a**2 * s**2 + b**2)), "s^2 is missing"),
     (of(lambda s, a, b: s * b**2 / (a**2 * s + b**2)), "the variance is s^2"),
-    (of(lambda s, a, b: s**2 * b / (a * s**2 + b)), "to be squared"),
-    (of(lambda s, a, b: s**2), "guessing 0"),
-    (of(lambda s, a, b: s**2 * b**2), "without the denominator"),
+    (of(lambda s, a, b: s**2 * b / (a * s**2 + b)), "square alpha and sigma"),
+    (of(lambda s, a, b: s**2), "always predicting 0"),
+    (of(lambda s, a, b: s**2 * b**2), "the denominator is missing"),
     (of(lambda s, a, b: b**2), "variance of the noise"),
-    (of(lambda s, a, b: b**2 / a**2), "the guess x_t / alpha"),
-    (of(lambda s, a, b: 0.1 * s), "Check the ends"),
-    (of(lambda s, a, b: s**2 * a**2 / (a**2 + b**2 * s**2)), "changed places"),
-    (of(lambda s, a, b: s**2 * b**2 / (a**2 * s**2 + b**2) if a * b else 1.0), "floor must be s^2"),
+    (of(lambda s, a, b: b**2 / a**2), "the prediction x_t / alpha"),
+    (of(lambda s, a, b: 0.1 * s), "Check the two ends"),
+    (of(lambda s, a, b: s**2 * a**2 / (a**2 + b**2 * s**2)), "swapped"),
+    (of(lambda s, a, b: s**2 * b**2 / (a**2 * s**2 + b**2) if a * b else 1.0), "x_t says nothing"),
+    (of(lambda s, a, b: s**2 * b**2 / (a**2 * s**2 + b**2) if a * b else math.nan), "division by 0"),
+    (of(lambda s, a, b: 1 / (1 / s**2 + a**2 / b**2)), "stops in its line 1 with ZeroDivisionError"),
 ]
 
 # ---- 04.3: pixels into range ----
@@ -182,14 +199,14 @@ RANGE_WRONG = [
     (lambda images: images / 255, "from 0 to 1"),
     (lambda images: 2 * images / 255 - 1, "starts again at 0"),
     (lambda images: 2 * images.float() / 255, "from 0 to 2"),
-    (lambda images: 1 - images / 127.5, "black and white"),
+    (lambda images: 1 - images / 127.5, "black and white are swapped"),
     (lambda images: images / 255 - 0.5, "from -0.5 to 0.5"),
     (lambda images: images.float() / 128 - 1, "Divide by 127.5"),
     (lambda images: images.float() / 127 - 1, "Divide by 127.5"),
     (lambda images: images.float() - 127.5, "from -127.5"),
     (lambda images: (images - 128) / 127.5, "100 - 128 is 228"),
     (lambda images: images.float(), "still 0 to 255"),
-    (lambda images: (images.float() - images.float().mean()) / images.float().std(), "in a straight line"),
+    (lambda images: (images.float() - images.float().mean()) / images.float().std(), "on a straight line"),
     (lambda images: 2 * (images - images.min()) / (images.max() - images.min()).clamp(min=1) - 1, "2 * images"),
     (lambda images: (images.float() / 127.5 - 1).flatten(1), "have the shape"),
     (lambda images: images.float() / images.max() * 2 - 1, "own extremes"),

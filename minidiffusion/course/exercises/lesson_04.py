@@ -1,4 +1,4 @@
-"""Lesson 04: ask for the noise, find the floor of the loss, bring pixels into range."""
+"""Lesson 04: train on the noise instead of x0, compute the lowest possible loss, scale the pixels."""
 
 from __future__ import annotations
 
@@ -13,93 +13,88 @@ from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
 class _Linear(nn.Module):
-    """A network whose answer depends on its input and on the time of each item, and which notes what it is asked."""
+    """A network whose output depends on its input and on the time of each item. It records what it is called with."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.tensor([0.7, -0.4], dtype=torch.float64))
-        self.asked: list[tuple[Any, Any]] = []
+        self.calls: list[tuple[Any, Any]] = []
 
     def forward(self, x: Tensor, t: Any, cond: Any = None) -> Tensor:
-        self.asked.append((x, t))
+        self.calls.append((x, t))
         t = torch.as_tensor(t, dtype=torch.float64)
         return self.weight[0] * x + self.weight[1] * (t[:, None] if t.ndim == 1 else t) + 0.2 * x.flip(1)
 
 
 def noise_loss(answer: Any) -> None:
-    """04.1: noise_loss(net, x0, t, eps, schedule) -> the mean of (net(x_t, t) - eps)^2, one time for each point."""
+    """04.1: noise_loss(net, x0, t, eps, schedule) -> the mean of (net(x_t, t) - eps)^2, with a time for each point."""
     generator = torch.Generator().manual_seed(0)
     for schedule in (schedules.cosine(), schedules.flow()):
-        # as many points as coordinates: a time along the wrong axis raises no error, so it must be caught here
+        # as many points as coordinates: a time along the wrong axis raises no error, so only the values can show it
         x0, eps = torch.randn(2, 6, 6, generator=generator, dtype=torch.float64)
         t = torch.rand(6, generator=generator, dtype=torch.float64)
-        net = _Linear()
+        own, net = _Linear(), _Linear()  # the answer may change the net that it gets
+        right = (own(diffuse(x0, t, eps, schedule), t) - eps).square().mean()
+        weight, calls = net.weight, net.calls
         loss = call(answer, net=net, x0=x0, t=t, eps=eps, schedule=schedule)
         if isinstance(loss, Tensor) and loss.ndim > 0:
-            raise Wrong(f"the loss must be one number, and yours has the shape {tuple(loss.shape)}: take the mean.")
-        number(loss.detach() if isinstance(loss, Tensor) else loss, "the loss")
-        _check_question(net, x0, t, eps, schedule)
-        right = (net(diffuse(x0, t, eps, schedule), t) - eps).square().mean()
-        if not isinstance(loss, Tensor) or not loss.requires_grad:
-            raise Wrong("the loss has no gradient. Leave it a tensor: no .item(), no .detach(), no torch.no_grad().")
+            raise Wrong(f"the loss must be one number, but yours has the shape {tuple(loss.shape)}. Take the mean.")
+        number(loss, "the loss")
+        _check_calls(calls, x0, t, eps, schedule)
+        slope = None
+        if isinstance(loss, Tensor) and loss.requires_grad:
+            (slope,) = torch.autograd.grad(same_kind(loss, right, "the loss"), weight, allow_unused=True)
+        if slope is None:
+            raise Wrong("the loss has no gradient. Return a tensor, without .item(), .detach() or torch.no_grad().")
         if not close(loss, right):
-            name_mistake(loss, _wrong_losses(net, x0, t, eps, schedule))
-            raise Wrong(f"on {schedule.name}, your loss is {loss.item():.3g} where it should be {right.item():.3g}.")
+            name_mistake(loss, _wrong_losses(own, x0, t, eps, schedule))
+            raise Wrong(f"on {schedule.name}, your loss is {loss.item():.3g}, but it should be {right.item():.3g}.")
+        if not close(slope, torch.autograd.grad(right, own.weight)[0]):
+            raise Wrong("the loss has the right value but a wrong gradient. Is a part of it detached?")
 
 
-def _check_question(net: _Linear, x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedule) -> None:
-    """The network must be asked once, about x_t, and be told the time."""
-    if len(net.asked) != 1:
-        raise Wrong(f"the network is to be asked once for a batch, and yours is asked {len(net.asked)} times.")
-    x, time = net.asked[0]
-    if not isinstance(time, Tensor) or time.shape != t.shape or not close(time.double(), t):
-        raise Wrong("the network is not told the right times: net(x_t, t), with the t that comes in.")
-    if not isinstance(x, Tensor) or x.shape != x0.shape:
-        raise Wrong(f"the network must be shown x_t in the shape of x0, {tuple(x0.shape)}.")
+def _check_calls(calls: list[Any], x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedule) -> None:
+    """The network must be called once, with x_t and t."""
+    if len(calls) != 1:
+        raise Wrong(f"call the network once, with the whole batch. You called it {len(calls)} times.")
+    x, time = calls[0]
+    if type(time) is not Tensor or time.shape != t.shape or not close(time.double(), t):
+        raise Wrong("the network gets the wrong times. Call net(x_t, t), with the t that comes in.")
+    if type(x) is not Tensor or x.shape != x0.shape:
+        raise Wrong(f"the network should get x_t, in the shape of x0, which is {tuple(x0.shape)}.")
     a, s = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
     if not close(x, a * x0 + s * eps):
-        name_mistake(
-            x,
-            [
-                (x0, "the network is shown the clean data. Show it x_t."),
-                (eps, "the network is shown the noise itself. Show it x_t."),
-                (s * x0 + a * eps, "alpha and sigma have changed places: alpha goes with x0, sigma with eps."),
-                (a * x0 - s * eps, "the noise in x_t has the wrong sign."),
-                (x0 + s * eps, "x0 must fade in x_t: it comes with the factor alpha(t)."),
-                (a * x0 + eps, "eps comes into x_t with the factor sigma(t)."),
-                (
-                    a**2 * x0 + s**2 * eps,
-                    "alpha and sigma are squared in your x_t: they are the factors as they stand.",
-                ),
-                (
-                    a.T * x0 + s.T * eps,
-                    "each coordinate got its own time. One for each point: schedule.alpha(t)[:, None].",
-                ),
-            ],
-        )
-        raise Wrong("the network is not shown x_t = alpha(t) x0 + sigma(t) eps with the eps that comes in.")
+        mistakes = [
+            (x0, "the network gets the clean data. Give it x_t."),
+            (eps, "the network gets the noise itself. Give it x_t."),
+            (s * x0 + a * eps, "alpha and sigma are swapped: alpha multiplies x0, sigma multiplies eps."),
+            (a * x0 - s * eps, "the noise in x_t has the wrong sign."),
+            (x0 + s * eps, "x0 should fade in x_t: multiply it by alpha(t)."),
+            (a * x0 + eps, "there is too much noise in x_t: multiply eps by sigma(t)."),
+            (a**2 * x0 + s**2 * eps, "you squared alpha and sigma in x_t. Use them as they are."),
+            (a.T * x0 + s.T * eps, "each coordinate got its own time. Give each point its own: t[:, None]."),
+        ]
+        name_mistake(x, mistakes)
+        raise Wrong("the network should get x_t = alpha(t) x0 + sigma(t) eps, with the eps that comes in.")
 
 
 def _wrong_losses(
     net: _Linear, x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedule
 ) -> list[tuple[Tensor, str]]:
-    x_t = diffuse(x0, t, eps, schedule)
+    x_t, sigma = diffuse(x0, t, eps, schedule), schedule.sigma(t)[:, None]
     output = net(x_t, t)
-    miss = output - eps
+    error = output - eps
     return [
-        ((output - x0).square().mean(), "your target is still x0. The noise is eps."),
-        ((output - x_t).square().mean(), "your target is x_t, which the network is shown. It is to find eps in it."),
-        (
-            (output - schedule.sigma(t)[:, None] * eps).square().mean(),
-            "your target is sigma eps, as much noise as is in x_t. Ask for eps itself, of variance 1.",
-        ),
-        ((output + eps).square().mean(), "the sign: the error is the output minus eps."),
-        (miss.square().sum(), "you took the sum of the squares. Take the mean: it does not grow with the batch."),
-        (miss.square().sum(1).mean(), "you summed over the coordinates. Take the mean over them too."),
-        (miss.abs().mean(), "that is the mean of the sizes. Square the error: only then the best answer is a mean."),
-        (miss.mean(), "errors of both signs cancel in your mean: square them first."),
-        (miss.mean().square(), "first square, then take the mean: errors of both signs cancel in yours."),
-        (miss.square().mean().sqrt(), "no root: the loss is the mean of the squares."),
+        ((output - x0).square().mean(), "your target is still x0. The new target is the noise, eps."),
+        ((output - x_t).square().mean(), "your target is x_t, the input of the network. The target is eps."),
+        ((output - sigma * eps).square().mean(), "your target is sigma eps. Use eps itself, which has variance 1."),
+        ((output + eps).square().mean(), "the sign is wrong: the error is the output minus eps."),
+        (error.square().sum(), "you summed the squares. Take their mean, which does not grow with the batch."),
+        (error.square().sum(1).mean(), "you summed over the coordinates. Take the mean over them too."),
+        (error.abs().mean(), "that is the mean absolute error. Square the errors instead."),
+        (error.mean(), "positive and negative errors cancel. Square them before you take the mean."),
+        (error.mean().square(), "first square the errors, then take the mean. Yours cancel before you square."),
+        (error.square().mean().sqrt(), "take no square root: the loss is the mean of the squares."),
     ]
 
 
@@ -107,81 +102,68 @@ def floor_of_gaussian(answer: Any) -> None:
     """04.2: floor_of_gaussian(s, t, schedule) -> E (x0_hat - x0)^2 = s^2 sigma^2 / (alpha^2 s^2 + sigma^2)."""
     for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
         for s, t in ((0.5, 0.3), (1.0, 0.5), (2.0, 0.8), (3.0, 0.45)):
-            floor = number(call(answer, s=s, t=t, schedule=schedule), "the floor")
-            signal, noise = schedule.alpha(t) ** 2 * s**2, schedule.sigma(t) ** 2
-            total = signal + noise
-            right = s**2 * noise / total
+            a, b = schedule.alpha(t), schedule.sigma(t)
+            total = a**2 * s**2 + b**2
+            right = s**2 * b**2 / total
+            floor = number(call(answer, s=s, t=t, schedule=schedule), "the lowest loss")
             if abs(floor / right - 1) < 1e-4:
                 continue
-            for wrong, sentence in (
-                (signal / total, "that is the floor of the loss of the noise, exercise 04.1. Here the guess is of x0."),
-                (
-                    s**2 * signal / total,
-                    "that is the variance of the guess itself: what is known. The rest is the floor.",
-                ),
-                (right**0.5, "one root too many: the loss is the mean of the square."),
-                (right**2, "one square too many."),
-                (noise / total, "a factor s^2 is missing: in pure noise the floor must be the variance of the data."),
-                (s * noise / (schedule.alpha(t) ** 2 * s + noise), "s is the standard deviation; the variance is s^2."),
-                (
-                    s**2 * schedule.sigma(t) / (schedule.alpha(t) * s**2 + schedule.sigma(t)),
-                    "alpha and sigma are to be squared: variances of independent parts add.",
-                ),
-                (s**2 * noise, "without the denominator it is no best guess: divide by the variance of x_t."),
-                (s**2, "that is the loss of always guessing 0. x_t tells something."),
-                (
-                    noise / schedule.alpha(t) ** 2,
-                    "that is the loss of the guess x_t / alpha, which is not the best one.",
-                ),
-                (noise, "that is the variance of the noise in x_t. How far off is the guess?"),
-                (
-                    s**2 * schedule.alpha(t) ** 2 / (schedule.alpha(t) ** 2 + noise * s**2),
-                    "alpha and sigma have changed places.",
-                ),
-            ):
-                if abs(floor - wrong) < 1e-6 * max(1.0, abs(wrong)):
-                    raise Wrong(sentence)
+            mistakes = [
+                (a**2 * s**2 / total, "that is the lowest loss for predicting the noise. Here you predict x0."),
+                (a**2 * s**4 / total, "that is the variance of the prediction. You want what it leaves unexplained."),
+                (right**0.5, "take no square root: the loss is a mean of squares."),
+                (right**2, "that is the square of the loss. Do not square it once more."),
+                (b**2 / total, "the factor s^2 is missing: in pure noise, the loss is the variance of the data."),
+                (s * b**2 / (a**2 * s + b**2), "s is the standard deviation, so the variance is s^2."),
+                (s**2 * b / (a * s**2 + b), "square alpha and sigma: the variances of independent parts add."),
+                (s**2 * b**2, "the denominator is missing: divide by the variance of x_t."),
+                (s**2, "that is the loss of always predicting 0. Use what x_t tells you."),
+                (b**2 / a**2, "that is the loss of the prediction x_t / alpha, which is not the best one."),
+                (b**2, "that is the variance of the noise in x_t. How far is the prediction from x0?"),
+                (s**2 * a**2 / (a**2 + b**2 * s**2), "alpha and sigma are swapped."),
+            ]
+            name_mistake(floor, mistakes, lambda floor, wrong: abs(floor - wrong) < 1e-6 * max(1.0, abs(wrong)))
             raise Wrong(
-                f"for s = {s} at t = {t} on {schedule.name}, yours is {floor:.3g}. Check the ends: in pure noise the "
-                "floor is s^2, without noise it is 0."
+                f"for s = {s} at t = {t} on {schedule.name}, yours is {floor:.3g}. Check the two ends: in pure noise "
+                "the loss is s^2, and without noise it is 0."
             )
-    if abs(number(answer(2.0, 1.0, schedules.flow()), "the floor") - 4.0) > 1e-6:
-        raise Wrong("where alpha = 0 nothing is known, and the floor must be s^2.")
-    if abs(number(answer(2.0, 0.0, schedules.flow()), "the floor")) > 1e-6:
-        raise Wrong("where sigma = 0 all is known, and the floor must be 0.")
+    for t, right, reason in ((1.0, 4.0, "where alpha = 0, x_t says nothing"), (0.0, 0.0, "where sigma = 0, x_t is x0")):
+        floor = number(call(answer, s=2.0, t=t, schedule=schedules.flow()), "the lowest loss")
+        if abs(floor - right) > 1e-6:
+            raise Wrong(f"{reason}. For s = 2 the loss is {right:g} there, but yours is {floor:.3g}.")
 
 
 def to_range(answer: Any) -> None:
-    """04.3: to_range(images) -> floats from -1 (0) to 1 (255), the same line for every picture."""
+    """04.3: to_range(images) -> floats from -1 (for 0) to 1 (for 255), with the same scale for every picture."""
     every = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    dark = torch.full((1, 1, 4, 4), 51, dtype=torch.uint8)
-    got = call(answer, images=every)
-    if not isinstance(got, Tensor) or not got.is_floating_point():
-        kind = got.dtype if isinstance(got, Tensor) else type(got).__name__
-        raise Wrong(f"the pictures must be floats, and yours are {kind}. Is there an images.float()?")
-    right = every.float() / 127.5 - 1
-    got = same_kind(got.float(), right, "the pictures")
-    if not close(got, right):
-        value, whole = every.float(), every / 255
-        name_mistake(
-            got,
-            [
-                (every * 2 / 255 - 1, "a uint8 holds 0 to 255 only, so 2 * images starts again at 0. First .float()."),
-                (whole, "yours go from 0 to 1. Stretch them to twice that, and take 1 off."),
-                (2 * whole, "yours go from 0 to 2. Take 1 off."),
-                (1 - 2 * whole, "black and white have changed places."),
-                (whole - 0.5, "yours go from -0.5 to 0.5."),
-                (value / 128 - 1, "nearly: 255 / 128 - 1 is 0.992, so white is not 1. Divide by 127.5."),
-                (value / 127 - 1, "nearly: 255 / 127 - 1 is 1.008, so white is above 1. Divide by 127.5."),
-                (value - 127.5, "yours go from -127.5 to 127.5. Divide by 127.5."),
-                ((every - 128) / 127.5, "a uint8 holds 0 to 255 only: 100 - 128 is 228 there. First .float()."),
-                (value, "the type is right, and the range is still 0 to 255."),
-            ],
-        )
-        low, high = got.min(), got.max()
-        raise Wrong(f"0 should become -1 and 255 become 1, in a straight line. Yours go from {low:.3g} to {high:.3g}.")
-    if not close(answer(dark).float(), torch.full((1, 1, 4, 4), -0.6)):
-        raise Wrong("a picture of the grey 51 alone should be -0.6. Use 0 and 255, not the picture's own extremes.")
+    value, unit = every.float(), every / 255
+
+    def scaled(images: Tensor) -> Tensor:
+        found = call(answer, images=images)
+        if not isinstance(found, Tensor) or not found.is_floating_point():
+            found = found.dtype if isinstance(found, Tensor) else type(found).__name__
+            raise Wrong(f"the pictures must be floats, but yours are {found}. Begin with images.float().")
+        return same_kind(found.float(), images.float(), "the pictures")
+
+    found = scaled(every)
+    if not close(found, value / 127.5 - 1):
+        mistakes = [
+            (every * 2 / 255 - 1, "a uint8 holds only 0 to 255, so 2 * images starts again at 0. First use .float()."),
+            (unit, "yours go from 0 to 1. Multiply them by 2, then subtract 1."),
+            (2 * unit, "yours go from 0 to 2. Subtract 1."),
+            (1 - 2 * unit, "black and white are swapped: 0 should become -1."),
+            (unit - 0.5, "yours go from -0.5 to 0.5. Multiply them by 2."),
+            (value / 128 - 1, "nearly: 255 / 128 - 1 is 0.992, so white is not 1. Divide by 127.5."),
+            (value / 127 - 1, "nearly: 255 / 127 - 1 is 1.008, so white is above 1. Divide by 127.5."),
+            (value - 127.5, "yours go from -127.5 to 127.5. Divide by 127.5."),
+            ((every - 128) / 127.5, "a uint8 holds only 0 to 255, so 100 - 128 is 228. First use .float()."),
+            (value, "the type is right, but the range is still 0 to 255."),
+        ]
+        name_mistake(found, mistakes)
+        ends = f"Yours go from {found.min():.3g} to {found.max():.3g}."
+        raise Wrong(f"0 should become -1, 255 should become 1, and the rest should follow on a straight line. {ends}")
+    if not close(scaled(torch.full((1, 1, 4, 4), 51, dtype=torch.uint8)), torch.full((1, 1, 4, 4), -0.6)):
+        raise Wrong("a uniform grey of 51 should become -0.6. Use 0 and 255, not the picture's own extremes.")
 
 
 CHECKS = {"04.1": noise_loss, "04.2": floor_of_gaussian, "04.3": to_range}
