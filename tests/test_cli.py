@@ -1,4 +1,4 @@
-"""The command line: what each command writes, and one clear line for everything that can be typed wrong."""
+"""The command line: what each command writes, and one clear line for every mistake that a user can make."""
 
 import dataclasses
 import errno
@@ -235,6 +235,16 @@ def test_learn_never_changes_a_file_that_is_there(lessons, capsys):
     assert "--no-browser" not in lessons[-1][0]
 
 
+def test_learn_keeps_a_broken_link_and_a_folder_that_are_named_like_a_lesson(lessons, capsys):
+    folder = Path("minidiffusion-lessons")
+    (folder / "00_a.ipynb").mkdir(parents=True)
+    (folder / "01_b.ipynb").symlink_to("nowhere")
+    assert main(["learn"]) == 0
+    out = capsys.readouterr().out
+    assert "4 files copied, 2 kept" in out
+    assert "00_a.ipynb, 01_b.ipynb" in out and (folder / "01_b.ipynb").is_symlink()
+
+
 def test_without_jupyterlab_learn_says_how_to_install_it(lessons, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["learn"]) == 2
@@ -447,6 +457,39 @@ def test_a_checkpoint_of_pictures_that_cannot_be_drawn_is_one_line(shape, model,
     denoiser = md.Denoiser(md.nets.UNet(1, (32, 32), (1, 1)), md.schedule.cosine(), md.heads.V)
     checkpoint.save(denoiser, "odd.safetensors", {"shape": shape})
     assert "--checkpoint" in fails(["sample", "--checkpoint", "odd.safetensors"], capsys)
+
+
+@pytest.mark.parametrize("draw", ["x", 3, ["ddim", 2], {"steps": "two"}, {"steps": 10**9}, {"method": "dpm"}])
+def test_a_checkpoint_that_recommends_nonsense_is_one_line(draw, model, capsys):
+    checkpoint.save(md.load(model), "odd.safetensors", {"shape": [1, 8, 8], "draw": draw})
+    line = fails(["sample", "--checkpoint", "odd.safetensors"], capsys)
+    assert "--checkpoint" in line and "in its header" in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["WORD"],
+        ["sample", "--WORD"],
+        ["sample", "--checkpoint", "WORD"],
+        ["sample", "--method", "WORD"],
+        ["sample", "--steps", "WORD"],
+        ["sample", "--out", "WORD"],
+        ["sample", "--out", "WORD.png"],
+        ["train", "WORD"],
+        ["train", "--out", "WORD"],
+        ["learn", "WORD"],
+        ["grade", "WORD"],
+        ["doctor", "--model", "WORD"],
+    ],
+)
+def test_a_name_of_a_megabyte_is_not_printed_in_full(words, lessons, capsys):
+    line = fails([word.replace("WORD", "x" * 10**6) for word in words], capsys)
+    assert len(line) < 2100
+
+
+def test_control_characters_do_not_reach_the_terminal(capsys):
+    assert "\x1b" not in fails(["sample", "--checkpoint", "\x1b[2Jnowhere.safetensors"], capsys)
 
 
 def test_a_label_for_a_network_without_labels_is_one_line(capsys):

@@ -1,6 +1,6 @@
-"""The command line: minidiffusion learn | sample | train | claims | grade | doctor. One file a command.
+"""The command line: minidiffusion learn | sample | train | claims | grade | doctor.
 
-Each has a `HELP`, `EXAMPLES`, the `arguments` it takes, and `run`.
+Each command is a module with `HELP`, `EXAMPLES`, a function `arguments` that declares its options, and `run`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__
+from ..check import one_of
 from . import claims, doctor, grade, learn, sample, train
-from .inputs import one_of
 
 COMMANDS = {"learn": learn, "sample": sample, "train": train, "claims": claims, "grade": grade, "doctor": doctor}
+LONGEST = 2000  # characters of an error message
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but what is wrong is one line: the usage is not printed above it."""
+    """An argparse parser that reports a mistake in a single line, without the usage above it."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
@@ -27,8 +28,8 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     top = Parser(
         prog="minidiffusion",
-        description="Diffusion models from scratch, to be read: open the lessons, draw, train.",
-        epilog="`minidiffusion COMMAND --help` explains one command, with examples.",
+        description="Diffusion models from scratch: open the lessons, generate pictures, train a network.",
+        epilog="`minidiffusion COMMAND --help` explains a command and gives examples.",
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"minidiffusion {__version__}")
@@ -48,7 +49,7 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0, 1 for a no, 2 for bad input, 130 after Ctrl-C."""
+    """Run one command. Returns 0 for success, 1 for a negative answer, 2 for bad input, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         if words and not words[0].startswith("-"):
@@ -62,5 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("minidiffusion: stopped", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
-        print("minidiffusion: error:", " ".join(str(error).split()), file=sys.stderr)
+        print("minidiffusion: error:", one_line(str(error)), file=sys.stderr)
         return 2
+
+
+def one_line(message: str) -> str:
+    """The message in one line, without control characters; the middle of a very long one is left out."""
+    line = "".join(char if char.isprintable() else "?" for char in " ".join(message.split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 505]} ... {line[-500:]}"

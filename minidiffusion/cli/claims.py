@@ -1,4 +1,4 @@
-"""The ledger: what the article claims, and the verdict that data gives. Or run the experiment behind a claim again."""
+"""Print the claims of the article with their verdicts, or repeat the experiment behind a claim."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from ..course.verdicts import short
 from ..training.device import as_device
 from .inputs import whole
 
-HELP = "print the verdict on each claim of the article, or measure one again"
+HELP = "print the verdict on each claim of the article, or test a claim again"
 EXAMPLES = """examples:
   minidiffusion claims
   minidiffusion claims --json
   minidiffusion claims run 12
   minidiffusion claims run 21 --scale full
 
-Verdicts: supported, partly (some of its parts hold), wrong (none does), open (not measured, or the seeds disagree).
-The lesson scale takes under two minutes on two cores, three seeds; the committed verdicts are of full scale, five.
+There are four verdicts: supported (every part of the claim holds), partly (some parts hold), wrong (no part holds), and
+open (not measured yet, or the seeds disagree).
+
+The scale "lesson" runs three seeds and takes under two minutes on two cores. The published verdicts come from the scale
+"full", with five seeds.
 """
 VERDICTS = ("supported", "partly", "wrong", "open")
 SEEDS = {"lesson": range(3), "full": range(5)}
@@ -31,17 +34,17 @@ SEEDS = {"lesson": range(3), "full": range(5)}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("action", nargs="?", choices=("run",), metavar="run", help="measure the claim ID again")
+    add("action", nargs="?", choices=("run",), metavar="run", help="repeat the experiment behind claim ID")
     add("id", nargs="?", type=whole(1), metavar="ID", help="the number of a claim")
-    add("--scale", choices=("lesson", "full"), metavar="SCALE", help="lesson or full (lesson)")
+    add("--scale", choices=("lesson", "full"), metavar="SCALE", help="lesson or full; default: lesson")
     add("--device", metavar="D", help="cpu, cuda, mps; default: cpu")
-    add("--json", action="store_true", help="the same as JSON")
+    add("--json", action="store_true", help="print JSON instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.action is None:
         if args.scale or args.device:
-            raise ValueError("--scale and --device are for `claims run ID`")
+            raise ValueError("--scale and --device are for `claims run ID` only")
         show(ledger.ledger(), args.json)
         return 0
     if args.id is None:
@@ -50,13 +53,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def again(number: int, scale: str, device: str, as_json: bool) -> int:
-    """Measure the claim, and say whether its verdict stands; 1 if not."""
+    """Measure the claim again and compare the verdicts. Returns 0 if they agree, 1 if not."""
     known = {claim.id: claim for claim in ledger.claims()}
     if number not in known:
         raise ValueError(f"ID must be from 1 to {len(known)}, got {number}")
     claim = known[number]
     if not claim.experiment:
-        raise ValueError(f"ID must be a claim that an experiment decides, and {number} is open: there is none yet")
+        raise ValueError(f"ID must be a claim with an experiment, but claim {number} is open and has none yet")
     seeds = SEEDS[scale]
     committed = claim.verdict(ledger.results(claim.experiment)["runs"])
     for found in tqdm(ledger.measure(claim.experiment, scale, seeds, as_device(device)), claim.experiment, len(seeds)):
@@ -65,7 +68,8 @@ def again(number: int, scale: str, device: str, as_json: bool) -> int:
     show([row], as_json)
     stands = row["verdict"] == committed
     if not as_json:
-        print(f"\nThe committed verdict is {committed}: " + ("it stands." if stands else "it does not stand here."))
+        outcome = "it stands" if stands else "it does not stand here"
+        print(f"\nThe published verdict is {committed!r}, and {outcome}.")
     return 0 if stands else 1
 
 

@@ -1,4 +1,4 @@
-"""Say what was found on this machine: versions, device, data, checkpoint, lessons. Or what a network costs."""
+"""Report what is on this machine: versions, device, data, checkpoint and lessons. Or report what a network costs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from .. import __version__
+from ..check import one_of
 from ..data.downloads import EMBEDDED, SOURCES
 from ..nets import NETS, SIZES
 from ..training.checkpoint import load, read_header
 from ..training.device import best_device, has_fast_bfloat16
 from ..training.recipes import RECIPES
-from .inputs import one_of
 from .learn import lessons
 from .sample import SHIPPED, item_shape
 
-HELP = "say what was found on this machine, or what a network costs"
+HELP = "report what is on this machine, or what a network costs"
 EXAMPLES = """examples:
   minidiffusion doctor
   minidiffusion doctor --json
@@ -37,13 +37,15 @@ KNOWN = {recipe.name: (recipe.network, recipe.sizes) for recipe in RECIPES.value
     for network, named in SIZES.items()
     for name, sizes in named.items()
 }
-BATCH = 128  # of the training step whose memory is counted
+BATCH = 128  # batch size of the training step whose memory we count
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     names = ", ".join(KNOWN)
-    parser.add_argument("--model", metavar="NAME", help=f"what this network costs: a checkpoint file, or {names}")
+    parser.add_argument(
+        "--model", metavar="NAME", help=f"report what this network costs: a checkpoint file, or {names}"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def facts() -> dict[str, Any]:
-    """Everything that `doctor` says. None: not there."""
+    """Everything that `doctor` reports. None means that something is not there."""
     device = best_device()
     name = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
     if device.type == "cuda":
@@ -95,9 +97,10 @@ def facts() -> dict[str, Any]:
 
 
 def cost(model: str) -> dict[str, Any]:
-    """What a recipe, a size or a checkpoint costs: parameters, FLOPs, memory. Counted, without training it.
+    """The parameters, FLOPs and memory of a recipe, a named size or a checkpoint, counted without training it.
 
-    The step's memory is a count of what must be there at once. Measured on a CPU, the peak was 12 to 14% higher.
+    The memory of a training step is the sum of the tensors that must exist at the same time. On a CPU, the measured
+    peak was 12 to 14% higher.
     """
     if Path(model).is_file():
         try:
@@ -118,7 +121,7 @@ def cost(model: str) -> dict[str, Any]:
         kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    with torch.device("meta"):  # shapes without numbers: no work and no memory, however large the network is
+    with torch.device("meta"):  # tensors with shapes but without data: a network of any size costs nothing
         net = NETS[header["network"]](**header["config"])
         with FlopCounterMode(display=False) as counter:
             net(torch.zeros(1, *shape), torch.zeros(1))
@@ -126,7 +129,7 @@ def cost(model: str) -> dict[str, Any]:
             output = net(torch.zeros(BATCH, *shape), torch.zeros(BATCH))
     weights = {p.untyped_storage()._cdata: p.untyped_storage().nbytes() for p in net.parameters()}
     activations = sum(size for storage, size in kept.items() if storage not in weights)
-    del output  # until here it held the storages, so that no two had one address
+    del output  # it kept the storages alive until here, so that no two of them shared an address
     size = sum(weights.values())
     return {
         "model": model,
@@ -135,10 +138,10 @@ def cost(model: str) -> dict[str, Any]:
         "shape": list(shape),
         "parameters": sum(p.numel() for p in net.parameters()),
         "flops_per_image": counter.get_total_flops(),
-        "flops": "one forward pass, counted by torch.utils.flop_counter: a multiply-add is two, the rest is free",
+        "flops": "one forward pass, counted by torch.utils.flop_counter, with a multiply-add as two operations",
         "bytes": {"weights": size, "training": 5 * size + activations},
-        "memory": f"in float32, counted: for training weights, gradients, AdamW's two moments, the average, and what a "
-        f"batch of {BATCH} keeps for the way back; bfloat16 halves the last",
+        "memory": "counted in float32; training needs weights, gradients, AdamW's two moments, the EMA, and the "
+        f"activations that a batch of {BATCH} saves for the backward pass (bfloat16 halves the activations)",
     }
 
 
@@ -150,7 +153,7 @@ def version(package: str) -> str | None:
 
 
 def own_data(sets: list[str]) -> str | None:
-    """The folder that the variable names, and which sets are in it."""
+    """The folder that MINIDIFFUSION_DATA names, and the data sets in it."""
     root = os.environ.get("MINIDIFFUSION_DATA")
     if not root:
         return None
@@ -160,7 +163,7 @@ def own_data(sets: list[str]) -> str | None:
 
 
 def shipped() -> dict[str, Any] | str | None:
-    """What the checkpoint in the package says of itself: its recipe, its quality."""
+    """The recipe and the quality of the checkpoint in the package, from its header."""
     try:
         about = read_header(SHIPPED)["about"]
         quality = about.pop("quality", {})

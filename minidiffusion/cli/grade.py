@@ -1,7 +1,8 @@
-"""Grade a student's copy of a lesson: which exercises pass, by the installed checks, whatever the copy prints.
+"""Grade a student's copy of a lesson: report which exercises pass, judged by the installed checks.
 
-The cells that an answer needs run in a fresh process, in an empty folder; a crash, an endless loop, exit() or an edited
-check neither stops nor fools it. It is no sandbox: the copy runs with your rights, so grade strangers in a container.
+The cells that an answer needs run in a fresh process, in an empty folder. Crashes, endless loops, calls of exit() and
+edited checks are handled, and what the copy prints does not matter. This is not a sandbox: the copy runs with your
+rights, so use a container to grade the work of people you do not know.
 """
 
 from __future__ import annotations
@@ -22,17 +23,21 @@ EXAMPLES = """examples:
   minidiffusion grade submissions/ada/01_destroying_data.ipynb --json
   minidiffusion grade 01_destroying_data.ipynb --seconds 10 --all
 
-The exit code is 0 if every exercise passes, 1 if not, and 2 if the file is no copy of a lesson.
+The exit code is 0 if every exercise passes, 1 if not, and 2 if the file is not a copy of a lesson.
 """
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("notebook", type=Path, metavar="NOTEBOOK", help="the copy, NAME.ipynb; it is not changed")
-    add("--json", action="store_true", help="the same as JSON, with the errors of its cells")
-    limit = "the limit for each cell and each check; ten times as long for all (60)"
+    add("notebook", type=Path, metavar="NOTEBOOK", help="the student's copy, NAME.ipynb; it is not changed")
+    add("--json", action="store_true", help="print JSON instead of text, including the errors of the cells")
+    limit = "time limit for each cell and each check, in seconds; all together may take ten times as long (60)"
     add("--seconds", type=whole(1, 3600), default=60, metavar="N", help=limit)
-    add("--all", action="store_true", help="run every cell up to the last exercise, not only those that answers need")
+    add(
+        "--all",
+        action="store_true",
+        help="run every cell up to the last exercise, not only the cells that answers need",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
     handed_out = lessons()
     if handed_out is None:
-        raise FileNotFoundError("the lessons are not part of this installation; install minidiffusion again")
+        raise FileNotFoundError("this installation does not include the lessons; please install minidiffusion again")
     found = grade(args.notebook, handed_out, float(args.seconds), args.all)
     if args.json:
         print(json.dumps(found, indent=1))

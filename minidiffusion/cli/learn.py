@@ -1,4 +1,4 @@
-"""Copy the lessons into a folder and open them in JupyterLab. A file that is there is never changed."""
+"""Copy the lessons into a folder and open them in JupyterLab. Files that are already there are never changed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 from ..training.files import write_whole
 from .inputs import check_folder, whole
 
-HELP = "open the lessons"
+HELP = "open the lessons in JupyterLab"
 EXAMPLES = """examples:
   minidiffusion learn
   minidiffusion learn ~/diffusion --no-browser --port 9000
 
-Ctrl-C ends JupyterLab. Run the same command again to go on where you were.
+Ctrl-C stops JupyterLab. Run the same command again to continue where you were.
 """
 FOR_AUTHORS = {Path("execute.py")}
 
@@ -27,34 +27,41 @@ FOR_AUTHORS = {Path("execute.py")}
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     folder = Path("minidiffusion-lessons")
-    add("folder", nargs="?", type=Path, default=folder, metavar="DIR", help=f"default: {folder}")
-    add("--no-browser", action="store_true", help="print the address instead of opening it")
-    add("--port", type=whole(1, 65535), metavar="N", help="where JupyterLab listens; default: its own choice")
+    add(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=folder,
+        metavar="DIR",
+        help=f"the folder for your copies; default: {folder}",
+    )
+    add("--no-browser", action="store_true", help="print the address of JupyterLab instead of opening it in a browser")
+    add("--port", type=whole(1, 65535), metavar="N", help="the port for JupyterLab; default: a free one")
 
 
 def run(args: argparse.Namespace) -> int:
     check_folder("DIR", args.folder)
     source = lessons()
     if source is None:
-        raise FileNotFoundError("the lessons are not part of this installation; install minidiffusion again")
+        raise FileNotFoundError("this installation does not include the lessons; please install minidiffusion again")
     copied, kept = copy_missing(source, args.folder)
     print(f"{args.folder}: {len(copied)} files copied, {len(kept)} kept as they were", flush=True)
-    changed = [name for name in kept if not filecmp.cmp(source / name, args.folder / name, shallow=False)]
+    changed = [name for name in kept if not same(source / name, args.folder / name)]
     if changed:
-        print("kept, though different from this version's:", ", ".join(changed))
+        print("your version differs from the original, and was kept:", ", ".join(changed))
     if importlib.util.find_spec("jupyterlab") is None:
         raise RuntimeError('JupyterLab is not installed: pip install "minidiffusion[lessons]"')
     return jupyterlab(args.folder, args.no_browser, args.port)
 
 
 def lessons() -> Path | None:
-    """Where the lessons are: inside the installed package, or beside it in a checkout."""
+    """The folder of the original lessons: inside the installed package, or beside it in a clone of the repository."""
     package = Path(__file__).parents[1]
     return next((path for path in (package / "_lessons", package.parent / "lessons") if path.is_dir()), None)
 
 
 def copy_missing(source: Path, target: Path) -> tuple[list[str], list[str]]:
-    """Copy each lesson that `target` has not, with what it needs. Returns the names (copied, kept)."""
+    """Copy the lessons and their files that `target` does not have. Returns their names as (copied, kept)."""
     copied, kept = [], []
     for path in sorted(source.rglob("*")):
         name = path.relative_to(source)
@@ -71,19 +78,24 @@ def copy_missing(source: Path, target: Path) -> tuple[list[str], list[str]]:
     return copied, kept
 
 
+def same(original: Path, copy: Path) -> bool:
+    """Whether the copy is a file with the same content; a folder or a broken link is not."""
+    return copy.is_file() and filecmp.cmp(original, copy, shallow=False)
+
+
 def jupyterlab(folder: Path, no_browser: bool, port: int | None) -> int:
-    """Run JupyterLab in `folder` until it ends, or Ctrl-C or a kill ends it."""
-    command = [sys.executable, "-m", "jupyterlab", "-y"]  # -y: do not ask whether Ctrl-C was meant
+    """Run JupyterLab in `folder` until it ends or is stopped, by Ctrl-C or by a termination signal."""
+    command = [sys.executable, "-m", "jupyterlab", "-y"]  # -y: stop at the first Ctrl-C, without asking
     command += ["--no-browser"] if no_browser else []
     command += [f"--port={port}"] if port else []
-    # In a container a student is often root. Jupyter then wants an option that is not one of ours.
+    # In a container a student is often root, and Jupyter then insists on this option.
     command += ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     process = subprocess.Popen(command, cwd=folder)
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         return process.wait()
     except KeyboardInterrupt:
-        process.terminate()  # it ends its kernels before itself
+        process.terminate()  # JupyterLab ends its kernels first
         process.wait()
         return 0
     finally:

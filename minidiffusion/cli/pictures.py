@@ -1,4 +1,4 @@
-"""What `sample` and `train` share: draw with a denoiser, and put what was drawn on one sheet."""
+"""What `sample` and `train` share: generate samples, and arrange them on one sheet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..training.device import autocast
 from ..training.files import write_whole
 
 METHOD, STEPS = "dpmpp_2m", 25
-BATCH = 100  # drawn at once: more is no faster on two cores, and takes more memory
+BATCH = 100  # samples at a time; more would take more memory and would be no faster on two cores
 
 
 def draw(
@@ -29,7 +29,7 @@ def draw(
     generator: torch.Generator | None = None,
     tick: Callable[[], Any] = lambda: None,
 ) -> Float[Tensor, "count *shape"]:
-    """x0 from x_1, BATCH at a time, the network in the faster precision. Calls `tick` after each step."""
+    """Samples x0 from the noise x_1, BATCH at a time, in the precision that is faster. Calls `tick` after each step."""
     drawn = []
     for i in range(0, len(x_1), BATCH):
         part, cond = x_1[i : i + BATCH], None if labels is None else labels[i : i + BATCH]
@@ -42,9 +42,9 @@ def draw(
 
 
 def write_sheet(path: Path, x0: Float[Tensor, "count *shape"], classes: int = 0) -> None:
-    """A PNG of images, eight in a row, or of points.
+    """Write a PNG with images, eight in a row, or with a scatter plot of points.
 
-    classes: if x0 goes through so many labels in turn, again and again, it is laid out with a row for each.
+    classes: if above 0, image i has the label i modulo `classes`, and the sheet has a row for each label.
     """
     with write_whole(path) as file:
         if x0.ndim == 2:

@@ -1,4 +1,4 @@
-"""Draw pictures from a trained network, and write them as one PNG."""
+"""Generate pictures with a trained network and write them into one PNG file."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from .. import check
 from ..data import class_names, names
 from ..process import prior
 from ..samplers import METHODS
 from ..training import checkpoint
 from ..training.device import best_device
-from .inputs import check_picture, one_of, whole
+from .inputs import check_picture, whole
 from .pictures import BATCH, METHOD, STEPS, draw, write_sheet
 
-HELP = "draw pictures from a trained network"
+HELP = "generate pictures with a trained network"
 EXAMPLES = """examples:
   minidiffusion sample
   minidiffusion sample --label trouser --count 16 --seed 7 --out trousers.png
@@ -26,41 +27,38 @@ EXAMPLES = """examples:
 """
 CHECKPOINTS = Path(__file__).parents[1] / "weights"
 SHIPPED = CHECKPOINTS / "fashion_mnist.safetensors"
-NAMED = ("fashion_mnist", "fashion_mnist_few")  # in the package: many steps, or one, two or four
+MOST = 10_000  # pictures or steps
+NAMED = ("fashion_mnist", "fashion_mnist_few")  # the checkpoints in the package: one for many steps, one for few
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     named = " or ".join(NAMED)
-    add("--checkpoint", default=SHIPPED.stem, metavar="FILE", help=f"or one in the package, {named} ({SHIPPED.stem})")
-    add("--count", type=whole(1, 10_000), default=64, metavar="N", help="how many pictures (64)")
-    add(
-        "--steps",
-        type=whole(1, 10_000),
-        metavar="N",
-        help=f"from noise to data; default: the network's own, or {STEPS}",
-    )
-    add("--method", metavar="NAME", help=f"{', '.join(METHODS)}; default: the network's own, or {METHOD}")
-    add("--seed", type=whole(0), default=0, metavar="N", help="the same seed draws the same pictures (0)")
-    add("--label", metavar="L", help="draw only this class, by name or number; default: all, a row for each")
-    add("--out", type=Path, default=Path("samples.png"), metavar="FILE.png", help="where to (samples.png)")
+    add("--checkpoint", default=SHIPPED.stem, metavar="FILE", help=f"a checkpoint file, or {named} ({SHIPPED.stem})")
+    add("--count", type=whole(1, MOST), default=64, metavar="N", help="number of pictures (64)")
+    steps = f"number of sampling steps; default: what the checkpoint recommends, or {STEPS}"
+    add("--steps", type=whole(1, MOST), metavar="N", help=steps)
+    methods = f"sampler: {', '.join(METHODS)}; default: what the checkpoint recommends, or {METHOD}"
+    add("--method", metavar="NAME", help=methods)
+    add("--seed", type=whole(0), default=0, metavar="N", help="the same seed gives the same pictures (0)")
+    add("--label", metavar="L", help="only this class, by name or number; default: all classes, a row for each")
+    add("--out", type=Path, default=Path("samples.png"), metavar="FILE.png", help="the file to write (samples.png)")
 
 
 def run(args: argparse.Namespace) -> int:
     check_picture("--out", args.out)
-
     if args.method is not None:
-        one_of("--method", args.method, METHODS)
+        check.one_of("--method", args.method, METHODS)
     path = CHECKPOINTS / f"{args.checkpoint}.safetensors" if args.checkpoint in NAMED else Path(args.checkpoint)
     try:
         header = checkpoint.read_header(path)
         denoise = checkpoint.load(path, best_device())
         shape = item_shape(header)
+        own_steps, own_method = recommended(header["about"])
     except (ValueError, OSError) as error:
         raise ValueError(f"--checkpoint: {error}") from None
 
-    own = header["about"].get("draw", {})
-    steps, method = args.steps or own.get("steps", STEPS), args.method or own.get("method", METHOD)
+    steps, method = args.steps or own_steps, args.method or own_method
     classes, labels = header["config"].get("classes", 0), None
     if args.label is not None:
         labels = torch.full((args.count,), label_number(args.label, header), device=best_device())
@@ -76,10 +74,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def item_shape(header: dict[str, Any]) -> tuple[int, ...]:
-    """The shape of one picture or point; ValueError if it cannot be drawn.
+def recommended(about: dict[str, Any]) -> tuple[int, str]:
+    """The steps and the method that a checkpoint recommends for sampling; ValueError if they make no sense."""
+    own = about.get("draw", {})
+    if not isinstance(own, dict):
+        raise ValueError(f'"draw" in its header must be a dictionary with "steps" and "method", got {check.came(own)}')
+    steps, method = own.get("steps", STEPS), own.get("method", METHOD)
+    if not isinstance(steps, int) or not 1 <= steps <= MOST:
+        raise ValueError(f'"steps" in its header must be a whole number from 1 to {MOST}, got {check.came(steps)}')
+    return steps, check.one_of('"method" in its header', method, METHODS)
 
-    `train` writes it down. If not, grey pictures are 28x28 and coloured ones 32x32, as in every set here.
+
+def item_shape(header: dict[str, Any]) -> tuple[int, ...]:
+    """The shape of one image or point; ValueError if the network's output does not fit on a sheet.
+
+    `train` writes the shape into the header. If it is missing, grey images have 28x28 pixels and coloured ones 32x32,
+    like the data sets of this package.
     """
     config = header["config"]
     if header["network"] == "MLP":
@@ -92,19 +102,21 @@ def item_shape(header: dict[str, Any]) -> tuple[int, ...]:
         fits = whole_numbers and len(shape) == 3 and shape[0] == channels and channels in (1, 3)
         fits = fits and all(0 < n <= 512 and n % coarse == 0 for n in shape[1:])
     if not fits:
-        raise ValueError(f"items of shape {shape} do not fit on a sheet of pictures or of points")
+        raise ValueError(f"items of shape {check.came(shape)} cannot be shown as pictures or as points")
     return tuple(shape)
 
 
 def label_number(text: str, header: dict[str, Any]) -> int:
-    """The number of a class from its name or number."""
+    """The number of a class, given by its name or number."""
     classes, data = header["config"].get("classes", 0), header["about"].get("data")
     if not classes:
-        raise ValueError(f"--label must be left out, because this checkpoint knows no labels, got {text!r}")
+        raise ValueError(
+            f"--label does not work with this checkpoint, which was trained without labels; got {check.came(text)}"
+        )
     numbers = tuple(str(i) for i in range(classes))
     if text in numbers:
         return int(text)
     known = class_names(data) if data in names() else ()
     if len(known) != classes:
         known = numbers
-    return known.index(one_of("--label", text.lower(), known))
+    return known.index(check.one_of("--label", text.lower(), known))
