@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def _temporary(path: Path) -> Path:
 
 @contextlib.contextmanager
 def write_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """A file to write, which becomes `path` once all of it is on the disk. An error leaves nothing.
+    """Open a file that replaces `path` once all of it is on the disk. After an error, `path` is as it was before.
 
-    OSError, naming `path`, if it cannot be written.
+    OSError, with `path` in its message, if the file cannot be written.
     """
     path = Path(path)
     temporary = _temporary(path)
@@ -36,8 +36,8 @@ def write_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The new name, too, is on the disk: without this a power cut may bring the old file back."""
-    with contextlib.suppress(OSError):  # not every system can, and the file is whole either way
+    """Bring the new name to the disk as well. Otherwise a power cut may bring back the old file."""
+    with contextlib.suppress(OSError):  # not every system can do this, and the file is complete either way
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -46,20 +46,20 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what a killed process was writing there. Only for one who knows that nobody is writing now."""
+    """Remove the temporary files of processes that were killed. Call this only when nobody else is writing there."""
     for part in folder.glob(".*.part"):
         part.unlink()
 
 
 def check_writable(path: str | os.PathLike) -> None:
-    """OSError if `write_whole(path)` could not even begin: ask before long work, not after it."""
+    """OSError if `write_whole(path)` could not even begin. Call this before long work rather than after it."""
     path = Path(path)
     if path.is_dir():
         raise OSError(f"{path} is a folder")
     if not path.parent.is_dir():
         raise OSError(f"there is no folder {path.parent}")
     try:
-        # the temporary file itself: it finds a name that is too long, which permissions do not tell
+        # try the temporary file itself, because permissions alone do not reveal a name that is too long
         open(_temporary(path), "wb").close()
         _temporary(path).unlink()
         if path.exists():

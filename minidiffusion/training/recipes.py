@@ -1,4 +1,4 @@
-"""Recipes: everything that decides what a training run gives, besides its seed."""
+"""Recipes: everything besides the seed that decides how a training run ends."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ..denoiser import Denoiser
 
 @dataclass(frozen=True)
 class Recipe:
-    """What `minidiffusion train` follows. Networks, schedules and heads by name; the numbers are `fit`'s."""
+    """The settings of one run of `minidiffusion train`. Those without a comment are arguments of `training.fit`."""
 
     name: str
     about: str  # one line for the help
-    data: str  # a set that `datasets.load` knows
-    network: str
-    sizes: dict[str, Any]  # the network's arguments; with `classes` it learns the labels of the set
+    data: str  # a name that `datasets.load` knows
+    network: str  # a name in `nets.NETS`
+    sizes: dict[str, Any]  # arguments of the network; if they have `classes`, it learns the labels of the data set
     steps: int
     batch_size: int
     learning_rate: float
     ema_decay: float
-    schedule: str = "cosine"
-    head: str = "v"
+    schedule: str = "cosine"  # a name that `schedule.from_config` knows
+    head: str = "v"  # a name in `heads.HEADS`
     weighting: str = "min_snr"
 
     def denoiser(self, seed: int = 0) -> Denoiser:
-        """The untrained denoiser, its first weights drawn with this seed."""
+        """Build the untrained denoiser; the seed decides its first weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = nets.NETS[self.network](**self.sizes)
-        net.to(memory_format=torch.channels_last)  # the faster order for convolutions
+        net.to(memory_format=torch.channels_last)  # convolutions are faster in this order
         return Denoiser(net, schedule.from_config({"name": self.schedule}), heads.HEADS[self.head])
 
 
@@ -42,7 +42,7 @@ RECIPES = {
     for recipe in (
         Recipe(
             name="fashion_mnist_6k",
-            about="5,000 pictures of clothes that come with the package; three and a half minutes on two cores",
+            about="5,000 images of clothes that come with the package; three and a half minutes on two cores",
             data="fashion_mnist_6k",
             network="UNet",
             sizes=dict(channels=1, widths=(16, 32, 64), blocks=(1, 2, 2), classes=10),
@@ -53,7 +53,7 @@ RECIPES = {
         ),
         Recipe(
             name="fashion_mnist_quick",
-            about="all 60,000 of them, downloaded; ten minutes on two cores with bfloat16, twenty without",
+            about="all 60,000 images, downloaded; ten minutes on two cores with bfloat16, twenty without",
             data="fashion_mnist",
             network="UNet",
             sizes=dict(channels=1, widths=(16, 32, 64), blocks=(1, 2, 2), classes=10),
@@ -61,11 +61,11 @@ RECIPES = {
             batch_size=64,
             learning_rate=2e-3,
             ema_decay=0.999,
-            weighting="edm",  # of v's error min_snr keeps 5 / (snr + 1): too little where the last detail is learned
+            weighting="edm",  # min_snr keeps 5 / (snr + 1) of v's error where snr > 5: too little for the finest detail
         ),
         Recipe(
             name="fashion_mnist",
-            about="all 60,000 of them, downloaded; the checkpoint in the package followed this; 50 minutes",
+            about="all 60,000 images, downloaded; this trained the checkpoint in the package; 50 minutes",
             data="fashion_mnist",
             network="UNet",
             sizes=dict(channels=1, widths=(32, 64, 128), blocks=(1, 2, 2), classes=10),
@@ -77,7 +77,7 @@ RECIPES = {
         ),
         Recipe(
             name="emoji",
-            about="3,482 emoji in colour, without labels, in the package",
+            about="3,482 emoji in colour that come with the package, without labels",
             data="emoji",
             network="UNet",
             sizes=dict(channels=3, widths=(32, 64, 128), blocks=(1, 2, 2)),
@@ -88,7 +88,7 @@ RECIPES = {
         ),
         Recipe(
             name="moons",
-            about="points on two half circles; seconds",
+            about="points on two half circles; a few seconds",
             data="moons",
             network="MLP",
             sizes=dict(dimension=2, width=128, depth=3),
