@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,56 +10,52 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from . import check
 from .heads import Head
-from .process import Time, alpha_sigma
-from .schedule import Schedule, VariancePreserving
+from .schedule import Schedule, Time
 
-Denoise = Callable[..., Tensor]  # the one shape of the house: denoise(x_t, t, cond=None) -> x0_hat
+Denoise = Callable[..., Tensor]  # the one function of this package: denoise(x_t, t, cond=None) -> x0_hat
+SIGNATURE = "denoise(x_t, t, cond) -> x0_hat"
 
 
 def schedule_of(denoise: Denoise, schedule: Schedule | None = None) -> Schedule:
-    """The schedule given, or else the denoiser's own."""
-    if not callable(denoise):
-        raise TypeError(f"denoise must be callable, denoise(x_t, t) -> x0_hat, got {denoise!r}")
+    """The schedule that was given, or else the denoiser's own; TypeError if there is neither."""
+    check.function("denoise", denoise, SIGNATURE)
     schedule = schedule if schedule is not None else getattr(denoise, "schedule", None)
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a Schedule, because denoise has none of its own, got {schedule!r}")
-    return schedule
+    check.instance("schedule", schedule, Schedule, "schedule.cosine(), because denoise has none of its own")
+    return schedule  # type: ignore[return-value]
 
 
 class Denoiser(nn.Module):
-    """denoise(x_t, t, cond=None) -> x0_hat, from a network, a schedule and what the network's output means.
+    """denoise(x_t, t, cond=None) -> x0_hat, from a network, a schedule and a head that says what the output means.
 
-    net(x, t, cond) -> output has the shape of x; t arrives there as one float32 time for each item. A plain
-    function serves as well as a module. cond goes through untouched.
+    net(x, t, cond) -> output, of the shape of x; a plain function serves as well as a module. The network receives one
+    float32 time for each item, and x = x_t / sqrt(alpha^2 d^2 + sigma^2), d the head's data_std: x_t itself on a
+    variance-preserving schedule, but not on `flow` or `ve`. cond reaches the network untouched.
     """
 
     def __init__(self, net: Callable[..., Tensor], schedule: Schedule, head: Head):
         super().__init__()
-        if not callable(net):
-            raise TypeError(f"net must be callable, net(x, t, cond) -> output, got {type(net).__name__}")
-        if not isinstance(schedule, Schedule):
-            raise TypeError(f"schedule must be a Schedule, such as schedule.cosine(), got {schedule!r}")
-        if not isinstance(head, Head):
-            raise TypeError(f"head must be one of heads.EPS, X0, V, SCORE, FLOW, F, got {head!r}")
+        check.function("net", net, "net(x, t, cond) -> output")
+        check.instance("schedule", schedule, Schedule, "schedule.cosine()")
+        check.instance("head", head, Head, "heads.V")
         self.net, self.schedule, self.head = net, schedule, head
 
-    def _ask(self, x_t: Tensor, t: Time, cond: Any) -> Tensor:
-        # Unit variance in, if the data's is data_std^2 (Karras et al. 2022, c_in of table 1). For all heads but F it is
-        # 1 where alpha^2 + sigma^2 = 1. A sampler asks with one number as t, and is spared the division
-        x = x_t
-        if isinstance(t, Tensor) or self.head.data_std != 1 or not isinstance(self.schedule, VariancePreserving):
-            alpha, sigma = alpha_sigma(self.schedule, t, x_t)
-            x = x_t / ((alpha * self.head.data_std) ** 2 + sigma**2) ** 0.5
+    def ask(self, x_t: Tensor, t: Time, cond: Any) -> Tensor:
+        """The network's raw output, its input scaled to unit variance (c_in in Karras et al. 2022, table 1)."""
+        level, d = self.schedule.at(t, like=x_t), self.head.data_std
         if isinstance(t, Tensor):
+            x = x_t / ((level.alpha * d) ** 2 + level.sigma**2) ** 0.5
             times = t.to(x_t.device, torch.float32).expand(len(x_t))
         else:
+            scale = math.hypot(level.alpha * d, level.sigma)
+            x = x_t if abs(scale - 1) < 1e-12 else x_t / scale
             times = x_t.new_full((len(x_t),), t, dtype=torch.float32)
         return self.net(x, times, cond).to(x_t.dtype)
 
     def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
-        """What the network says, in the head's own terms."""
-        return self._ask(x_t, t, cond)
+        """What the network predicts, in the terms of its head."""
+        return self.ask(x_t, t, cond)
 
     def forward(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
         """x0_hat, the best guess of the clean data, in the shape of x_t."""

@@ -33,7 +33,7 @@ def ends(levels, wrong=0.0):
         for row, time in enumerate(t.tolist()):
             y = torch.stack([torch.zeros(2), torch.ones(2)]).double()  # what becomes of 0 and 1
             for i in range(round(time * levels), 0, -1):
-                now, half, then = (COSINE.level((i - back) / levels) for back in (0, 0.5, 1))
+                now, half, then = (COSINE.at((i - back) / levels) for back in (0, 0.5, 1))
                 guess = teacher(y, torch.full((2,), now.time, dtype=torch.float64))
                 better = teacher(aimed(y, guess, now, half), torch.full((2,), half.time, dtype=torch.float64))
                 y = aimed(y, better, now, then)
@@ -68,10 +68,10 @@ def test_the_distance_is_pseudo_huber_and_the_goal_holds_still(unchecked):
     net.forward = lambda x, t, cond: net.w * x
     x0, t, eps = drawn()
     loss = md.consistency_loss(teacher, 1, c=0.5)(md.Denoiser(net, COSINE, md.heads.X0), x0, t, eps)
-    one = COSINE.level(1.0)
+    one = COSINE.at(1.0)
     x_1 = one.alpha * x0 + one.sigma * eps
     # at t = 0 the path has arrived at the teacher's guess half way, and the student says w times that
-    half = aimed(x_1, teacher(x_1, torch.ones(64)), one, COSINE.level(0.5))
+    half = aimed(x_1, teacher(x_1, torch.ones(64)), one, COSINE.at(0.5))
     change = w.detach() * (x_1 - teacher(half, torch.full((64,), 0.5)))
     size, h = change.square().sum(1), 0.5 * math.sqrt(2)
     torch.testing.assert_close(loss, (size + h**2).sqrt() - h, check_dtype=False)
@@ -120,7 +120,7 @@ def test_the_sampler_goes_back_up_with_noise_that_is_all_fresh():
     walk = md.trajectory(jump, x_1, COSINE, 2, "consistency", generator=torch.Generator().manual_seed(5))
     (_, x_half, first), (_, x_0, second) = walk
     z = torch.randn(1, 2, generator=torch.Generator().manual_seed(5))
-    half = COSINE.level(0.5)
+    half = COSINE.at(0.5)
     torch.testing.assert_close(first, jump(x_1, 1.0))
     torch.testing.assert_close(x_half, half.alpha * first + half.sigma * z)
     torch.testing.assert_close(second, jump(x_half, 0.5))
@@ -135,7 +135,7 @@ def test_bad_levels_are_named(unchecked, levels):
 
 @pytest.mark.parametrize("c", [0.0, -1.0, math.nan, math.inf, "0.1"])
 def test_a_bad_c_is_named(unchecked, c):
-    with pytest.raises(ValueError, match="c must be above 0"):
+    with pytest.raises(ValueError, match="c must be a finite number above 0"):
         md.consistency_loss(teacher, 4, c)
 
 

@@ -98,7 +98,7 @@ def test_bad_calls_are_named(unchecked):
     x_t = torch.zeros(3, 2)
     with pytest.raises(ValueError, match="x_t must have the shape of output"):
         md.Denoiser(Spy(torch.zeros(3, 1)), COSINE, HEADS["v"])(x_t, 0.5)
-    with pytest.raises(ValueError, match="t must be one time, or one for each of 3"):
+    with pytest.raises(ValueError, match="t must be one number, or one for each of 3"):
         md.Denoiser(Spy(), COSINE, HEADS["v"])(x_t, torch.rand(2))
     with pytest.raises(ValueError, match="t must be in"):
         md.Denoiser(Spy(), COSINE, HEADS["v"])(x_t, 1.5)

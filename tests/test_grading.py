@@ -188,7 +188,9 @@ def test_a_cheat_fools_it_not_and_a_failure_stops_it_not(name, verdicts):
 
 def test_what_was_changed_is_named(verdicts):
     _, graded = verdicts("PyTorch is redefined")
-    assert {"torch.allclose", "Tensor.__eq__", "minidiffusion.course.exercises.lesson_01.abs"} <= set(graded["put_back"])
+    assert {"torch.allclose", "Tensor.__eq__", "minidiffusion.course.exercises.lesson_01.abs"} <= set(
+        graded["put_back"]
+    )
     assert verdicts("huge output")[1]["put_back"] == []
 
 

@@ -193,7 +193,7 @@ def test_outside_the_interval_the_condition_stands_alone_for_one_call():
         for time in (t, torch.tensor(t, dtype=torch.float64), torch.full((3,), t, dtype=torch.float64)):
             calls.clear()
             torch.testing.assert_close(guided(x_t, time, 2.0), torch.tanh(x_t + 1) + (10.0 if inside else 2.0))
-            assert calls == ([2.0, None] if inside else [2.0])
+            assert calls == ([None, 2.0] if inside else [2.0])
     calls.clear()
     torch.testing.assert_close(guidance.classifier_free(denoise, 1.0)(x_t, 0.4, 2.0), bend(x_t, 0.4, 2.0))
     assert calls == [2.0]
@@ -607,10 +607,10 @@ HALF = torch.tensor([1, 0])
         ("scale", ValueError, lambda: guidance.classifier_free(never, "2")),
         ("scale", ValueError, lambda: guidance.classifier_free(never, math.nan)),
         ("scale", ValueError, lambda: guidance.classifier_free(never, math.inf)),
-        ("interval", ValueError, lambda: guidance.classifier_free(never, 2.0, (0.5, 0.2))),
-        ("interval", ValueError, lambda: guidance.classifier_free(never, 2.0, (-0.5, 0.2))),
-        ("interval", ValueError, lambda: guidance.classifier_free(never, 2.0, (0.5, 1.2))),
-        ("interval", TypeError, lambda: guidance.classifier_free(never, 2.0, 0.5)),
+        ("interval", ValueError, lambda: guidance.classifier_free(never, 2.0, interval=(0.5, 0.2))),
+        ("interval", ValueError, lambda: guidance.classifier_free(never, 2.0, interval=(-0.5, 0.2))),
+        ("interval", ValueError, lambda: guidance.classifier_free(never, 2.0, interval=(0.5, 1.2))),
+        ("interval", TypeError, lambda: guidance.classifier_free(never, 2.0, interval=0.5)),
         ("scale", ValueError, lambda: guidance.classifier(never, never, None)),
         ("log_prob", TypeError, lambda: guidance.classifier(never, 5, 2.0)),
         ("schedule", TypeError, lambda: guidance.classifier(never, never, 2.0)),

@@ -53,7 +53,7 @@ def matching_form(denoise, x0, schedule, times, kind="polynomial"):
     """Mean and variance of each term of the denoising-matching form at one x0 (1, 1): prior, steps, reconstruction."""
     count = len(noise(kind, 1)[1])
     x = x0.expand(count, 1)
-    terms = [(likelihood.prior_matching(x0, schedule)[0], torch.zeros(()).double())]
+    terms = [((md.prior_kl(x0, schedule) * x0[0].numel() * math.log(2))[0], torch.zeros(()).double())]
     for t, s in zip(times, times[1:], strict=False):
         terms.append(
             moments(
@@ -234,7 +234,7 @@ def test_both_forms_have_one_mean_where_the_guess_is_not_linear():
 def test_the_variance_of_one_grows_with_the_steps_and_of_the_other_falls():
     matching, consistency = {}, {}
     for steps in (128, 256):
-        times = likelihood.time_grid(FLOW, steps, None).tolist()
+        times = likelihood.bound.time_grid(FLOW, steps, None).tolist()
         # the middle of the walk; both forms share the reconstruction, whose variance does not depend on the steps
         matching[steps], consistency[steps] = (
             form(gaussian(FLOW), float64([0.9]), FLOW, times)[1:-2, 1].sum().item()
@@ -251,7 +251,7 @@ def test_the_terms_are_no_kl_divergences():
     x0, gaps = float64([0.9]).expand(27, 1), {}
     denoise = gaussian(FLOW)
     for steps in (32, 128):
-        times = likelihood.time_grid(FLOW, steps, None).tolist()
+        times = likelihood.bound.time_grid(FLOW, steps, None).tolist()
         as_kl = 0.0
         for u, t, s in zip(times, times[1:], times[2:], strict=False):
             x_s = md.diffuse(x0, s, eps[0], FLOW)

@@ -1,6 +1,7 @@
 """The learned variance: its bounds, its loss, and that the best one is the exact one."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,6 @@ import torch
 
 import minidiffusion as md
 from minidiffusion.objectives.learned_variance import LearnedVariance, hybrid_loss, hybrid_terms
-from minidiffusion.samplers import Walk
 
 T64 = torch.float64
 COSINE, FLOW = md.schedule.cosine(), md.schedule.flow()
@@ -66,10 +66,8 @@ def test_the_variance_is_equation_15_at_the_grid_points(v):
     for i in (1000, 400, 2):  # beta_t, and below eq. 7 of Ho et al.: beta_tilde
         beta, tilde = betas[i - 1], (1 - bar[i - 2]) / (1 - bar[i - 1]) * betas[i - 1]
         by_hand = v * math.log(beta) + (1 - v) * math.log(tilde)
-        walk = Walk(schedule)
-        walk.noise = lambda like: torch.ones_like(like)
-        t, s = schedule.levels([i / T, (i - 1) / T])
-        x_s, _ = denoiser.ancestral()(denoiser, x, t, s, walk)  # the mean is 0 there
+        t, s = schedule.at(i / T), schedule.at((i - 1) / T)
+        x_s, _ = denoiser.ancestral(denoiser, x, t, s, torch.ones_like)  # the mean is 0 there
         assert 2 * math.log(x_s.item()) == pytest.approx(by_hand, rel=1e-6)
 
 
@@ -130,18 +128,16 @@ def test_with_the_exact_variance_few_steps_keep_the_law():
 
     def end(method):
         variance = 1.0  # of x_1
-        for t, s in zip(FLOW.levels(times), FLOW.levels(times[1:]), strict=False):
-            walk = Walk(FLOW)
-            walk.noise = lambda like: torch.tensor([[0.0], [1.0]], dtype=T64)
-            x_s, _ = method(denoiser, torch.tensor([[1.0], [0.0]], dtype=T64), t, s, walk)
+        for t, s in zip(map(FLOW.at, times), map(FLOW.at, times[1:]), strict=False):
+            x_s, _ = method(denoiser, torch.tensor([[1.0], [0.0]], dtype=T64), t, s, lambda like: torch.tensor([[0.0], [1.0]], dtype=T64))
             variance = x_s[0].item() ** 2 * variance + x_s[1].item() ** 2
         return variance
 
     exact = FLOW.alpha(0.05) ** 2 * VARIANCE + FLOW.sigma(0.05) ** 2
-    assert end(denoiser.ancestral()) == pytest.approx(exact, rel=1e-5)
+    assert end(denoiser.ancestral) == pytest.approx(exact, rel=1e-5)
 
-    def ddpm(denoise, x_t, t, s, walk):
-        return md.samplers.ddpm(lambda x, time: guess(x, torch.full((2,), time), FLOW), x_t, t, s, walk)
+    def ddpm(denoise, x_t, t, s, noise):
+        return md.samplers.ddpm(lambda x, time: guess(x, torch.full((2,), time), FLOW), x_t, t, s, noise)
 
     assert end(ddpm) < 0.8 * exact  # beta_tilde is too little when steps are few
 
@@ -174,15 +170,42 @@ def test_a_network_draws_and_trains_with_it():
     for step in md.fit(denoiser, (x0, labels), 2, batch_size=4, loss=hybrid_loss(100), precision="float32"):
         assert math.isfinite(step.loss) and step.gradient_norm > 0
     x_1 = md.prior(x0.shape, COSINE, torch.Generator().manual_seed(0))
-    for method in (denoiser.ancestral(labels), "ddim"):  # and it is a denoiser like any other
+    for method in (denoiser.ancestral, "ddim"):  # and it is a denoiser like any other
         x = md.sample(denoiser, x_1, steps=3, method=method, cond=labels, generator=torch.Generator().manual_seed(0))
         assert x.shape == x_1.shape and x.isfinite().all()
 
 
 def test_the_last_step_adds_nothing():
     denoiser, x_t = with_v(COSINE, constant(0.5)), torch.ones(3, 1, dtype=T64)
-    x_0 = md.sample(denoiser, x_t, times=[0.4, 0.0], method=denoiser.ancestral())
+    x_0 = md.sample(denoiser, x_t, times=[0.4, 0.0], method=denoiser.ancestral)
     torch.testing.assert_close(x_0, guess(x_t, torch.full((3,), 0.4), COSINE))
+
+
+def test_what_wraps_it_reaches_its_own_step():
+    # without noise in the last step, x_0 is x0_hat itself, so that clipping and guidance can be seen in it
+    denoiser, x_t = with_v(COSINE, constant(0.5)), torch.full((3, 1), 4.0, dtype=T64)
+    plain = md.sample(denoiser, x_t, times=[0.4, 0.0], method=denoiser.ancestral)
+    assert plain.min() > 0.3
+    clipped = md.guidance.clipped(denoiser, -0.2, 0.2)
+    held = md.sample(clipped, x_t, times=[0.4, 0.0], method=denoiser.ancestral)
+    torch.testing.assert_close(held, torch.full_like(held, 0.2))
+    x_s = md.sample(clipped, x_t, times=[0.8, 0.4], method=partial(denoiser.ancestral, noise=torch.zeros_like))
+    mean, _ = md.posterior(x_t, torch.full_like(x_t, 0.2), 0.8, 0.4, COSINE)
+    torch.testing.assert_close(x_s, mean)
+
+
+def test_guidance_reaches_its_own_step_and_v_is_that_of_the_condition():
+    def net(x, t, cond):  # the condition is both x0 and v; without one both are 0
+        told = torch.zeros_like(x) if cond is None else cond.expand_as(x)
+        return torch.cat([told, 2 * told - 1], dim=1)
+
+    denoiser = LearnedVariance(net, COSINE, md.heads.X0)
+    guided, x_t = md.guidance.classifier_free(denoiser, 2.0), torch.zeros(2, 1, dtype=T64)
+    cond = torch.tensor([[0.25], [0.5]], dtype=T64)
+    step = partial(denoiser.ancestral, noise=torch.zeros_like)
+    mean = md.sample(guided, x_t, times=[0.8, 0.4], method=step, cond=cond)
+    torch.testing.assert_close(mean, md.posterior(x_t, 2 * cond, 0.8, 0.4, COSINE)[0])
+    torch.testing.assert_close(denoiser.v, cond)
 
 
 def test_one_answer_is_too_few():

@@ -55,7 +55,7 @@ def mean_terms(denoise, x0, schedule, grid, levels=None, count=81):
         for t, s in zip(grid, grid[1:], strict=False)
     ]
     last = mean(likelihood.reconstruction(denoise, x, eps, grid[-1], schedule, levels))
-    return likelihood.prior_matching(x0, schedule), torch.stack(steps), last
+    return (md.prior_kl(x0, schedule) * x0[0].numel() * math.log(2)), torch.stack(steps), last
 
 
 def mean_bound(denoise, x0, schedule, grid, levels=None, count=81):
@@ -99,10 +99,14 @@ def test_the_denoiser_sees_the_noisy_data_and_its_time():
         torch.testing.assert_close(x_t, (1 - t) * x0 + t * eps, rtol=1e-13, atol=1e-13)
 
 
-def test_the_prior_term_is_prior_kl(schedule):
+def test_the_prior_term_is_the_divergence_of_x_1_from_the_prior(schedule):
     x0 = torch.randn(4, 1, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    got = likelihood.bits_per_dim(-likelihood.prior_matching(x0, schedule), x0)
-    torch.testing.assert_close(got, md.prior_kl(x0, schedule), rtol=1e-6, atol=1e-14)
+    got = likelihood.elbo(lambda x_t, t: x_t, x0, schedule, steps=1).prior
+    alpha, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
+    x_1 = torch.distributions.Normal(alpha * x0, sigma)
+    prior = torch.distributions.Normal(torch.zeros_like(x0), math.hypot(alpha, sigma))
+    nats = torch.distributions.kl_divergence(x_1, prior).flatten(1).sum(1)
+    torch.testing.assert_close(got, likelihood.bits_per_dim(-nats, x0), rtol=1e-6, atol=1e-14)
 
 
 def test_one_step_by_hand():
@@ -315,22 +319,19 @@ def test_a_learned_schedule_gets_its_gradient():
 
 def test_the_ends_of_a_learned_schedule_get_theirs():
     class Steep(md.schedule.Schedule):
-        name = "steep"
+        name, scales = "steep", staticmethod(md.schedule.cosine.scales)
 
         def __init__(self):
             self.slope = torch.tensor(8.0, dtype=torch.float64, requires_grad=True)
 
-        def _log_alpha(self, t):
-            return 0.5 * torch.nn.functional.logsigmoid(5 - self.slope * t)
-
-        def _log_sigma(self, t):
-            return 0.5 * torch.nn.functional.logsigmoid(self.slope * t - 5)
+        def _log_snr(self, t):
+            return 5 - self.slope * t
 
         def _time(self, log_snr):
             return (5 - log_snr) / self.slope
 
     schedule, x0 = Steep(), float64([0.8, -0.4])
-    likelihood.prior_matching(x0, schedule).sum().backward()
+    md.prior_kl(x0, schedule).sum().backward()
     # d/dl of 1/2 sum(sigmoid(l) (x0^2 - 1) - logsigmoid(-l)) at l = 5 - slope, and dl/dslope = -1
     share = 1 / (1 + math.exp(3))
     by_hand = -0.5 * (share * (1 - share) * (x0**2 - 1) + share).sum()

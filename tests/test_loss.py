@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import minidiffusion as md
 from minidiffusion.heads import EPS, HEADS, X0, F, V
 from minidiffusion.objectives import WEIGHTINGS, draw_times, loss_per_item
+from minidiffusion.schedule.base import variance_preserving
 
 COSINE = md.schedule.cosine()
 
@@ -95,7 +96,7 @@ def test_a_head_with_uniform_is_another_weighting(schedule):
     snr, x = schedule.log_snr(t).exp(), torch.zeros(3, 1)
     torch.testing.assert_close(F.gain(t, x, schedule)[:, 0] ** 2, snr + 4, rtol=1e-9, atol=0)
     torch.testing.assert_close(EPS.gain(t, x, schedule)[:, 0] ** 2, snr, rtol=1e-9, atol=0)
-    if isinstance(schedule, md.schedule.VariancePreserving):
+    if schedule.scales is variance_preserving:
         torch.testing.assert_close(V.gain(t, x, schedule)[:, 0] ** 2, snr + 1, rtol=1e-9, atol=0)
 
 

@@ -176,7 +176,7 @@ def test_a_bad_cond_is_named(unchecked):
         with pytest.raises(ValueError, match="cond must be one number for each of 2 items"):
             oracle(x_t, 0.5, bad)
     for bad in (torch.tensor([0, 2]), torch.tensor([-1, 0])):
-        with pytest.raises(ValueError, match="cond must be in 0 to 1"):
+        with pytest.raises(ValueError, match="cond must be in \\[0, 1\\], got"):
             oracle(x_t, 0.5, bad)
 
 
@@ -359,7 +359,7 @@ def test_without_noise_there_is_no_score_and_a_dataset_has_no_density():
     schedule, x = NAMED["cosine"], torch.eye(2)
     for oracle in (mixture(PLANE, schedule), md.oracle.dataset(x, schedule)):
         for t in (0.0, torch.tensor([0.5, 0.0])):
-            with pytest.raises(ValueError, match="t must not be where sigma = 0: the score is read off the noise"):
+            with pytest.raises(ValueError, match="t must not be where sigma = 0: the score is computed from the noise"):
                 oracle.score(x, t)
     with pytest.raises(ValueError, match="t must not be where sigma = 0: without noise the data is points"):
         md.oracle.dataset(x, schedule).log_density(x, 0.0)
@@ -410,7 +410,7 @@ def test_bad_mixtures_are_named(unchecked):
     with pytest.raises(ValueError, match="x_t must"):
         md.oracle.mixture(**good, schedule=NAMED["cosine"])(torch.zeros(2, 3), 0.5)
     for bad in (torch.zeros(0, 2), torch.zeros(3, 2).long(), [[0.0]]):
-        with pytest.raises(TypeError, match="x0 must"):
+        with pytest.raises((TypeError, ValueError), match="x0 must"):
             md.oracle.dataset(bad, NAMED["cosine"])
     data = md.oracle.dataset(torch.zeros(3, 2), NAMED["cosine"])
     for ask in (data, data.score, data.log_density):

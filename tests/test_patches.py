@@ -212,5 +212,5 @@ def test_bad_arguments_are_named(unchecked):
         oracle(torch.zeros(2, 1, 5, 6), 0.5)
     with pytest.raises(ValueError, match="cond must be None"):
         oracle(items, 0.5, torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match="t must be one time, or one for each of 2 items"):
+    with pytest.raises(ValueError, match="t must be one number, or one for each of 2 items"):
         oracle(items, torch.ones(3))

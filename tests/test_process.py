@@ -188,10 +188,10 @@ def test_wrong_shapes_are_named(unchecked):
         md.diffuse(x, 0.5, wide, schedule)
     with pytest.raises(ValueError, match=r"x0 must .*x_t"):
         md.posterior(x, wide, 0.5, 0.4, schedule)
-    with pytest.raises(TypeError, match=r"^x0 must be floating point"):
+    with pytest.raises(TypeError, match=r"^x0 must be a floating point"):
         md.diffuse(x.byte(), 0.5, x, schedule)
     for t in (torch.rand(3), torch.rand(2, 1)):
-        with pytest.raises(ValueError, match=r"^t must be one time, or one for each of 2"):
+        with pytest.raises(ValueError, match=r"^t must be one number, or one for each of 2"):
             md.diffuse(x, t, x, schedule)
     for t in ([0.1, 0.2], np.array([0.1, 0.2]), torch.tensor([0, 1]), "half", None):
         with pytest.raises((ValueError, TypeError), match=r"^t must"):

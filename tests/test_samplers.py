@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidiffusion as md
-from minidiffusion.samplers import METHODS, Walk, uniform
+from minidiffusion.samplers import METHODS, uniform
 
 NAMED = {name: make() for name, make in md.schedule.NAMED.items()}
 FLOW, COSINE, VE = NAMED["flow"], NAMED["cosine"], NAMED["ve"]
@@ -178,8 +178,8 @@ def test_unipc_is_algorithms_5_and_6_with_the_papers_matrix(name):
     torch.testing.assert_close(got, predicted, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("method, eta", [("euler_ancestral", 0.0), ("ddim", 1.0), ("ddpm", 0.0)])
-def test_three_names_are_k_diffusions_euler_ancestral(schedule, method, eta):
+@pytest.mark.parametrize("method, options", [("euler_ancestral", {}), ("ddim", {"eta": 1.0}), ("ddpm", {})])
+def test_three_names_are_k_diffusions_euler_ancestral(schedule, method, options):
     times = np.array([0.95, 0.7, 0.4, 0.1, 0.0])
     alpha, sigmas = schedule.alpha(times), schedule.sigma(times) / schedule.alpha(times)  # k-diffusion's sigma
     again, x = generator(4), randn(4, 2) / alpha[0]
@@ -191,7 +191,7 @@ def test_three_names_are_k_diffusions_euler_ancestral(schedule, method, eta):
         x = x + d * (down - sigmas[i])
         x = x + up * torch.randn(x.shape, generator=again).double()
     got = md.sample(
-        bend, randn(4, 2), schedule, method=method, eta=eta, times=times.tolist(), generator=generator(4)
+        bend, randn(4, 2), schedule, method=method, times=times.tolist(), generator=generator(4), **options
     )  # fmt: skip
     torch.testing.assert_close(got, alpha[-1] * x, rtol=1e-6, atol=1e-6)
 
@@ -251,12 +251,8 @@ def test_langevin_elsewhere_lets_the_signal_of_the_guess_grow(name):
     schedule, x = NAMED[name], randn(4, 2)
     before = x + (schedule.alpha(0.5) - schedule.alpha(0.8)) * bend(x, 0.8)
 
-    class Silent(Walk):
-        def noise(self, like):
-            return torch.zeros_like(like)
-
-    def silent(denoise, x_t, t, s, walk):
-        return METHODS["langevin"](denoise, x_t, t, s, Silent(schedule))
+    def silent(denoise, x_t, t, s):
+        return METHODS["langevin"](denoise, x_t, t, s, torch.zeros_like)
 
     for _ in range(10):
         before = before + 2 * (0.2 * schedule.sigma(0.5)) ** 2 * score_of(schedule, 0.5)(before)
@@ -450,10 +446,6 @@ def never(x_t, t):
         ("steps", 2.5, ValueError),
         ("steps", True, ValueError),
         ("steps", "ten", ValueError),
-        ("eta", -0.1, ValueError),
-        ("eta", 1.1, ValueError),
-        ("eta", math.nan, ValueError),
-        ("eta", "none", (ValueError, TypeError)),
         ("times", [0.5], ValueError),
         ("times", [], ValueError),
         ("times", [0.5, 0.5], ValueError),
@@ -478,24 +470,60 @@ def test_bad_arguments_are_named_at_the_call(unchecked, name, bad, kind):
 
 
 def test_a_misspelt_method_is_guessed():
-    with pytest.raises(ValueError, match="did you mean 'dpmpp_2m'"):
+    with pytest.raises(ValueError, match="did you mean dpmpp_2m"):
         md.sample(never, torch.zeros(2, 2), COSINE, method="dpmpp2m")
-    with pytest.raises(ValueError, match="eta must"):
+
+
+@pytest.mark.parametrize("bad", [-0.1, math.nan, math.inf, "none", None, True])
+@pytest.mark.parametrize("method", ["ddim", "edm_churn"])
+def test_a_bad_eta_is_named_before_the_denoiser_is_called(unchecked, method, bad):
+    with pytest.raises(ValueError, match="eta must be a finite number"):
+        md.sample(never, torch.zeros(2, 2), COSINE, method=method, eta=bad)
+
+
+def test_an_option_belongs_to_its_method():
+    with pytest.raises(TypeError, match="eta is not an option of heun: it has no options"):
         md.sample(never, torch.zeros(2, 2), COSINE, method="heun", eta=0.5)
+    with pytest.raises(TypeError, match="etta is not an option of langevin: its options are rounds, size"):
+        md.sample(never, torch.zeros(2, 2), COSINE, method="langevin", etta=0.5)
+    with pytest.raises(TypeError, match="noise is not an option of ddim: its options are eta"):
+        md.sample(never, torch.zeros(2, 2), COSINE, method="ddim", noise=0.5)
+    x = randn(2, 2)
+    ten, two = (md.sample(bend, x, FLOW, 3, "langevin", generator=generator(), rounds=n) for n in (10, 2))
+    assert torch.equal(ten, md.sample(bend, x, FLOW, 3, "langevin", generator=generator()))
+    assert not torch.allclose(ten, two)
 
 
-def test_a_step_of_your_own_is_told_all_and_must_return_a_pair():
-    told = []
+def test_eta_above_1_leaves_less_of_the_old_noise_until_none_is_left():
+    x, t, s = randn(3, 2), 0.5, 0.3
+    level, kept = COSINE.at(s), math.exp(COSINE.log_snr(t) - COSINE.log_snr(s))
+    most = 1 / math.sqrt(1 - kept)  # where std = sigma_s, so that all noise is fresh
+    z = torch.randn(x.shape, generator=generator(1)).double()
+    got = md.sample(bend, x, COSINE, times=[t, s], generator=generator(1), eta=most)
+    torch.testing.assert_close(got, level.alpha * bend(x, t) + level.sigma * z, rtol=1e-7, atol=1e-7)
+    assert md.sample(bend, x, COSINE, times=[t, s], generator=generator(1), eta=(1 + most) / 2).isfinite().all()
+    with pytest.raises(ValueError, match="eta must not ask for more noise than sigma: from t = 0.5 to 0.3"):
+        md.sample(bend, x, COSINE, times=[t, s], eta=1.01 * most)
 
-    def step(denoise, x_t, t, s, walk):
-        told.append((t, s, walk.schedule, walk.eta, walk.generator))
+
+def test_a_step_of_your_own_gets_what_it_has_parameters_for_and_must_return_a_pair():
+    told, drawn = [], []
+
+    def step(denoise, x_t, t, s, schedule, noise, past, *, eta=0.0):
+        told.append((t, s, schedule, eta, len(past)))
+        drawn.append(noise(x_t))
+        past.append("seen")
         return x_t + 1, denoise(x_t, t.time)
 
     g = generator()
     x_0 = md.sample(bend, randn(2, 2), COSINE, method=step, eta=0.3, times=[0.9, 0.4, 0.0], generator=g)
     torch.testing.assert_close(x_0, randn(2, 2) + 2)
-    a, b, c = COSINE.levels([0.9, 0.4, 0.0])
-    assert told == [(a, b, COSINE, 0.3, g), (b, c, COSINE, 0.3, g)]
+    a, b, c = (COSINE.at(t) for t in (0.9, 0.4, 0.0))
+    assert told == [(a, b, COSINE, 0.3, 0), (b, c, COSINE, 0.3, 1)]
+    again = generator()
+    assert all(torch.equal(z, torch.randn(2, 2, generator=again).double()) for z in drawn)
+    plain = md.sample(bend, randn(2, 2), COSINE, method=lambda denoise, x_t, t, s: (x_t, x_t), steps=2)
+    assert torch.equal(plain, randn(2, 2))
     for wrong in (lambda *_: randn(2, 2), lambda *_: None, lambda *_: (randn(2, 2),)):
         with pytest.raises(TypeError, match="method must return a pair"):
             md.sample(bend, randn(2, 2), COSINE, method=wrong)
@@ -520,11 +548,12 @@ def test_a_guess_of_the_wrong_shape_is_not_spread_out(unchecked):
 def test_a_sample_is_finite_or_an_argument_is_named(method, name, head, shape, steps, eta, times, dtype):
     denoiser = md.Denoiser(lambda x, t, cond: 0.5 * x, NAMED[name], md.heads.HEADS[head])
     x_1 = torch.ones(shape).to(dtype)
+    options = {"eta": eta} if method in ("ddim", "edm_churn") else {}
     try:
-        x_0 = md.sample(denoiser, x_1, steps=steps, method=method, eta=eta, times=times, generator=generator())
+        x_0 = md.sample(denoiser, x_1, steps=steps, method=method, times=times, generator=generator(), **options)
     except (ValueError, TypeError) as error:
         named = [n for n in ("method", "steps", "eta", "x_1") if f"{n} must" in str(error) or f"'{n}'" in str(error)]
         assert named
-        assert method == "dpm" or steps < 1 or eta > 1 or (eta > 0 and method != "ddim") or dtype == torch.int64
+        assert method == "dpm" or steps < 1 or eta > 1 or dtype == torch.int64
     else:
         assert x_0.shape == x_1.shape and x_0.dtype == dtype and x_0.isfinite().all()

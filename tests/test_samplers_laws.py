@@ -9,6 +9,7 @@ and no random number is drawn. x_1 has the exact law at t = 1, or where alpha(1)
 """
 
 import functools
+import inspect
 import math
 
 import pytest
@@ -16,7 +17,7 @@ import torch
 
 import minidiffusion as md
 from minidiffusion.heads import HEADS
-from minidiffusion.samplers import METHODS, Walk, karras
+from minidiffusion.samplers import METHODS, karras
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # the checks of shapes would take most of the time here
 
@@ -31,31 +32,33 @@ MEAN, VARIANCE = torch.tensor([0.7, -0.4], dtype=torch.float64), torch.tensor([0
 WITH_A_MEAN = [method for method in METHODS if method != "consistency"]  # which asks for an end, not for a mean
 ORDERS = dict.fromkeys(WITH_A_MEAN, 1) | {"heun": 2, "dpmpp_2m": 2, "unipc": 3}
 ERRORS = {1: 0.22, 2: 0.015, 3: 0.005}  # of the variance, relative, after 48 steps, langevin 192
-ETA = {"ddim": 0.5, "edm_churn": 0.5}
+OPTIONS = {method: {} for method in METHODS} | {"ddim": {"eta": 0.5}, "edm_churn": {"eta": 0.5}}
 
 
-class OneRowEach(Walk):
-    """Draw number j is 1 in a row of its own, and 0 in all others."""
+class OneRowEach:
+    """Noise number j is 1 in a row of its own, and 0 in all others."""
 
     drawn = 0
 
-    def noise(self, like):
+    def __call__(self, like):
         z = torch.zeros_like(like)
         z[2 + self.drawn] = 1
         self.drawn += 1
         return z
 
 
-def coefficients(denoise, schedule, method, times, eta=0.0):
+def with_noise(method, noise):
+    """The step of this method, with this noise if it takes any."""
+    takes = "noise" in inspect.signature(METHODS[method]).parameters
+    return functools.partial(METHODS[method], noise=noise) if takes else METHODS[method]
+
+
+def coefficients(denoise, schedule, method, times, options):
     """a, b and the c_j of both coordinates, as the rows of one tensor."""
-    walk = OneRowEach(schedule, eta)
-
-    def step(denoise, x_t, t, s, _):
-        return METHODS[method](denoise, x_t, t, s, walk)
-
+    step = with_noise(method, OneRowEach())
     x_1 = torch.zeros(2 + 10 * len(times), 2, dtype=torch.float64)  # no method draws more often than langevin
     x_1[1] = 1
-    b, *rest = md.sample(denoise, x_1, schedule, times=times, method=step)
+    b, *rest = md.sample(denoise, x_1, schedule, times=times, method=step, **options)
     return torch.stack([rest[0] - b, b, *(c - b for c in rest[1:])])
 
 
@@ -101,7 +104,7 @@ def through(head, name):
 def by_itself(name, method, steps):
     """The coefficients of a walk from t = 1 to 0 with the denoiser as it is."""
     schedule = SCHEDULES[name]
-    return coefficients(gaussian(name)[0], schedule, method, karras(schedule, steps), ETA.get(method, 0.0))
+    return coefficients(gaussian(name)[0], schedule, method, karras(schedule, steps), OPTIONS[method])
 
 
 def error(name, method, steps):
@@ -119,10 +122,10 @@ def test_every_schedule_head_and_method_gives_a_gaussian_its_law(name, head, met
     schedule, order = SCHEDULES[name], ORDERS[method]
 
     def walk():
-        return coefficients(through(HEADS[head], name), schedule, method, karras(schedule, 4), ETA.get(method, 0.0))
+        return coefficients(through(HEADS[head], name), schedule, method, karras(schedule, 4), OPTIONS[method])
 
     if head in ("eps", "score") and schedule.alpha(1.0) == 0:
-        with pytest.raises(ValueError, match="alpha = 0: .* use v, x0 or flow"):
+        with pytest.raises(ValueError, match="alpha = 0: .* use V, X0 or FLOW"):
             walk()
         return
     # coefficient by coefficient the walk of the denoiser itself, and so its law at any number of steps
@@ -134,11 +137,11 @@ def test_every_schedule_head_and_method_gives_a_gaussian_its_law(name, head, met
 
 def test_langevins_own_error_is_that_of_its_step():
     # x <- (1 - step / v) x + sqrt(2 step) z comes to rest at v / (1 - step / (2 v)), and not at the true variance v
-    level, rounds = NAMED["flow"].levels([0.4])[0], 120
+    level, rounds = NAMED["flow"].at(0.4), 120
     step = 2 * (0.2 * level.sigma) ** 2
-    (_, v), walk = law_at(SCHEDULES["flow"], 0.4), OneRowEach(SCHEDULES["flow"])
+    (_, v), noise = law_at(SCHEDULES["flow"], 0.4), OneRowEach()
     x = torch.zeros(2 + 10 * rounds, 2, dtype=torch.float64)
     for _ in range(rounds):  # from a level to itself the signal does not grow
-        x, _ = METHODS["langevin"](gaussian("flow")[0], x, level, level, walk)
+        x, _ = METHODS["langevin"](gaussian("flow")[0], x, level, level, noise)
     rest = (x[2:] - x[0]).square().sum(0)
     torch.testing.assert_close(rest, v / (1 - step / (2 * v)), rtol=1e-4, atol=0)

@@ -2,15 +2,3 @@
 
 from .editing import interpolate, invert, repaint, sdedit
 from .wrappers import classifier, classifier_free, clipped, dynamic_threshold, inpaint
-
-__all__ = [
-    "classifier",
-    "classifier_free",
-    "clipped",
-    "dynamic_threshold",
-    "inpaint",
-    "interpolate",
-    "invert",
-    "repaint",
-    "sdedit",
-]

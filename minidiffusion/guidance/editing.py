@@ -1,21 +1,22 @@
-"""Editing."""
+"""Editing: sample with a picture as a constraint or as a start, find the noise that leads to it, and blend noises."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
+from .. import check
 from ..denoiser import Denoise, schedule_of
-from ..heads import to_eps
-from ..process import diffuse, noise_like, same_shape
+from ..process import diffuse, eps_hat, mix, noise_like, transition
 from ..samplers import sample
-from ..schedule import Schedule
-from .wrappers import Number, _count, _number, inpaint
+from ..schedule import Level, Schedule
+from .wrappers import Number, inpaint
 
 
 def repaint(
@@ -29,27 +30,27 @@ def repaint(
     cond: Any = None,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "batch *shape"]:
-    """Inpainting that looks again: each ddpm step down is taken `resample` times, each time after one back up.
+    """Inpainting that goes back and forth: after each ddpm step down, one back up, `resample` times.
 
-    RePaint (Lugmayr et al. 2022, algorithm 1; jumps of one step). On the way back up, x_t is drawn from q(x_t | x_s),
-    so the noise of the known part and the filling meet again, and the filling comes to agree with what is known.
-    (The paper draws the known part afresh from q(x_s | known): the same law, but without memory of x_t.)
-    resample = 1 is plain `inpaint`; costs resample (steps - 1) + 1 calls. known, mask: as for `inpaint`.
+    RePaint (Lugmayr et al. 2022, algorithm 1; jumps of one step). On the way back up, x_t is drawn from q(x_t | x_s), so
+    the noise of the known part and of the filling mix again, and the filling comes to agree with what is known. (The
+    paper draws the known part anew from q(x_s | known): the same distribution, but without memory of x_t.)
+    resample = 1 is plain `inpaint`; the cost is resample (steps - 1) + 1 calls. known, mask: as for `inpaint`.
 
-    With ever smaller steps the filling is off by an error of order 1 / resample. With few steps, many looks make it
-    too narrow, for each adds the variance that a long ddpm step lacks.
+    With ever smaller steps the filling has an error of order 1 / resample. With few steps, large values of resample make
+    it too narrow, because each repetition adds the variance that a long ddpm step lacks.
     """
-    _count(steps=steps, resample=resample)
+    check.whole("steps", steps)
+    check.whole("resample", resample)
     schedule, inpainted = schedule_of(denoise, schedule), inpaint(denoise, known, mask)
     x = x_1
     for i in range(steps, 0, -1):
-        t, s = i / steps, (i - 1) / steps
-        kept = schedule.alpha(t) / schedule.alpha(s)
-        std = math.sqrt(schedule.sigma(t) ** 2 - (kept * schedule.sigma(s)) ** 2)
-        for again in range(resample if s > 0 else 1):
+        t, s = schedule.at(i / steps), schedule.at((i - 1) / steps)
+        for again in range(resample if i > 1 else 1):
             if again:
-                x = kept * x + std * noise_like(x, generator)  # q(x_t | x_s)
-            x = sample(inpainted, x, schedule, method="ddpm", times=[t, s], cond=cond, generator=generator)
+                mean, std = transition(x, s, t)
+                x = mean + std * noise_like(x, generator)
+            x = sample(inpainted, x, schedule, method="ddpm", times=[t.time, s.time], cond=cond, generator=generator)
     return x
 
 
@@ -65,11 +66,11 @@ def sdedit(
 ) -> Float[Tensor, "batch *shape"]:
     """Image to image: diffuse x to time t, and sample from there (Meng et al. 2022, algorithm 1).
 
-    x: a picture or a rough sketch of one. t in [0, 1]: 0 gives x back; the higher, the less is left of x; at 1
-    only alpha(1) of it. steps: from t to 0.
+    x: a picture, or a rough sketch of one. t in [0, 1]: 0 returns x; the higher t, the less is left of x, and at 1 only
+    alpha(1) of it. steps: from t to 0.
     """
-    _number(0.0, 1.0, t=t)
-    _count(steps=steps)
+    check.number("t", t, 0.0, 1.0)
+    check.whole("steps", steps)
     schedule = schedule_of(denoise, schedule)
     if t == 0:
         return x
@@ -87,41 +88,34 @@ def invert(
     times: Sequence[float] | None = None,
     cond: Any = None,
 ) -> Float[Tensor, "batch *shape"]:
-    """The x_1 from which a deterministic sampler returns to x0: the probability-flow ODE, walked upwards.
+    """The x_1 from which a deterministic sampler returns to x0: the probability-flow ODE, solved upwards.
 
         x_s = (alpha_s / alpha_t) x_t + (sigma_s - sigma_t alpha_s / alpha_t) eps_hat,     t < s
 
-    DDIM inversion (Song et al. 2021, DDIM, sec. 4.3). method: "euler" takes eps_hat at t, error of order 1;
+    DDIM inversion (Song et al. 2021, DDIM, sec. 4.3). method: "euler" takes eps_hat at t, with an error of order 1;
     "heun" its mean at t and s, order 2, except for a step to snr(s) below 1e-4, as in samplers.heun.
     times: increasing, both ends included, x0 the state at times[0]; None is steps + 1 of them, evenly from 0 to 1.
 
-    Without noise, eps_hat = -sigma score is 0 for data that has a density. Data on points, or on a surface, has
-    none: many x_1 lead to the same x0, and this gives one of them, with less noise in it than a draw has.
+    Without noise, eps_hat = -sigma score is 0 for data that has a density. Data on points, or on a surface, has none:
+    many x_1 lead to the same x0, and this returns one of them, with less noise in it than a sample of the prior has.
     """
-    _count(steps=steps)
+    check.whole("steps", steps)
+    check.one_of("method", method, ("euler", "heun"))
+    check.same_shape(x0=x0)
     schedule = schedule_of(denoise, schedule)
-    if method not in ("euler", "heun"):
-        raise ValueError(f"method must be one of euler, heun, got {method!r}")
-    try:
-        grid = [i / steps for i in range(steps + 1)] if times is None else [float(t) for t in times]
-    except (TypeError, ValueError):
-        raise TypeError(f"times must be a row of numbers, got {times!r}") from None
-    if len(grid) < 2 or not all(0 <= t < s <= 1 for t, s in zip(grid, grid[1:], strict=False)):
-        raise ValueError(f"times must rise from at least 0 to at most 1, two or more of them, got {times!r}")
-    same_shape(x0=x0)
+    grid = [i / steps for i in range(steps + 1)] if times is None else check.times("times", times, rising=True)
 
-    def eps_hat(x: Tensor, t: float) -> Tensor:
-        return to_eps(denoise(x, t, cond), x, t, schedule) if schedule.sigma(t) > 0 else torch.zeros_like(x)
+    def eps_at(x: Tensor, t: Level) -> Tensor:
+        return eps_hat(x, denoise(x, t.time, cond), t) if t.sigma > 0 else torch.zeros_like(x)
 
     x = x0
     with torch.no_grad():
-        for t, s in zip(grid, grid[1:], strict=False):
-            kept = schedule.alpha(s) / schedule.alpha(t)
-            length = schedule.sigma(s) - kept * schedule.sigma(t)
-            eps = eps_hat(x, t)
-            x_s = kept * x + length * eps
-            if method == "heun" and schedule.log_snr(s) >= math.log(1e-4):
-                x_s = kept * x + length * (eps + eps_hat(x_s, s)) / 2
+        for t, s in pairwise(schedule.at(t) for t in grid):
+            kept = s.alpha / t.alpha
+            eps = eps_at(x, t)
+            x_s = mix(kept, x, s.sigma - kept * t.sigma, eps)
+            if method == "heun" and s.log_snr >= math.log(1e-4):
+                x_s = mix(kept, x, s.sigma - kept * t.sigma, (eps + eps_at(x_s, s)) / 2)
             x = x_s
     return x
 
@@ -136,9 +130,10 @@ def interpolate(
         sin((1 - w) angle) / sin(angle) x + sin(w angle) / sin(angle) y
 
     Shoemake 1985; Song et al. 2021, DDIM, sec. 5.3. Unlike a straight line, it keeps the length that noise has in many
-    dimensions. Items that point the same way are joined by that line; opposite ones, or zeros, are a ValueError.
+    dimensions. Items that point in the same direction are joined by a straight line; opposite ones, or zeros, are a
+    ValueError.
     """
-    same_shape(x=x, y=y)
+    check.same_shape(x=x, y=y)
     w = torch.as_tensor(weights, dtype=x.dtype, device=x.device)
     if w.ndim != 1:
         raise ValueError(f"weights must be a row of numbers, got shape {tuple(w.shape)}")

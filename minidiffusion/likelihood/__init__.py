@@ -1,17 +1,5 @@
 """How probable a diffusion model finds given data: a bound, an exact value, and where the bound comes from."""
 
 from . import hvae
-from .bound import T0_LOG_SNR, Bound, bits_per_dim, denoising_matching, elbo, prior_matching, reconstruction
+from .bound import T0_LOG_SNR, Bound, bits_per_dim, denoising_matching, elbo, reconstruction
 from .ode import ode_log_likelihood
-
-__all__ = [
-    "T0_LOG_SNR",
-    "Bound",
-    "bits_per_dim",
-    "denoising_matching",
-    "elbo",
-    "hvae",
-    "ode_log_likelihood",
-    "prior_matching",
-    "reconstruction",
-]

@@ -1,17 +1,12 @@
-"""Likelihood: how probable a diffusion model finds given data. A bound, and an exact answer.
-
-The bound counts what it costs to send x0 as x_1, then x_s for each step t -> s, then x0 itself (Ho et al. 2020,
-eq. 5; Kingma et al. 2021, eq. 11 to 13; Luo 2022, eq. 58):
+"""The variational bound: what it costs to send x0 as x_1, then x_s for each step t -> s, then x0 itself.
 
     -log p(x0) <= KL(q(x_1 | x0) || p(x_1))                                   prior
                 + sum over t -> s of E KL(q(x_s | x_t, x0) || p(x_s | x_t))   diffusion
                 + E[-log p(x0 | x_t0)]                                        reconstruction, t0 the last time
 
-for the model p(x_1) = N(0, alpha(1)^2 + sigma(1)^2), p(x_s | x_t) = q(x_s | x_t, x0_hat(x_t, t)), and p(x0 | x_t0) a
-Gaussian around x0_hat. Each of the three depends on the schedule through log_snr alone.
-
-The exact answer belongs to another model of the same denoiser: the prior, carried to t = 0 by the probability-flow
-ODE (Song et al. 2021, eq. 39). Its density follows from the divergence of the flow (Chen et al. 2018, eq. 8).
+(Ho et al. 2020, eq. 5; Kingma et al. 2021, eq. 11 to 13; Luo 2022, eq. 58), for the model p(x_1) = N(0, alpha(1)^2 +
+sigma(1)^2), p(x_s | x_t) = q(x_s | x_t, x0_hat(x_t, t)), and p(x0 | x_t0) a Gaussian around x0_hat. Each of the three
+terms depends on the schedule through log_snr alone.
 """
 
 from __future__ import annotations
@@ -23,14 +18,14 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.special import log_ndtr
 
+from .. import check
 from ..denoiser import Denoise, schedule_of
-from ..process import Time, diffuse, noise_like
-from ..schedule import Schedule
+from ..process import diffuse, noise_like, prior_kl
+from ..schedule import Schedule, Time
 
 # Where Kingma et al. 2021 start their learned schedule: sigma / alpha = 0.0013, a third of half a grey level of 256
 T0_LOG_SNR = 13.3
@@ -57,22 +52,9 @@ class Bound:
         return self.prior + self.diffusion + self.reconstruction
 
 
-def bound(prior: Tensor, steps: Sequence[Tensor], reconstruction: Tensor, x0: Tensor, times: Tensor) -> Bound:
-    """The terms in nats as a Bound."""
-    prior, walk, last = (bits_per_dim(-nats, x0) for nats in (prior, torch.stack(list(steps)), reconstruction))
-    return Bound(prior, walk, last, times)
-
-
 def bits_per_dim(log_likelihood: Tensor, x0: Float[Tensor, "batch *shape"]) -> Tensor:
     """-log_likelihood / (D ln 2), for a log-likelihood in nats of items with D numbers each."""
     return -log_likelihood / (x0[0].numel() * math.log(2))
-
-
-def prior_matching(x0: Float[Tensor, "batch *shape"], schedule: Schedule) -> Float[Tensor, "batch"]:
-    """KL(q(x_1 | x0) || p(x_1)) in nats: `process.prior_kl`, with a gradient for the schedule."""
-    log_snr = schedule.log_snr(torch.ones((), dtype=torch.float64)).to(x0)
-    signal = log_snr.sigmoid()  # alpha^2 / (alpha^2 + sigma^2), the share of x_1's variance that is x0
-    return 0.5 * (signal * (x0**2 - 1) - F.logsigmoid(-log_snr)).flatten(1).sum(1)
 
 
 def denoising_matching(
@@ -85,7 +67,7 @@ def denoising_matching(
 ) -> Float[Tensor, "batch"]:
     """KL(q(x_s | x_t, x0) || q(x_s | x_t, x0_hat(x_t, t))) in nats at x_t = alpha x0 + sigma eps, s < t.
 
-    Two Gaussians of one variance: 1/2 (snr(s) - snr(t)) ||x0 - x0_hat||^2 (Kingma et al. 2021, eq. 13).
+    Between two Gaussians of the same variance: 1/2 (snr(s) - snr(t)) ||x0 - x0_hat||^2 (Kingma et al. 2021, eq. 13).
     """
     t, s = (torch.as_tensor(time, dtype=torch.float64) for time in (t, s))
     gained = schedule.log_snr(s).exp() - schedule.log_snr(t).exp()
@@ -103,8 +85,8 @@ def reconstruction(
 ) -> Float[Tensor, "batch"]:
     """-log p(x0 | x_t) in nats at x_t = alpha x0 + sigma eps, for the decoder N(x0_hat(x_t, t), (sigma / alpha)^2).
 
-    The width is that of x_t / alpha around x0. levels=None: a density. levels=256: the probability of the grey level
-    of x0, the decoder's mass between the middles to its neighbours; the outer two reach to infinity, so that all
+    The width is that of x_t / alpha around x0. levels=None: a density. levels=256: the probability of the grey level of
+    x0, the decoder's mass up to half way to both neighbouring levels; the outer two levels reach to infinity, so that all
     256 sum to one (Ho et al. 2020, eq. 13).
     """
     t = torch.as_tensor(t, dtype=torch.float64)
@@ -115,9 +97,9 @@ def reconstruction(
         return nats.flatten(1).sum(1)
     half = 1 / (levels - 1)
     low, high = ((x0 + side - x0_hat) * (log_snr / 2).exp() for side in (-half, half))
-    # not inf, which has no gradient
+    # 1e9 instead of inf, which has no gradient
     low, high = low.masked_fill(x0 < half - 1, -1e9), high.masked_fill(x0 > 1 - half, 1e9)
-    # Phi(high) - Phi(low) of the tail in which both are small: there, logs keep what a difference of ones loses
+    # Phi(high) - Phi(low), computed in the tail where both are small: a difference of numbers near 1 would lose all digits
     mirrored = low + high > 0
     low, high = torch.where(mirrored, -high, low), torch.where(mirrored, -low, high)
     log_mass = log_ndtr(high) + torch.log1p(-(log_ndtr(low) - log_ndtr(high)).exp())
@@ -136,53 +118,44 @@ def elbo(
 ) -> Bound:
     """The bound's three terms for each item, in bits per dimension, from one draw of noise for each term.
 
-    One draw is unbiased: average over items, or over repeats of one item. denoise is called steps + 1 times.
-    Gradients reach the denoiser and a schedule with parameters; to measure only, call under torch.no_grad().
+    The estimate is unbiased: average over items, or over repeats of one item. denoise is called steps + 1 times.
+    Gradients reach the denoiser and a schedule with parameters; if you only measure, call it under torch.no_grad().
 
     x0: data. schedule: None takes the denoiser's own. times: falling from 1 to t0, where sigma(t0) > 0; None is
     steps + 1 of them, evenly spaced in log_snr from t = 1 to t0 = time(13.3), or to t = 0 if it has less.
     levels: None for continuous data, whose density has the units of x0; 256 for images made from uint8, in [-1, 1].
     """
-    schedule = check(denoise, x0, schedule)
+    schedule = checked(denoise, x0, schedule)
     grid = time_grid(schedule, steps, times)
     if levels is not None:
-        if isinstance(levels, bool) or not isinstance(levels, int) or levels < 2:
-            raise ValueError(f"levels must be None or a whole number of at least 2, got {levels!r}")
+        check.whole("levels", levels, 2)
         place = (x0 + 1) / 2 * (levels - 1)
-        if not bool(((place - place.round()).abs() < 0.01).all() and (x0.abs() < 1.001).all()):  # nan too
+        if not bool(((place - place.round()).abs() < 0.01).all() and (x0.abs() < 1.001).all()):  # false for nan, too
             raise ValueError(f"x0 must be on the {levels} levels from -1 to 1, got {x0.min():g} to {x0.max():g}")
-    guess = denoise if cond is None else lambda x_t, t: denoise(x_t, t, cond)
-    prior = prior_matching(x0, schedule)
-    walk = [denoising_matching(guess, x0, noise_like(x0, generator), t, s, schedule) for t, s in pairwise(grid)]
-    last = reconstruction(guess, x0, noise_like(x0, generator), grid[-1], schedule, levels)
-    return bound(prior, walk, last, x0, grid)
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        return denoise(x_t, t) if cond is None else denoise(x_t, t, cond)
+
+    terms = [denoising_matching(predict, x0, noise_like(x0, generator), t, s, schedule) for t, s in pairwise(grid)]
+    last = reconstruction(predict, x0, noise_like(x0, generator), grid[-1], schedule, levels)
+    return Bound(prior_kl(x0, schedule), bits_per_dim(-torch.stack(terms), x0), bits_per_dim(-last, x0), grid)
 
 
-def check(denoise: Denoise, x0: Any, schedule: Schedule | None) -> Schedule:
-    """The schedule to use, once the arguments are what they must be."""
-    schedule = schedule_of(denoise, schedule)
-    if not isinstance(x0, Tensor) or not x0.is_floating_point():
-        raise TypeError(f"x0 must be a floating point tensor, got {getattr(x0, 'dtype', type(x0).__name__)}")
-    if x0.ndim < 2 or x0.numel() == 0:
-        raise ValueError(f"x0 must be (batch, ...), one item or more, got shape {tuple(x0.shape)}")
-    return schedule
+def checked(denoise: Denoise, x0: Any, schedule: Schedule | None) -> Schedule:
+    """The schedule to use, once the arguments have been checked."""
+    check.items("x0", x0)
+    return schedule_of(denoise, schedule)
 
 
 def time_grid(schedule: Schedule, steps: int, times: Sequence[float] | None) -> Float[Tensor, "times"]:
-    """The times given, checked, or steps + 1 from 1 to t0, evenly spaced in log_snr; float64."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+    """The given times, checked, or steps + 1 times from 1 to t0, evenly spaced in log_snr; float64."""
+    check.whole("steps", steps)
     if times is None:
         first, last = max(schedule.log_snr(1.0), -T0_LOG_SNR), min(schedule.log_snr(0.0), T0_LOG_SNR)
         grid = schedule.time(torch.linspace(first, last, steps + 1, dtype=torch.float64)).detach()
-        grid[0] = 1.0  # what little is left of a lower log_snr goes into the first step
+        grid[0] = 1.0  # the little that remains at a lower log_snr goes into the first step
     else:
-        try:
-            grid = torch.tensor([float(t) for t in times], dtype=torch.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"times must be a row of numbers, got {times!r}") from None
-    if len(grid) < 2 or grid[0] != 1 or not bool((grid[:-1] > grid[1:]).all()) or not grid[-1] >= 0:
-        raise ValueError(f"times must fall from 1 to t0, two or more of them, got {times!r}")
-    if schedule.sigma(grid[-1].item()) == 0:
-        raise ValueError(f"times must end before t = {grid[-1]:g}, where sigma = 0: there, x_t is x0 itself")
+        grid = torch.tensor(check.times("times", times), dtype=torch.float64)
+    if grid[0] != 1 or schedule.sigma(grid[-1].item()) == 0:
+        raise ValueError(f"times must begin at 1 and end before sigma = 0, where x_t is x0 itself, got {times!r}")
     return grid

@@ -1,17 +1,16 @@
-"""The ladder from VAE to diffusion: a Markov hierarchical VAE, three restrictions, and its bound in two forms.
+"""From VAE to diffusion: a Markov hierarchical VAE, three restrictions, and its bound in two forms.
 
     VAE         x -> z           p(z) p(x | z)                                 Luo 2022, eq. 17 to 19
     HVAE        x -> z_1 ... z_T  p(z_T) p(z_{T-1} | z_T) ... p(x | z_1)       Luo 2022, eq. 20 to 30
-    diffusion   the HVAE whose (1) latents have the size of the data, (2) encoder is a fixed linear Gaussian,
-                not learned, and (3) last latent is N(0, I), whatever x was: `diffusion` below
+    diffusion   the HVAE whose (1) latents have the size of the data, (2) encoder is a fixed linear Gaussian, not
+                learned, and (3) last latent is N(0, I) for every x: `diffusion` below
 
-The bound of a diffusion model can then be summed in two ways, with one mean. `consistency` compares how x_t is
-reached from both its neighbours; `likelihood.elbo` compares how x_s is reached from x_t, with and without x0.
+The bound of a diffusion model can then be summed in two ways with the same mean. `consistency_bound` compares how x_t is
+reached from both its neighbours; `elbo` compares how x_s is reached from x_t, with and without x0.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,11 +21,11 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from ..denoiser import Denoise
-from ..process import diffuse, noise_like, posterior
+from ..process import diffuse, noise_like, posterior, prior_std, transition
 from ..schedule import Schedule
-from .bound import Bound, bound, check, reconstruction, time_grid
+from .bound import Bound, bits_per_dim, checked, reconstruction, time_grid
 
-Transition = Callable[[Tensor], Normal]  # from one rung of the ladder to the distribution of the next
+Transition = Callable[[Tensor], Normal]  # from one latent to the distribution of the next
 
 
 @dataclass(frozen=True)
@@ -61,37 +60,32 @@ class HVAE:
 
 
 def forward(x_s: Float[Tensor, "batch *shape"], s: float | None, t: float, schedule: Schedule) -> Normal:
-    """q(x_t | x_s), s < t: several steps of Ho et al. 2020, eq. 2, at once. s = None: x_s is clean data.
-
-    Mean (alpha_t / alpha_s) x_s, variance sigma_t^2 (1 - snr_t / snr_s).
-    """
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    """q(x_t | x_s), s < t: `process.transition` as a distribution. s = None: x_s is clean data."""
     if s is None:
-        return Normal(alpha * x_s, sigma)
-    gone = -math.expm1(schedule.log_snr(t) - schedule.log_snr(s))
-    return Normal(alpha / schedule.alpha(s) * x_s, sigma * math.sqrt(gone))
+        return Normal(schedule.alpha(t) * x_s, schedule.sigma(t))
+    return Normal(*transition(x_s, schedule.at(s), schedule.at(t)))
 
 
 def diffusion(denoise: Denoise, schedule: Schedule, times: Sequence[float]) -> HVAE:
     """A diffusion model as the HVAE that it is: z_1 = x_t0, ..., z_T = x_1, for times that fall from 1 to t0.
 
-    Its decoder is all there is to learn, and of that only x0_hat: p(x_s | x_t) = q(x_s | x_t, x0_hat(x_t, t)), and
+    Only its decoder is learned, and of the decoder only x0_hat: p(x_s | x_t) = q(x_s | x_t, x0_hat(x_t, t)), and
     p(x0 | x_t0) = N(x0_hat(x_t0, t0), (sigma / alpha)^2).
     """
     up = time_grid(schedule, 1, times).flip(0).tolist()
 
-    def climb(s: float | None, t: float) -> Transition:
+    def up_from(s: float | None, t: float) -> Transition:
         return lambda x_s: forward(x_s, s, t, schedule)
 
-    def descend(t: float, s: float) -> Transition:
+    def down_from(t: float, s: float) -> Transition:
         return lambda x_t: Normal(*posterior(x_t, denoise(x_t, t), t, s, schedule))
 
-    def read(x_t: Tensor) -> Normal:
+    def data_from(x_t: Tensor) -> Normal:
         return Normal(denoise(x_t, up[0]), schedule.sigma(up[0]) / schedule.alpha(up[0]))
 
     return HVAE(
-        encoder=[climb(None, up[0]), *(climb(s, t) for s, t in pairwise(up))],
-        decoder=[read, *(descend(t, s) for s, t in pairwise(up))],
+        encoder=[up_from(None, up[0]), *(up_from(s, t) for s, t in pairwise(up))],
+        decoder=[data_from, *(down_from(t, s) for s, t in pairwise(up))],
         prior=_prior(schedule),
     )
 
@@ -107,8 +101,8 @@ def consistency_matching(
 ) -> Float[Tensor, "batch"]:
     """log q(x_t | x_s) - log p(x_t | x_u) in nats on a path up from x0, s < t < u; eps: the noise of its three steps.
 
-    s = None: x_s is x0. x_t is drawn on the way to x_u, so the mean over paths is no KL divergence, and may be
-    negative: in KL(q(x_t | x_s) || p(x_t | x_u)), x_t would not know x_u, and the sum would not be the bound.
+    s = None: x_s is x0. x_t lies on the path to x_u, so the mean over paths is not a KL divergence, and may be negative:
+    in KL(q(x_t | x_s) || p(x_t | x_u)), x_t would be independent of x_u, and the sum would not be the bound.
     """
     x_s = x0 if s is None else diffuse(x0, s, eps[0], schedule)
     q = forward(x_s, s, t, schedule)
@@ -127,16 +121,16 @@ def consistency_bound(
     times: Sequence[float] | None = None,
     generator: torch.Generator | None = None,
 ) -> Bound:
-    """The bound by consistency terms: arguments, units and mean of the total are those of `likelihood.elbo`.
+    """The bound as a sum of consistency terms: arguments, units and the mean of the total are those of `elbo`.
 
         prior            E KL(q(x_1 | x_s) || p(x_1)), s the time before 1
         steps            E log q(x_t | x_s) / p(x_t | x_u), t from the one before 1 down to t0 (Luo 2022, eq. 44)
         reconstruction   as in `elbo`
 
-    Only the sums agree, not term by term. Each term has fresh noise of its own, and is about (z^2 - z'^2) / 2 in every
+    Only the sums agree, not the single terms. Each term has noise of its own, and is about (z^2 - z'^2) / 2 in every
     dimension for two independent N(0, 1), however small the step: the variance grows with the number of steps.
     """
-    schedule = check(denoise, x0, schedule)
+    schedule = checked(denoise, x0, schedule)
     grid = time_grid(schedule, steps, times)
     down = grid.tolist()
     terms = []
@@ -146,12 +140,11 @@ def consistency_bound(
     x_s = diffuse(x0, grid[1], noise_like(x0, generator), schedule)
     top = _sum(kl_divergence(forward(x_s, grid[1].item(), 1.0, schedule), _prior(schedule)))
     bottom = reconstruction(denoise, x0, noise_like(x0, generator), grid[-1], schedule)
-    return bound(top, terms, bottom, x0, grid)
+    return Bound(*(bits_per_dim(-nats, x0) for nats in (top, torch.stack(terms), bottom)), grid)
 
 
 def _prior(schedule: Schedule) -> Normal:
-    std = math.hypot(schedule.alpha(1.0), schedule.sigma(1.0))
-    return Normal(*torch.tensor([0.0, std], dtype=torch.float64))
+    return Normal(*torch.tensor([0.0, prior_std(schedule)], dtype=torch.float64))
 
 
 def _sum(log_prob: Tensor) -> Tensor:

@@ -1,4 +1,8 @@
-"""Exact."""
+"""The exact likelihood of a denoiser: its prior, transported to t = 0 by the probability-flow ODE.
+
+This is another model of the same denoiser than the one that the bound belongs to (Song et al. 2021, eq. 39). Its density
+follows from the divergence of the flow (Chen et al. 2018, eq. 8).
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import check
 from ..denoiser import Denoise
 from ..process import noise_like
 from ..schedule import Schedule
-from .bound import check
+from .bound import checked
 
-# Where the ODE ends if the schedule has no end: what it leaves out is of the size of exp(-15) = 3e-7
+# Where the ODE ends if log_snr has no end: what this leaves out is of the size of exp(-15) = 3e-7
 ODE_LOG_SNR = 30.0
 
 
@@ -35,23 +40,21 @@ def ode_log_likelihood(
 
         dx / dlog_snr = f = a / 2 (x0_hat - a x),     d log p(x) / dlog_snr = -div f
 
-    It is solved from x = a x0 at log_snr(0) to log_snr(1), in float64, by scipy's DOP853. p is the density of the
-    model: the prior of `process.prior` at t = 1, whether the data's x_1 matches it or not. With a sigma(0) above 0,
-    as `ve` has, p is the density of what is there at t = 0: data with noise sigma / alpha.
+    It is solved from x = a x0 at log_snr(0) to log_snr(1), in float64, by scipy's DOP853. p is the density of the model:
+    the prior of `process.prior` at t = 1, whether or not the data's x_1 follows it. Where sigma(0) is above 0, as in
+    `ve`, p is the density of what is there at t = 0: data with noise of std sigma / alpha.
 
-    trace: "exact" takes one backward pass for each dimension, "hutchinson" one in all: unbiased, with one random
-    sign vector an item, kept for the whole path (Grathwohl et al. 2019, eq. 7 and 8). rtol: of the solver, for
-    the batch as a whole. Gives no gradients. Networks with dropout must be in `eval` mode: noise has no ODE.
-    RuntimeError if the solver fails.
+    trace: "exact" takes one backward pass for each dimension, "hutchinson" one in all: unbiased, with one vector of
+    random signs for each item, kept for the whole solution (Grathwohl et al. 2019, eq. 7 and 8). rtol: of the solver,
+    for the batch as a whole. There are no gradients. Networks with dropout must be in `eval` mode, because the ODE must
+    not change while it is solved. RuntimeError if the solver fails.
     """
-    from scipy.integrate import solve_ivp  # half a second, for this function only
+    from scipy.integrate import solve_ivp  # imported here, because it takes half a second
 
-    schedule = check(denoise, x0, schedule)
-    if trace not in ("exact", "hutchinson"):
-        raise ValueError(f"trace must be 'exact' or 'hutchinson', got {trace!r}")
-    if not isinstance(rtol, float) or not 0 < rtol < 1:
-        raise ValueError(f"rtol must be between 0 and 1, got {rtol!r}")
-    guess = denoise if cond is None else lambda x_t, t: denoise(x_t, t, cond)
+    schedule = checked(denoise, x0, schedule)
+    check.one_of("trace", trace, ("exact", "hutchinson"))
+    check.positive("rtol", rtol)
+    predict = denoise if cond is None else lambda x_t, t: denoise(x_t, t, cond)
     batch, dimension = len(x0), x0[0].numel()
     if trace == "exact":  # tr J is the sum of v^T J v over the axes v
         probes = torch.eye(dimension).view(dimension, 1, *x0.shape[1:]).expand(-1, *x0.shape)
@@ -63,10 +66,10 @@ def ode_log_likelihood(
         t = schedule.time(float(log_snr))
         a = math.sqrt(_sigmoid(log_snr))
         with torch.enable_grad():
-            x0_hat = guess(math.hypot(schedule.alpha(t), schedule.sigma(t)) * x, t)
+            x0_hat = predict(math.hypot(schedule.alpha(t), schedule.sigma(t)) * x, t)
         if not x0_hat.requires_grad:
             raise TypeError("denoise must be differentiable in x_t, got an x0_hat without gradient")
-        if not x0_hat.isfinite().all():  # on which scipy would go on for ever
+        if not x0_hat.isfinite().all():  # scipy would never stop
             raise ValueError(f"denoise must be finite, and is not at t = {t:g}")
         jacobian_trace = torch.zeros(batch, dtype=torch.float64)
         for probe in probes.to(x0):

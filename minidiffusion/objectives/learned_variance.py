@@ -1,7 +1,7 @@
 """Learn how much fresh noise a reverse step needs, beside its mean (Nichol and Dhariwal 2021, sec. 3.1).
 
-p(x_s | x_t) = N(mean, variance), the mean that of `posterior` with x0_hat in the place of x0. The variance lies
-between two bounds, right for data that is pure noise and for data that is one point, and v says where (eq. 15):
+p(x_s | x_t) = N(mean, variance), the mean that of `posterior` with x0_hat in place of x0. The variance lies between two
+bounds, one right for data that is pure noise and one for data that is a single point, and v says where (eq. 15):
 
     variance = exp(v log beta + (1 - v) log beta_tilde)
     beta = sigma_t^2 (1 - r),    beta_tilde = sigma_s^2 (1 - r),    r = snr(t) / snr(s)
@@ -16,64 +16,62 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .. import check
 from ..denoiser import Denoise, Denoiser
-from ..process import Time, diffuse
-from ..samplers import Step, Walk
-from ..schedule import Level
+from ..process import diffuse, fresh, posterior_between
+from ..schedule import Level, Time
 from .weighted import Loss
 
 
 class LearnedVariance(Denoiser):
-    """A Denoiser whose network gives two answers, both of the shape of x_t: what its head means, and 2 v - 1.
+    """A Denoiser whose network gives two answers, both of the shape of x_t: its head's output, and 2 v - 1.
 
-    net(x, t, cond) -> (batch, 2 channels, ...), the head's output first. A network that says 0 takes the middle
-    of the two bounds, on the logarithmic scale.
+    net(x, t, cond) -> (batch, 2 channels, ...), the head's output first. A network whose output is 0 takes the middle of
+    the two bounds, on the logarithmic scale.
     """
+
+    v: Tensor  # the network's second answer in its latest call
 
     def answers(self, x_t: Tensor, t: Time, cond: Any = None) -> tuple[Tensor, Tensor]:
         """The head's output, and v."""
-        both = self._ask(x_t, t, cond)
+        both = self.ask(x_t, t, cond)
         if both.shape[1] != 2 * x_t.shape[1]:
             raise ValueError(f"net must give {2 * x_t.shape[1]} channels for {x_t.shape[1]}, got {both.shape[1]}")
         output, v = both.chunk(2, dim=1)
         return output, (1 + v) / 2
 
     def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
-        """What the network says of x0, in the head's own terms."""
-        return self.answers(x_t, t, cond)[0]
+        """What the network predicts for x0, in the terms of its head."""
+        output, self.v = self.answers(x_t, t, cond)
+        return output
 
-    def ancestral(self, cond: Any = None) -> Step:
-        """The step of ddpm, with the learned variance: md.sample(denoiser, x_1, method=denoiser.ancestral(cond)).
+    def ancestral(self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Any) -> tuple[Tensor, Tensor]:
+        """A step of ddpm with the learned variance: md.sample(denoise, x_1, method=learned.ancestral).
 
-        The last step shows its mean, as the papers' samplers do.
+        denoise: this denoiser, or anything made from it, such as clipped(...) or classifier_free(...). The mean is
+        built from its x0_hat; v is the answer of the latest call of the network that this x0_hat needed, which in
+        guidance is the call with the condition. The last step returns its mean, as the samplers of the papers do.
         """
-
-        def step(denoise: Denoise, x_t: Tensor, t: Level, s: Level, walk: Walk) -> tuple[Tensor, Tensor]:
-            output, v = self.answers(x_t, t.time, cond)
-            x0 = self.head.to_x0(output, x_t, t.time, self.schedule)
-            r = math.exp(t.log_snr - s.log_snr)
-            mean, log_variance, _ = _reverse(x_t, x0, v, t.alpha, t.sigma, s.alpha, s.sigma, r)
-            return mean if s.sigma == 0 else mean + (0.5 * log_variance).exp() * walk.noise(x_t), x0
-
-        return step
+        x0 = denoise(x_t, t.time)
+        mean, log_variance, _ = _reverse(x_t, x0, self.v, t, s)
+        return mean if s.sigma == 0 else mean + (0.5 * log_variance).exp() * noise(x_t), x0
 
 
-def _reverse(x_t: Tensor, x0: Tensor, v: Any, alpha_t: Any, sigma_t: Any, alpha_s: Any, sigma_s: Any, r: Any):
-    """Mean and log variance of p(x_s | x_t), and log beta_tilde, which at sigma_s = 0 gives way to log beta."""
-    mean = alpha_s * (1 - r) * x0 + alpha_t * sigma_s**2 / (alpha_s * sigma_t**2) * x_t
-    log_beta, tilde = torch.as_tensor(sigma_t**2 * (1 - r)).log(), torch.as_tensor(sigma_s**2 * (1 - r))
-    log_tilde = torch.where(tilde > 0, tilde.log(), log_beta)
-    return mean, v * log_beta + (1 - v) * log_tilde, log_tilde
+def _reverse(x_t: Tensor, x0: Tensor, v: Tensor, t: Level, s: Level) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and log variance of p(x_s | x_t), and log beta_tilde, replaced by log beta at sigma_s = 0."""
+    mean, _ = posterior_between(x_t, x0, t, s)
+    log_beta, tilde = (torch.as_tensor(level.sigma**2 * fresh(t, s)) for level in (t, s))
+    log_tilde = torch.where(tilde > 0, tilde.log(), log_beta.log())
+    return mean, v * log_beta.log() + (1 - v) * log_tilde, log_tilde
 
 
 def hybrid_loss(steps: int = 1000) -> Loss:
     """L_simple + 0.001 L_vlb (Nichol and Dhariwal 2021, eq. 16), for `fit(denoiser, data, loss=hybrid_loss())`.
 
-    The mean learns from the first, v from the second. L_vlb is the bound of a chain of `steps` even steps of t, in
+    The mean learns from the first term, v from the second. L_vlb is the bound of a chain of `steps` even steps of t, in
     nats per dimension, estimated from one step for each item of the batch.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+    check.whole("steps", steps)
 
     def loss(denoiser: LearnedVariance, x0: Tensor, t: Tensor, eps: Tensor, cond: Any = None) -> Tensor:
         i = (t.double() * steps).ceil().long().clamp(1, steps)
@@ -91,26 +89,22 @@ def hybrid_terms(
     steps: int,
     cond: Any = None,
 ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-    """For the step from t = i / steps to s = (i - 1) / steps: the squared error of the output, and L_vlb's term.
+    """For the step from t = i / steps to s = (i - 1) / steps: the squared error of the output, and the term of L_vlb.
 
     The term is KL(q(x_s | x_t, x0) || p(x_s | x_t)) in nats per dimension, or where sigma_s = 0 the negative
     log-density of x0. Its gradient reaches v only: the mean is detached (sec. 3.1, "we also apply a stop-gradient").
     """
-    t, s, schedule, head = i.double() / steps, (i.double() - 1) / steps, denoiser.schedule, denoiser.head
-    x_t = diffuse(x0, t, eps, schedule)
-    output, v = denoiser.answers(x_t, t, cond)
-    simple = (output - head.target(x0, eps, t, schedule)).pow(2).flatten(1).mean(1)
+    schedule, head = denoiser.schedule, denoiser.head
+    t, s = (schedule.at(time.double() / steps, like=x0.double()) for time in (i, i - 1))
+    x_t = diffuse(x0, t.time, eps, schedule)
+    output, v = denoiser.answers(x_t, t.time, cond)
+    simple = (output - head.target(x0, eps, t.time, schedule)).pow(2).flatten(1).mean(1)
 
-    shape = (-1,) + (1,) * (x0.ndim - 1)
-    alpha_t, sigma_t = schedule.alpha(t).view(shape), schedule.sigma(t).view(shape)
-    alpha_s, sigma_s = schedule.alpha(s).view(shape), schedule.sigma(s).view(shape)
-    r = (schedule.log_snr(t) - schedule.log_snr(s)).exp().view(shape)
-    scales = (alpha_t, sigma_t, alpha_s, sigma_s, r)
-    x0_hat = head.to_x0(output.detach(), x_t, t, schedule)
-    mean, log_variance, log_tilde = _reverse(x_t.double(), x0_hat.double(), v.double(), *scales)
-    true_mean, _, _ = _reverse(x_t.double(), x0.double(), v.double(), *scales)
+    x0_hat = head.to_x0(output.detach(), x_t, t.time, schedule)
+    mean, log_variance, log_tilde = _reverse(x_t.double(), x0_hat.double(), v.double(), t, s)
+    true_mean, _ = posterior_between(x_t.double(), x0.double(), t, s)
     # where sigma_s = 0 the true x_s is x0 itself, without any variance of its own
-    noisy = sigma_s > 0
+    noisy = s.sigma > 0
     own = torch.where(noisy, log_tilde, -math.inf)
     entropy = torch.where(noisy, 1 + log_tilde, -math.log(2 * math.pi))
     bound = 0.5 * (log_variance - entropy + (own.exp() + (true_mean - mean) ** 2) / log_variance.exp())

@@ -3,9 +3,9 @@
     loss = mean over t, x0, eps of  w(t) || x0_hat(x_t, t) - x0 ||^2,    t uniform in (0, 1)
 
     weighting       w(t), the weight of the error in x0           source
-    uniform         gain(t)^2: all errors of the output alike     Ho et al. 2020, eq. 14 (their L_simple, for eps)
+    uniform         gain(t)^2: the plain error of the output      Ho et al. 2020, eq. 14 (their L_simple, for eps)
     constant        1
-    snr             snr                                           Ho et al. 2020, eq. 14, whatever the head
+    snr             snr                                           Ho et al. 2020, eq. 14, for every head
     snr_plus_one    snr + 1                                       Salimans and Ho 2022, sec. 4
     truncated_snr   max(snr, 1)                                   Salimans and Ho 2022, sec. 4
     min_snr         min(snr, 5)                                   Hang et al. 2023, eq. 8
@@ -15,11 +15,10 @@
 
 with slope = -d log_snr / dt, sigma / alpha for EDM's sigma, and 4 = 1 / 0.5^2 for its data of std 0.5.
 
-"uniform" is the plain mean squared error of what the network says. It is the only weighting that depends on
-the head, for an error in x0_hat is gain(t) times as large in the output (heads.py): snr for eps, 1 for x0,
-snr + 1 for v, snr + 4 for F. So "eps with uniform" and "x0 with snr" are one number. A weighting with a slope
-undoes the schedule: it draws its noise levels as it wants them, whatever the uniform t says. "max(snr, 1)" is
-what some papers call the truncated SNR; here it has that one name.
+"uniform" is the mean squared error of what the network predicts. It is the only weighting that depends on the head,
+because an error in x0_hat is gain(t) times as large in the output (heads.py): snr for eps, 1 for x0, snr + 1 for v,
+snr + 4 for F. So "eps with uniform" and "x0 with snr" are the same number. A weighting with a slope undoes the
+schedule: it decides how often each noise level counts, although t stays uniform.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import check
 from ..denoiser import Denoiser
 from ..process import diffuse, noise_like
 
@@ -65,24 +65,21 @@ def loss_per_item(
     cond: Any = None,
 ) -> Float[Tensor, "batch"]:
     """The loss of each item at the given times and noise, averaged over its dimensions."""
-    if weighting not in WEIGHTINGS:
-        raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
+    weight = WEIGHTINGS[check.one_of("weighting", weighting, WEIGHTINGS)]
     schedule, head = denoiser.schedule, denoiser.head
     output = denoiser.output(diffuse(x0, t, eps, schedule), t, cond)
     error = (output - head.target(x0, eps, t, schedule)).float().pow(2).flatten(1).mean(1)
-    weight = WEIGHTINGS[weighting]
     if weight is None:
         return error
-    # The error in x0 is the error of the output over the gain: no division by a small alpha anywhere.
+    # the error in x0 is the error of the output over the gain, so nothing is divided by a small alpha
     snr = schedule.log_snr(t.double()).exp()
-    # where no signal is left the slope is infinite, and times an snr of 0 it weighs nothing
+    # where no signal is left, the slope is infinite; times an snr of 0 it has no weight
     slope = -schedule.log_snr_slope(t.double()).masked_fill(snr == 0, 0.0)
-    gain = head.gain(t, t, schedule)
-    return error * (weight(snr, slope) / gain**2).to(error)
+    return error * (weight(snr, slope) / head.gain(t, t, schedule) ** 2).to(error)
 
 
 def draw_times(count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count"]:
-    """Times in (0, 1), one in each of `count` equal bins: uniform, with less spread between batches than
+    """Times in (0, 1), one in each of `count` equal bins: uniform, and more evenly spread in each batch than
     independent draws (Kingma et al. 2021, appendix I.1)."""
     device = generator.device if generator is not None else "cpu"
     u = torch.rand(count, generator=generator, device=device)
@@ -96,9 +93,9 @@ def denoising_loss(
     cond: Any = None,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, ""]:
-    """One number to minimise: fresh times and noise for each item of the batch, then the mean.
+    """One number to minimise: draw a time and noise for each item of x0, and average their losses.
 
-    x0: clean data. cond: handed to the network. generator: makes the times and the noise repeatable.
+    x0: clean data. cond: passed to the network. generator: makes the times and the noise repeatable.
     """
     t = draw_times(len(x0), generator).to(x0.device)
     return loss_per_item(denoiser, x0, t, noise_like(x0, generator), weighting, cond).mean()

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process import Time, alpha_sigma
-from ..schedule import Schedule
+from .. import check
+from ..schedule import Level, Schedule, Time
 
 
 class Oracle:
@@ -23,17 +23,13 @@ class Oracle:
     def score(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
         """grad log q(x_t) = (alpha E[x0 | x_t] - x_t) / sigma^2, Tweedie's formula (Efron 2011, eq. 1.4).
 
-        t: where sigma > 0, for without noise this is 0 / 0. cond: as in a call.
+        t: where sigma > 0, because without noise this is 0 / 0. cond: as in a call.
         """
-        x = x_t.double()  # where sigma is small the difference has few digits, and float32 none of them
-        alpha, sigma = self._scales(t, x)
-        if bool((sigma == 0).any()):
-            raise ValueError("t must not be where sigma = 0: the score is read off the noise, and there is none")
-        return ((alpha * self(x, t, cond) - x) / sigma**2).to(x_t.dtype)
+        x = x_t.double()  # where sigma is small the difference has few digits, and in float32 none
+        level = self._at(t, x)
+        check.nonzero("sigma", level.sigma, "the score is computed from the noise, and there is none")
+        return ((level.alpha * self(x, t, cond) - x) / level.sigma**2).to(x_t.dtype)
 
-    def _scales(self, t: Time, x: Tensor) -> tuple[Tensor, Tensor]:
-        """alpha(t) and sigma(t) in float64, with as many dimensions as x."""
-        scales = alpha_sigma(self.schedule, t, x)
-        shape = (-1,) + (1,) * (x.ndim - 1)
-        alpha, sigma = (torch.as_tensor(a, dtype=torch.float64, device=x.device).reshape(shape) for a in scales)
-        return alpha, sigma
+    def _at(self, t: Time, x: Tensor) -> Level:
+        """The level at t as float64 tensors with as many dimensions as x."""
+        return self.schedule.at(torch.as_tensor(t, dtype=torch.float64, device=x.device).reshape(-1), like=x)

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from ..process import Time
-from ..schedule import Schedule
+from .. import check
+from ..schedule import Schedule, Time
 from .base import Oracle
 
 
@@ -41,7 +41,7 @@ class Mixture(Oracle):
             raise ValueError(f"covs must be {(*means.shape, means.shape[1])}, got {tuple(covs.shape)}")
         if bool((weights < 0).any()) or not weights.sum() > 0:
             raise ValueError(f"weights must be at least 0, and not all 0, got {weights.tolist()}")
-        values, vectors = torch.linalg.eigh(covs)  # C_k = V diag(values) V^T serves every t at once
+        values, vectors = torch.linalg.eigh(covs)  # C_k = V diag(values) V^T holds for every t at once
         if bool((values < -1e-9 * values.abs().max()).any()) or not torch.allclose(covs, covs.mT):
             raise ValueError("covs must be symmetric with eigenvalues of at least 0")
         self.weights, self.means, self.schedule = weights / weights.sum(), means, schedule
@@ -53,11 +53,10 @@ class Mixture(Oracle):
             raise ValueError(f"x_t must be (batch, {self.means.shape[1]}), got {tuple(x_t.shape)}")
         means, values, vectors = (a.to(x_t.device) for a in (self.means, self._values, self._vectors))
         x = x_t.double()[:, None]
-        alpha, sigma = self._scales(t, x)
-        away = torch.einsum("kde,bkd->bke", vectors, x - alpha * means)  # in C_k's axes
+        _, alpha, sigma, _ = self._at(t, x)
+        away = torch.einsum("kde,bkd->bke", vectors, x - alpha * means)  # in the axes of C_k
         variance = alpha**2 * values + sigma**2  # of x_t along them; 0 only for point masses at sigma = 0
-        if bool((variance == 0).any()):
-            raise ValueError("t must not be where sigma = 0: this oracle has components without width")
+        check.nonzero("sigma", variance, "this oracle has components without width")
         log_density = -0.5 * (away**2 / variance + variance.log() + math.log(2 * math.pi)).sum(2)
         guess = means + torch.einsum("kde,bke->bkd", vectors, alpha * values / variance * away)
         return log_density + self.weights.to(x_t.device).log(), guess
@@ -74,12 +73,14 @@ class Mixture(Oracle):
         return guess[torch.arange(len(x_t)), cond.to(guess.device).long()].to(x_t.dtype)
 
     def _check_cond(self, cond: Any, batch: int) -> None:
-        if not isinstance(cond, Tensor) or cond.dtype == torch.bool or cond.is_floating_point() or cond.is_complex():
-            raise TypeError(f"cond must be None or a tensor of whole numbers, got {getattr(cond, 'dtype', cond)}")
+        whole = isinstance(cond, Tensor) and not (
+            cond.dtype == torch.bool or cond.is_floating_point() or cond.is_complex()
+        )
+        if not whole:
+            raise TypeError(f"cond must be None or a tensor of whole numbers, got {check.came(cond)}")
         if cond.shape != (batch,):
             raise ValueError(f"cond must be one number for each of {batch} items, got shape {tuple(cond.shape)}")
-        if bool(((cond < 0) | (cond >= len(self.weights))).any()):
-            raise ValueError(f"cond must be in 0 to {len(self.weights) - 1}, the components, got {cond.tolist()}")
+        check.within("cond", cond, 0, len(self.weights) - 1)
 
     def log_class(self, x_t: Float[Tensor, "batch D"], t: Time) -> Float[Tensor, "batch K"]:
         """log p(k | x_t), exact: its gradient in x_t is what classifier guidance adds to the score."""
@@ -92,7 +93,7 @@ class Mixture(Oracle):
     def sample(
         self, count: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "count D"]:
-        """Exact draws of x0. They are made in float64; dtype is that of the answer."""
+        """Exact samples of x0. They are drawn in float64; dtype is that of the answer."""
         k = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         z = torch.randn(count, self.means.shape[1], generator=generator, dtype=torch.float64)
         return (self.means[k] + torch.einsum("bde,be->bd", self._vectors[k], self._values[k].sqrt() * z)).to(dtype)

@@ -1,8 +1,8 @@
-"""The best guess of a network that sees only patches (Kamb and Ganguli 2024). No training, and yet something new.
+"""The best guess of a network that sees only patches (Kamb and Ganguli 2024): no training, and yet new pictures.
 
-A convolutional network guesses a pixel from the patch of x_t around it, and it does so alike at every place. The best
-such guess is again a softmax-weighted mean of training data, now pixel by pixel; since each pixel may take after
-another picture, the whole need not be one that was there before.
+A convolutional network predicts a pixel from the patch of x_t around it, in the same way at every place. The best such
+prediction is again a softmax-weighted mean of training data, now pixel by pixel. Each pixel may follow another training
+picture, so the whole can be a picture that was not in the data.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process import Time
-from ..schedule import Schedule
+from .. import check
+from ..schedule import Schedule, Time
 from .base import Oracle
 from .items import logits, softmax_mean
 
-Span = tuple[int, int]  # rows or columns from the first up to, not with, the second
+Span = tuple[int, int]  # rows or columns, from the first to before the second
 
 
 class Patches(Oracle):
@@ -31,12 +31,13 @@ class Patches(Oracle):
     Local: the P_i of a pixel are those at its own place, one a picture (the paper's LS machine).
     Equivariant: they are those at all places, for a network that does not know where it is (its ELS machine).
 
-    Beyond the border a convolution sees zeros, without noise, so near the border a network does know how far it is.
-    There, a pixel is compared with patches that the border cuts in the same way (the paper's boundary-broken ELS).
-    What is cut off is zero in both patches and drops out. The paper fits one size to each noise level; here it is one.
+    Beyond the border a convolution sees zeros, without noise, so near the border a network can tell how far away it is.
+    There, a pixel is compared with patches that the border cuts in the same way (the paper's boundary-broken ELS). What
+    is cut off is zero in both patches and drops out. The paper fits a size to each noise level; here there is one size.
 
-    `score` follows from the guess by Tweedie's formula, but is the gradient of no log-density: the pixels are guessed
-    one by one, and need not agree on a law. So there is neither a `log_density` nor an exact `sample`; use md.sample.
+    `score` follows from the guess by Tweedie's formula, but it is not the gradient of a log-density: the pixels are
+    predicted one by one, and need not fit one distribution. So there is neither `log_density` nor an exact `sample`; use
+    md.sample.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class Patches(Oracle):
     ) -> Float[Tensor, "batch channel height width"]:
         """The guess for each pixel; where sigma = 0 that is x_t. cond: must be None."""
         if cond is not None:
-            raise ValueError(f"cond must be None: this oracle has no classes, got {cond!r}")
+            raise ValueError(f"cond must be None: this oracle has no classes, got {check.came(cond)}")
         if x_t.shape[1:] != self.x0.shape[1:]:
             raise ValueError(f"x_t must be (batch, {tuple(self.x0.shape[1:])}), got {tuple(x_t.shape)}")
         x, items = x_t.double(), self.x0.to(x_t.device)
-        alpha, sigma = self._scales(t, x)
-        noise = torch.where(sigma == 0, 1.0, sigma)  # without noise there is no guess, but should be no nan either
+        _, alpha, sigma, _ = self._at(t, x)
+        noise = torch.where(sigma == 0, 1.0, sigma)  # without noise nothing is guessed, but nan would spread
         guess = x.clone()
         for rows in self._spans(x.shape[2]):
             for columns in self._spans(x.shape[3]):
@@ -66,7 +67,7 @@ class Patches(Oracle):
         return torch.where(sigma == 0, x, guess).to(x_t.dtype)
 
     def _spans(self, length: int) -> list[Span]:
-        """Rows (or columns) that share their candidates: each alone, but for those that no border cuts."""
+        """Rows (or columns) that share their candidates: those that no border cuts together, all others one by one."""
         reach, alone = self.size // 2, [(i, i + 1) for i in range(length)]
         if not self.equivariant or length <= 2 * reach:
             return alone
@@ -79,7 +80,7 @@ class Patches(Oracle):
         places, means = shape[1] * shape[2], []
         patches, _ = self._patches(x, rows, columns)
         alpha, sigma = (a.flatten().expand(len(x)).repeat_interleave(places)[:, None] for a in (alpha, sigma))
-        # 256 against 1,024 at a time, or one picture's: it bounds the memory, and fits a processor's cache
+        # 256 against 1,024 at a time, or one picture's: this bounds the memory, and fits into a processor's cache
         for patch, a, s in zip(patches.split(256), alpha.split(256), sigma.split(256), strict=True):
             chunks = (self._patches(some.double(), rows, columns) for some in items.split(max(1024 // places, 1)))
             mean, _ = softmax_mean((logits(patch, candidate, a, s), middle) for candidate, middle in chunks)
@@ -87,7 +88,7 @@ class Patches(Oracle):
         return torch.cat(means).view(shape).permute(0, 3, 1, 2)
 
     def _patches(self, images: Tensor, rows: Span, columns: Span) -> tuple[Tensor, Tensor]:
-        """The patches around these rows and columns, (n, D), without what the border cuts off, and their middles."""
+        """The patches around these rows and columns, (n, D), without what the border cuts off, and their middle pixels."""
         cut, reach = images, self.size // 2
         for dim, (first, last) in ((2, rows), (3, columns)):
             start, stop = max(first - reach, 0), min(last + reach, images.shape[dim])
@@ -99,8 +100,8 @@ class Patches(Oracle):
 def patches(
     x0: Float[Tensor, "N channel height width"], schedule: Schedule, size: int, equivariant: bool = True
 ) -> Patches:
-    """What a convolutional network that sees size x size pixels would best guess, trained on the pictures x0.
+    """The best guess of a convolutional network that sees size x size pixels, trained on the pictures x0.
 
-    size: odd. equivariant: patches from all places count, or only those from a pixel's own place.
+    size: odd. equivariant: compare with patches from all places, or only with those from a pixel's own place.
     """
     return Patches(x0, schedule, size, equivariant)

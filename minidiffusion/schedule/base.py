@@ -1,138 +1,136 @@
-"""What every schedule is: two curves, and the inverse of their ratio."""
+"""A schedule is a family times a curve: the curve says log_snr(t), the family splits it into alpha and sigma.
+
+variance preserving   alpha^2 = sigmoid(log_snr),      sigma^2 = sigmoid(-log_snr)      alpha^2 + sigma^2 = 1
+flow                  alpha = sigmoid(log_snr / 2),    sigma = sigmoid(-log_snr / 2)    alpha + sigma = 1
+variance exploding    alpha = 1,                       sigma = exp(-log_snr / 2)
+"""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
+from .. import check
+
 Times = TypeVar("Times", float, np.ndarray, Tensor)
+Time = float | Float[Tensor, ""] | Float[Tensor, "batch"]
+Scale = float | Tensor  # alpha or sigma, ready to multiply a batch
 
 
 class Level(NamedTuple):
-    """One time t, and what the schedule says of it: the numbers that a step of a sampler is made of."""
+    """A noise level: a time and what the schedule says about it, as numbers or as tensors that broadcast."""
 
-    time: float
-    alpha: float
-    sigma: float
-    log_snr: float
+    time: Any
+    alpha: Any
+    sigma: Any
+    log_snr: Any
+
+
+def variance_preserving(log_snr: Tensor) -> tuple[Tensor, Tensor]:
+    return (F.logsigmoid(log_snr) / 2).exp(), (F.logsigmoid(-log_snr) / 2).exp()
+
+
+def flow_matching(log_snr: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.sigmoid(log_snr / 2), torch.sigmoid(-log_snr / 2)
+
+
+def variance_exploding(log_snr: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.ones_like(log_snr), (-log_snr / 2).exp()
 
 
 class Schedule:
-    """Two curves on t in [0, 1]: alpha does not rise, sigma does not fall, log_snr falls. Frozen; equal if alike.
+    """On t in [0, 1], alpha does not rise, sigma does not fall, and log_snr falls. Equal if all fields are equal.
 
-    Each method takes a float, a numpy array or a tensor of any shape, computes in float64, and gives the same
-    kind back. A kind of schedule is a subclass with three formulas, `_log_alpha`, `_log_sigma` and `_time`, and
-    one for its family: `_scales`, which log alpha and log sigma go with a log_snr.
+    A schedule of your own is a subclass with a family, `scales`, and two formulas in float64: `_log_snr(t)` and its
+    inverse `_time(log_snr)`. The public curves take and return a number, a numpy array or a tensor of any shape.
     """
 
     name: str
-    T: int | None = None  # where the schedule was made from T betas: its grid points are i / T
+    T: int | None = None  # for a schedule made from T betas: its grid points are i / T
+    scales: Callable[[Tensor], tuple[Tensor, Tensor]]  # log_snr -> (alpha, sigma)
+    _log_snr: Callable[[Tensor], Tensor]
+    _time: Callable[[Tensor], Tensor]
 
     def alpha(self, t: Times) -> Times:
         """Signal scale alpha(t), t in [0, 1]."""
-        return _in_float64(lambda t: self._log_alpha(t).exp(), t, "t", 0.0, 1.0)
+        return _in_float64(lambda t: self.scales(self._log_snr(t))[0], t)
 
     def sigma(self, t: Times) -> Times:
         """Noise scale sigma(t), t in [0, 1]."""
-        return _in_float64(lambda t: self._log_sigma(t).exp(), t, "t", 0.0, 1.0)
+        return _in_float64(lambda t: self.scales(self._log_snr(t))[1], t)
 
     def log_snr(self, t: Times) -> Times:
         """log(alpha(t)^2 / sigma(t)^2), t in [0, 1]; +inf where sigma = 0, -inf where alpha = 0."""
-        return _in_float64(self._log_snr, t, "t", 0.0, 1.0)
+        return _in_float64(self._log_snr, t)
 
     def log_snr_slope(self, t: Times) -> Times:
-        """d log_snr / dt, below 0: how fast the noise rises, t in (0, 1). At a corner, the slope to its right."""
-
-        return _in_float64(self._slope, t, "t", 0.0, 1.0)
-
-    def levels(self, times: Sequence[float]) -> list[Level]:
-        """All that a sampler needs to know of these times, as floats; what was asked once is remembered."""
-        known = self._levels
-        if any(t not in known for t in times):
-            t = np.array(times, dtype=np.float64)
-            curves = (self.alpha(t), self.sigma(t), self.log_snr(t))
-            rows = zip(t.tolist(), *(curve.tolist() for curve in curves), strict=True)
-            if len(known) > 100_000:
-                known.clear()
-            known.update((row[0], Level(*row)) for row in rows)
-        return [known[t] for t in times]
-
-    def level(self, t: float) -> Level:
-        """`levels` of one time."""
-        return self._levels.get(t) or self.levels([t])[0]
+        """d log_snr / dt, below 0: how fast noise is added, t in (0, 1). At a corner, the slope to its right."""
+        return _in_float64(self._slope, t)
 
     def time(self, log_snr: Times) -> Times:
-        """The inverse of log_snr: the t in [0, 1] that has it, or the nearer end."""
-        return _in_float64(lambda log_snr: self._time(log_snr).clamp(0, 1), log_snr, "log_snr", -math.inf, math.inf)
+        """The inverse of log_snr: the t in [0, 1] at which it has this value, or the nearer end."""
+        return _in_float64(lambda log_snr: self._time(log_snr).clamp(0, 1), log_snr, "log_snr", math.inf)
+
+    def at(self, t: Time, like: Tensor | None = None) -> Level:
+        """The noise level at t: numbers for a number t, tensors that broadcast against `like` for a tensor t.
+
+        t: one time, or one for each item of `like`. The curves are read in float64, because float32 has too few digits
+        of 1 - t near the ends, and returned in the dtype of `like`.
+        """
+        if isinstance(t, Tensor) and like is not None:
+            check.one_for_each("t", t, like)
+            shape = (*t.shape, *[1] * (like.ndim - 1)) if t.ndim else ()
+            return Level(t, *(curve.to(like).view(shape) for curve in self._curves(t)))
+        if not isinstance(t, float):
+            check.number("t", t, 0, 1)
+        cache = self._levels  # a sampler asks for the same few times again and again
+        if t not in cache:
+            if len(cache) > 10_000:
+                cache.clear()
+            exact = torch.tensor(float(t), dtype=torch.float64)
+            cache[t] = Level(float(t), *(curve.item() for curve in self._curves(exact)))
+        return cache[t]
+
+    def _curves(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        log_snr = self._log_snr(check.within("t", _exact(t)))
+        return *self.scales(log_snr), log_snr
 
     @functools.cached_property
     def _levels(self) -> dict[float, Level]:
         return {}
-
-    def config(self) -> dict[str, Any]:
-        """What `from_config` needs to make this schedule again, as JSON."""
-        return {"name": self.name}
-
-    def _log_alpha(self, t: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def _log_sigma(self, t: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def _log_snr(self, t: Tensor) -> Tensor:
-        return 2 * (self._log_alpha(t) - self._log_sigma(t))
 
     def _slope(self, t: Tensor) -> Tensor:
         with torch.enable_grad():
             t = t.detach().requires_grad_()
             return torch.autograd.grad(self._log_snr(t).sum(), t)[0]
 
-    def _time(self, log_snr: Tensor) -> Tensor:
-        raise NotImplementedError
+    def config(self) -> dict[str, Any]:
+        """What `from_config` needs to make this schedule again, as JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {"name": self.name} | {k: v.config() if isinstance(v, Schedule) else v for k, v in values.items()}
 
-    def _scales(self, log_snr: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
+
+def _exact(t: Tensor) -> Tensor:
+    return t.to("cpu" if t.device.type == "mps" else t.device, torch.float64)  # Apple's MPS has no float64
 
 
-def _in_float64(curve: Callable[[Tensor], Tensor], value: Any, name: str, low: float, high: float) -> Any:
+def _in_float64(curve: Callable[[Tensor], Tensor], value: Any, name: str = "t", most: float = 1.0) -> Any:
+    low = 0.0 if most == 1 else -most
     if isinstance(value, Tensor):
-        if not value.is_floating_point():
-            raise TypeError(f"{name} must be floating point, got a tensor of {value.dtype}")
-        # Apple's MPS has no float64: there, the curve is read on the CPU
-        exact = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
-    else:
-        try:
-            # a copy in order: torch cannot read numpy's reversed views
-            exact = torch.from_numpy(np.array(value, dtype=np.float64, order="C"))
-        except (TypeError, ValueError):
-            raise TypeError(f"{name} must be a number, an array or a tensor, got {value!r}") from None
-    if not bool(((exact >= low) & (exact <= high)).all()):  # false for nan too
-        raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
-    result = curve(exact)
-    if isinstance(value, Tensor):
-        return result.to(value)
+        check.same_shape(**{name: value})
+        return curve(check.within(name, _exact(value), low, most)).to(value)
+    try:  # a copy in order, because torch cannot read numpy's reversed views
+        exact = torch.from_numpy(np.array(value, dtype=np.float64, order="C"))
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, an array or a tensor, got {check.came(value)}") from None
+    result = curve(check.within(name, exact, low, most))
     return result.item() if result.ndim == 0 else result.detach().numpy()
-
-
-class VariancePreserving(Schedule):
-    """alpha^2 + sigma^2 = 1, so that log alpha says everything (Ho et al. 2020, eq. 4)."""
-
-    def _log_sigma(self, t: Tensor) -> Tensor:
-        # expm1 keeps all digits of 1 - alpha^2 where alpha is nearly 1; abs because -expm1(0) is -0
-        return 0.5 * torch.expm1(2 * self._log_alpha(t)).abs().log()
-
-    def _scales(self, log_snr: Tensor) -> tuple[Tensor, Tensor]:
-        return 0.5 * F.logsigmoid(log_snr), 0.5 * F.logsigmoid(-log_snr)  # alpha^2 = sigmoid(log_snr)
-
-    def _time(self, log_snr: Tensor) -> Tensor:
-        return self._time_of_log_alpha(self._scales(log_snr)[0])
-
-    def _time_of_log_alpha(self, log_alpha: Tensor) -> Tensor:
-        raise NotImplementedError
