@@ -1,6 +1,5 @@
-"""Data: two-dimensional toys, the sets that come with the package, and full sets from public mirrors."""
+"""Data: two-dimensional toys, small data sets in the package, and full data sets from public mirrors."""
 
-import difflib
 from importlib.resources import files
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..check import one_of
 from . import cifar10, toys
 from .downloads import EMBEDDED, SOURCES, fetch, own_folder
 from .idx import read_idx
@@ -28,36 +28,35 @@ CLASS_NAMES = {
 
 
 def names() -> tuple[str, ...]:
-    """Every name that `load` knows, in this order: in the package, full sets, toys."""
+    """All names that `load` knows: first the data sets in the package, then the full ones, then the toys."""
     return (*EMBEDDED, *SOURCES, *toys.TOYS)
 
 
 def class_names(name: str) -> tuple[str, ...]:
-    """What the labels 0, 1, ... of a set are called; empty for a set without named classes."""
-    _check("name", name, names())
-    return CLASS_NAMES.get(name, ())
+    """The names of the labels 0, 1, ... of a data set; () if its classes have no names. ValueError: unknown name."""
+    return CLASS_NAMES.get(one_of("name", name, names()), ())
 
 
 def load(name: str, split: str = "train") -> tuple[Tensor, Tensor | list[str]]:
-    """One split of a data set.
+    """Load the train or the test split of a data set.
 
-        name                 train    test   shape of one   comes with it
-        fashion_mnist_6k     5,000   1,000   (1, 28, 28)    labels; in the package; the first of each class
-        emoji                3,482     204   (3, 32, 32)    captions; in the package; test: unseen skin tones
+        name                 train    test   one item       besides
+        fashion_mnist_6k     5,000   1,000   (1, 28, 28)    labels; in the package; the first images of each class
+        emoji                3,482     204   (3, 32, 32)    captions; in the package; test has other skin tones
         fashion_mnist       60,000  10,000   (1, 28, 28)    labels
         mnist               60,000  10,000   (1, 28, 28)    labels
         cifar10             50,000  10,000   (3, 32, 32)    labels
         moons and the toys  10,000  10,000   (2,)           labels; train is seed 0, test is seed 1
 
     Images are uint8 tensors (N, C, H, W), see `to_float`; the points of a toy are float32 (N, 2). Labels are
-    int64 (N,), captions a list of N strings. A full set is looked for in the folder that the environment
-    variable MINIDIFFUSION_DATA names (fashion_mnist/*.gz, mnist/*.gz, cifar10/), then in the cache, then
-    downloaded into the cache.
+    int64 (N,), captions a list of N strings. Full data sets are read from the folder that the environment variable
+    MINIDIFFUSION_DATA names: the published files in fashion_mnist/, mnist/ and cifar10/, where CIFAR-10 may also be
+    unpacked. What is not there is downloaded once and then read from the cache.
 
     ValueError for an unknown name or split or a damaged file; ConnectionError if no mirror can be reached.
     """
-    _check("name", name, names())
-    _check("split", split, ("train", "test"))
+    one_of("name", name, names())
+    one_of("split", split, ("train", "test"))
     if name in toys.TOYS:
         points, classes = toys.TOYS[name](10_000, seed=0 if split == "train" else 1)
         return torch.from_numpy(points), torch.from_numpy(classes)
@@ -93,14 +92,8 @@ def _embedded(file: str, *wanted: str) -> dict[str, NDArray]:
 
 
 def _cifar10(split: str) -> tuple[NDArray, NDArray]:
-    folder = own_folder("cifar10")
-    if folder and (folder / "labels.npy").exists():
-        return cifar10.from_sheets(folder, split)
+    own = own_folder("cifar10")
+    for folder in (own, own / cifar10.FOLDER) if own else ():
+        if any(folder.glob("*.bin")):
+            return cifar10.from_folder(folder, split)
     return cifar10.from_archive(fetch("cifar10", "cifar-10-binary.tar.gz"), split)
-
-
-def _check(argument: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        near = difflib.get_close_matches(str(value).lower(), known)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"{argument}: got {value!r}, want one of {', '.join(known)}{hint}")

@@ -1,7 +1,7 @@
-"""CIFAR-10 (Krizhevsky 2009), binary version: an image is a label byte, then its red, green and blue planes.
+"""CIFAR-10 (Krizhevsky 2009), binary version: each image is a label byte, then its red, green and blue planes.
 
-A batch of 10,000 comes out of the published archive, or is rebuilt from a lossless WebP sheet of 100 x 100
-pictures. Either way its bytes must have the MD5 sum that the authors' batch has.
+It is read from the published archive or from the .bin files in it. The bytes of each batch of 10,000 images must have
+the MD5 sum of the published batch.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 MD5 = {
     "data_batch_1": "5dd7e06a14cb22eb9f671a540d1b7c25",
@@ -21,6 +20,7 @@ MD5 = {
     "test_batch": "803d5f7f4d78ea53de84dbe85f74fb6d",
 }
 BATCHES = {"train": tuple(MD5)[:5], "test": tuple(MD5)[5:]}
+FOLDER = "cifar-10-batches-bin"  # in the archive
 RECORD = 1 + 3 * 32 * 32  # bytes
 BATCH = 10_000 * RECORD
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -29,16 +29,16 @@ Bytes = NDArray[np.uint8]
 
 
 def from_archive(path: Path, split: str) -> tuple[Bytes, Bytes]:
-    """Images (N, 3, 32, 32) and labels (N,) from cifar-10-binary.tar.gz; nothing is unpacked to disk.
+    """Read images (N, 3, 32, 32) and labels (N,) from cifar-10-binary.tar.gz; nothing is unpacked to the disk.
 
-    ValueError if the archive is damaged, or a batch is absent or not the published one.
+    ValueError if the archive is damaged, or if a batch is absent or is not the published one.
     """
-    wanted = {f"cifar-10-batches-bin/{name}.bin": name for name in BATCHES[split]}
+    wanted = {f"{FOLDER}/{name}.bin": name for name in BATCHES[split]}
     found = {}
     try:
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:
-                # Checked before anything is read or skipped: an altered size costs neither memory nor time.
+                # checked before anything is read or skipped, so that a false size costs neither memory nor time
                 if member.size > BATCH:
                     raise ValueError(f"{path}: {member.name} promises {member.size} bytes, want at most {BATCH}")
                 stream = archive.extractfile(member) if member.isfile() else None
@@ -53,31 +53,16 @@ def from_archive(path: Path, split: str) -> tuple[Bytes, Bytes]:
     return _join([_checked(path, name, found[name]) for name in BATCHES[split]])
 
 
-def from_sheets(folder: Path, split: str) -> tuple[Bytes, Bytes]:
-    """The same from `data_batch_1.webp` and so on, and `labels.npy`: uint8 (6, 10000), the test batch last.
+def from_folder(folder: Path, split: str) -> tuple[Bytes, Bytes]:
+    """Read the same from data_batch_1.bin, ..., data_batch_5.bin (train) or test_batch.bin (test).
 
-    ValueError if a file is absent or damaged, or the rebuilt batch is not the published one.
+    ValueError if a file is absent or is not the published one.
     """
-    try:
-        # Mapped, not read: a header that promises more than the file holds is refused without allocating.
-        labels = np.lib.format.open_memmap(folder / "labels.npy", mode="r")
-        if labels.shape != (6, 10_000) or labels.dtype != np.uint8:
-            raise ValueError(f"got {labels.dtype} {labels.shape}, want uint8 (6, 10000)")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / 'labels.npy'}: {error}") from error
-    return _join([_rebuilt(folder / f"{name}.webp", labels[list(MD5).index(name)]) for name in BATCHES[split]])
-
-
-def _rebuilt(path: Path, labels: Bytes) -> Bytes:
-    try:
-        with Image.open(path, formats=["WEBP"]) as sheet:
-            if sheet.size != (3200, 3200):
-                raise ValueError(f"got a sheet of {sheet.size} pixels, want (3200, 3200)")
-            pixels = np.asarray(sheet.convert("RGB"))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    images = pixels.reshape(100, 32, 100, 32, 3).transpose(0, 2, 4, 1, 3).reshape(10_000, RECORD - 1)
-    return _checked(path, path.stem, np.concatenate([labels[:, None], images], axis=1).tobytes())
+    paths = {name: folder / f"{name}.bin" for name in BATCHES[split]}
+    for path in paths.values():
+        if not path.is_file() or path.stat().st_size != BATCH:
+            raise ValueError(f"{path}: no file of {BATCH} bytes")
+    return _join([_checked(path, name, path.read_bytes()) for name, path in paths.items()])
 
 
 def _checked(path: Path, name: str, batch: bytes) -> Bytes:

@@ -1,16 +1,16 @@
-"""Where a full set comes from: your own folder, the cache or a public mirror, always checked by sha256."""
+"""Where full data sets come from: your own folder, the cache or a public mirror, always checked by sha256."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 EMBEDDED = ("fashion_mnist_6k", "emoji")
-"""Sets that come with the package. The toys need no network either."""
+"""The data sets in the package. Like the toys, they need no internet."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a set with the sha256 of each, and the addresses that offer them, tried in this order."""
+    """The files of a data set with the sha256 of each, and the addresses to download them from, in this order."""
 
     mirrors: tuple[str, ...]
     files: dict[str, str]
@@ -54,31 +54,31 @@ SOURCES = {
 
 
 def own_folder(name: str) -> Path | None:
-    """The folder of this set inside MINIDIFFUSION_DATA; None if the variable or the folder is absent."""
+    """The folder of a data set inside MINIDIFFUSION_DATA, or None. ValueError if MINIDIFFUSION_DATA does not exist."""
     root = os.environ.get("MINIDIFFUSION_DATA")
     if not root:
         return None
     if not Path(root).is_dir():
-        raise ValueError(f"MINIDIFFUSION_DATA: got {root!r}, want a folder that exists")
+        raise ValueError(f"MINIDIFFUSION_DATA must be a folder that exists, got {root!r}")
     folder = Path(root) / name
     return folder if folder.is_dir() else None
 
 
 def fetch(name: str, file: str) -> Path:
-    """The path of a file of a set, with the right sha256: from your own folder, the cache or a mirror.
+    """The path of a file of a data set, with the right sha256: from your own folder, the cache or a mirror.
 
-    ValueError if the file in your own folder is not the published one. ConnectionError if no mirror has it.
+    ValueError if the file in your own folder is not the published one. ConnectionError if no mirror has the file.
     """
-    import pooch  # here, for they take an eighth of a second, and most who import this package never download
+    import pooch  # here, because these two take an eighth of a second and most users never download anything
     import requests
 
     source = SOURCES[name]
     sha256 = source.files[file]
     folder = own_folder(name)
-    if folder and (folder / file).exists():
+    if folder and (folder / file).is_file():
         found = pooch.file_hash(str(folder / file))
         if found != sha256:
-            raise ValueError(f"{folder / file}: sha256 is {found}, want {sha256}; this file is not used")
+            raise ValueError(f"{folder / file}: its sha256 is {found}, want {sha256}; it is not used")
         return folder / file
 
     failures = []
@@ -94,10 +94,10 @@ def fetch(name: str, file: str) -> Path:
             return Path(path)
         except requests.RequestException as error:
             failures.append(f"{mirror + file} ({type(error).__name__})")
-        except ValueError:  # so pooch calls a file with another hash; it keeps no such file
-            failures.append(f"{mirror + file} (another file: its sha256 differs)")
+        except ValueError:  # pooch has downloaded a file with another hash, and does not keep it
+            failures.append(f"{mirror + file} (its sha256 differs)")
     raise ConnectionError(
-        f"{name}: could not be downloaded; tried {', '.join(failures)}. Without a network, use "
-        f"{', '.join(EMBEDDED)} or a toy (all embedded), or name a folder in MINIDIFFUSION_DATA that holds "
+        f"{name} could not be downloaded from {', '.join(failures)}. Without internet, use {', '.join(EMBEDDED)} or a "
+        f"toy, which come with the package, or set MINIDIFFUSION_DATA to a folder that has "
         f"{', '.join(f'{name}/{known}' for known in source.files)}."
     )

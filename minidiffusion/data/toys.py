@@ -1,11 +1,12 @@
-"""Two-dimensional toys, in numpy: `name(count, seed=0)` gives (points, labels), independent draws.
+"""Two-dimensional toy distributions in numpy: `name(count, seed=0)` samples (points, labels).
 
 points are float32 (count, 2); labels are int64 (count,), the arm, mode or square that a point came from.
+ValueError if count is not a whole number of at least 1, or seed of at least 0.
 
-Each toy is a density drawn in convenient units and then moved and scaled, both axes by the same factor, so
-that under that density E[x] = E[y] = 0 and E[x^2 + y^2] = 2: zero mean, and unit variance on average over the
-axes. The mean and the spread are those of the density, written in closed form at each toy, never those of the
-points drawn. So a point does not depend on the others, and two samples of a toy share one scale.
+Each toy is a density in convenient units, then shifted, and scaled by the same factor along both axes, so that
+E[x] = E[y] = 0 and E[x^2 + y^2] = 2: zero mean, and variance 1 on average over the axes. These are the moments of the
+density, in closed form for each toy, not those of the sample. So the points are independent of each other, and any two
+samples of a toy have the same scale.
 """
 
 from collections.abc import Callable
@@ -14,31 +15,33 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from ..check import whole
+
 Toy = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 def moons(count: int, seed: int = 0) -> Toy:
-    """Two interleaving half circles of radius 1, with Gaussian noise of 0.05. Labels: 0 upper, 1 lower."""
+    """Two interleaving half circles of radius 1, with Gaussian noise of 0.05. Labels: 0 for the upper, 1 the lower."""
     rng = _generator(count, seed)
     label = rng.integers(2, size=count)
     angle = rng.uniform(0, np.pi, count)
     upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], axis=1)
     points = np.where(label[:, None] == 0, upper, lower) + 0.05 * rng.standard_normal((count, 2))
-    # E[sin] = 2/pi and E[cos^2] = E[sin^2] = 1/2 on a half circle; the two centres of mass are a further
-    # half-distance of 1/2 (across) and 2/pi - 1/4 (up) from the middle.
+    # On a half circle E[sin] = 2/pi and E[cos^2] = E[sin^2] = 1/2. The centres of mass of the two are 1/2 (across) and
+    # 2/pi - 1/4 (up) from the point halfway between them.
     variance_x = 1 / 2 + 1 / 4 + 0.05**2
     variance_y = 1 / 2 - (2 / np.pi) ** 2 + (2 / np.pi - 1 / 4) ** 2 + 0.05**2
     return _scaled(points, label, mean=(1 / 2, 1 / 4), square=variance_x + variance_y)
 
 
 def swiss_roll(count: int, seed: int = 0) -> Toy:
-    """One roll, a (cos a, sin a) a uniform in [1.5 pi, 4.5 pi], with Gaussian noise of 0.3. One label."""
+    """A roll a (cos a, sin a), a uniform in [1.5 pi, 4.5 pi], with Gaussian noise of 0.3. All labels are 0."""
     rng = _generator(count, seed)
     angle = rng.uniform(1.5 * np.pi, 4.5 * np.pi, count)
     points = angle[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     points += 0.3 * rng.standard_normal((count, 2))
-    # E[a cos a] = 2, E[a sin a] = 2/(3 pi) and E[a^2] = 9.75 pi^2, each an integral over three half turns.
+    # The integrals over these three half turns: E[a cos a] = 2, E[a sin a] = 2/(3 pi), E[a^2] = 9.75 pi^2.
     mean = (2.0, 2 / (3 * np.pi))
     square = 9.75 * np.pi**2 + 2 * 0.3**2 - mean[0] ** 2 - mean[1] ** 2
     return _scaled(points, np.zeros(count), mean, square)
@@ -56,14 +59,14 @@ def checkerboard(count: int, seed: int = 0) -> Toy:
 
 
 def spiral(count: int, seed: int = 0) -> Toy:
-    """Two spiral arms of one and a half turns, with Gaussian noise of 0.02 of the reach. Labels: the arm."""
+    """Two spiral arms of one and a half turns and radius 1, with Gaussian noise of 0.02. Labels: the arm."""
     rng = _generator(count, seed)
     label = rng.integers(2, size=count)
-    radius = np.sqrt(rng.uniform(size=count))  # the square root spreads the points evenly along the arm
+    radius = np.sqrt(rng.uniform(size=count))  # with the square root, the points are spread evenly along the arm
     angle = 3 * np.pi * radius + np.pi * label
     points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     points += 0.02 * rng.standard_normal((count, 2))
-    # The arms mirror each other, so the mean is 0; E[radius^2] = 1/2.
+    # Each arm is the other one turned by half a turn, so the mean is 0. E[radius^2] = 1/2.
     return _scaled(points, label, mean=(0.0, 0.0), square=1 / 2 + 2 * 0.02**2)
 
 
@@ -72,16 +75,16 @@ def gaussians(count: int, seed: int = 0) -> Toy:
     rng = _generator(count, seed)
     label = rng.integers(25, size=count)
     points = np.stack([label % 5, label // 5], axis=1) + 0.05 * rng.standard_normal((count, 2))
-    # The variance of 0, 1, 2, 3, 4, equally likely, is 2.
+    # The variance of 0, 1, 2, 3, 4, all equally likely, is 2.
     return _scaled(points, label, mean=(2.0, 2.0), square=2 * (2 + 0.05**2))
 
 
 def dino(count: int, seed: int = 0) -> Toy:
-    """The 142 points of the Datasaurus (Cairo; Matejka and Fitzmaurice, CHI 2017). One label.
+    """The 142 points of the Datasaurus (Cairo; Matejka and Fitzmaurice, CHI 2017). All labels are 0.
 
-    Up to 142 points are exact and all different. More are drawn with replacement and blurred by Gaussian
-    noise of 0.02 after scaling, which adds 0.0004 to the variance. (Half of the 142 have their nearest
-    neighbour further than 0.12 away.)
+    Up to 142 points are exact and all different. More are sampled with replacement and blurred by Gaussian noise of
+    0.02 after scaling, which adds 0.0004 to the variance. (Half of the 142 points are more than 0.12 away from their
+    nearest neighbour.)
     """
     rng = _generator(count, seed)
     with files(__package__).joinpath("files/dino.csv").open() as file:
@@ -100,15 +103,12 @@ TOYS: dict[str, Callable[..., Toy]] = {
 
 
 def _generator(count: int, seed: int) -> np.random.Generator:
-    for name, value, least in (("count", count, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name}: got {value!r}, want a whole number")
-        if value < least:
-            raise ValueError(f"{name}: got {value}, want {least} or more")
+    whole("count", count, 1)
+    whole("seed", seed, 0)
     return np.random.default_rng(seed)
 
 
 def _scaled(points: NDArray, label: NDArray, mean: tuple[float, float], square: float) -> Toy:
-    """(points - mean) / sqrt(square / 2), where mean and square = E|point - mean|^2 are the density's own."""
+    """(points - mean) / sqrt(square / 2), where mean and square = E|point - mean|^2 are those of the density."""
     points = (points - np.array(mean)) / np.sqrt(square / 2)
     return points.astype(np.float32), label.astype(np.int64)

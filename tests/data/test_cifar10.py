@@ -1,14 +1,15 @@
 import gzip
 import hashlib
 import io
+import os
 import tarfile
 import tracemalloc
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from minidiffusion.data import cifar10
+from minidiffusion import data
+from minidiffusion.data import cifar10, downloads
 
 SIZE = 10_000 * 3073
 
@@ -97,57 +98,60 @@ def test_damaged_archives(tmp_path, batch):
             cifar10.from_archive(path, "test")
 
 
-@pytest.fixture
-def sheets(tmp_path, batch):
-    """A folder as from_sheets reads it, with the invented batch as test batch."""
-    labels = np.zeros((6, 10_000), np.uint8)
-    labels[5] = batch[:, 0]
-    np.save(tmp_path / "labels.npy", labels)
-    pixels = batch[:, 1:].reshape(100, 100, 3, 32, 32).transpose(0, 3, 1, 4, 2).reshape(3200, 3200, 3)
-    Image.fromarray(pixels).save(tmp_path / "test_batch.webp", lossless=True, quality=0, method=0)
-    return tmp_path
+def from_own_folder(split="test"):
+    images, labels = data.load("cifar10", split)
+    return images.numpy(), labels.numpy().astype(np.uint8)
 
 
-def test_from_sheets(sheets, batch_is_published):
-    check(*cifar10.from_sheets(sheets, "test"))
+@pytest.fixture(params=[".", "cifar-10-batches-bin"])
+def unpacked(request, tmp_path, batch, monkeypatch):
+    """A folder of the user with an unpacked archive, whose batches are all the invented one."""
+    folder = tmp_path / "cifar10" / request.param
+    folder.mkdir(parents=True)
+    for name in cifar10.MD5:
+        (folder / f"{name}.bin").write_bytes(batch.tobytes())
+        monkeypatch.setitem(cifar10.MD5, name, hashlib.md5(batch.tobytes()).hexdigest())
+    monkeypatch.setenv("MINIDIFFUSION_DATA", str(tmp_path))
+    return folder
 
 
-def test_sheets_with_another_label_pixel_or_size_are_refused(sheets, batch_is_published):
-    labels = np.load(sheets / "labels.npy")
-    labels[5, 77] ^= 1
-    np.save(sheets / "labels.npy", labels)
-    with pytest.raises(ValueError, match="MD5 sum of test_batch is"):
-        cifar10.from_sheets(sheets, "test")
-    labels[5, 77] ^= 1
-    np.save(sheets / "labels.npy", labels)
-
-    pixels = np.array(Image.open(sheets / "test_batch.webp"))
-    pixels[1000, 1000, 1] ^= 1
-    Image.fromarray(pixels).save(sheets / "test_batch.webp", lossless=True, quality=0, method=0)
-    with pytest.raises(ValueError, match="MD5 sum of test_batch is"):
-        cifar10.from_sheets(sheets, "test")
-
-    Image.new("RGB", (32, 32)).save(sheets / "test_batch.webp", lossless=True)
-    with pytest.raises(ValueError, match=r"got a sheet of \(32, 32\) pixels, want \(3200, 3200\)"):
-        cifar10.from_sheets(sheets, "test")
+def test_an_unpacked_archive_is_read_batch_by_batch_and_the_archive_left_alone(unpacked):
+    check(*from_own_folder())
+    (unpacked.parent / "cifar-10-binary.tar.gz").write_bytes(b"not asked for")
+    images, labels = from_own_folder("train")
+    assert images.shape == (50_000, 3, 32, 32)
+    for i in range(5):
+        check(images[10_000 * i : 10_000 * (i + 1)], labels[10_000 * i : 10_000 * (i + 1)])
 
 
-def test_damaged_or_absent_sheets_and_labels(sheets):
-    whole = (sheets / "test_batch.webp").read_bytes()
-    for content in (b"", b"RIFF" + bytes(40), whole[: len(whole) // 2]):
-        (sheets / "test_batch.webp").write_bytes(content)
-        with pytest.raises(ValueError, match="test_batch.webp"):
-            cifar10.from_sheets(sheets, "test")
-    with pytest.raises(ValueError, match="data_batch_1.webp"):
-        cifar10.from_sheets(sheets, "train")
+def test_unpacked_batches_that_are_altered_cut_short_or_absent_are_refused(unpacked):
+    path = unpacked / "test_batch.bin"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:12_345] + bytes([whole[12_345] ^ 1]) + whole[12_346:])
+    with pytest.raises(ValueError, match="test_batch.bin: the MD5 sum of test_batch is .* it is not used"):
+        data.load("cifar10", "test")
+    path.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match="test_batch.bin: no file of 30730000 bytes"):
+        data.load("cifar10", "test")
+    (unpacked / "data_batch_3.bin").unlink()
+    with pytest.raises(ValueError, match="data_batch_3.bin: no file of 30730000 bytes"):
+        data.load("cifar10")
 
-    header = b"\x93NUMPY\1\0\x76\0" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (6, 99999999999), }"
-    pickled = io.BytesIO()
-    np.save(pickled, np.array([{}], dtype=object), allow_pickle=True)
-    for content in (header.ljust(127) + b"\n", pickled.getvalue(), b"junk", b""):
-        (sheets / "labels.npy").write_bytes(content)
-        with pytest.raises(ValueError, match="labels.npy"):
-            cifar10.from_sheets(sheets, "test")
-    np.save(sheets / "labels.npy", np.zeros((6, 100), np.uint8))
-    with pytest.raises(ValueError, match=r"labels.npy: got uint8 \(6, 100\), want uint8 \(6, 10000\)"):
-        cifar10.from_sheets(sheets, "test")
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
+def test_a_batch_that_never_ends_is_refused(unpacked):
+    path = unpacked / "test_batch.bin"
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        path.unlink()
+        make(path)
+        with pytest.raises(ValueError, match="test_batch.bin: no file"):
+            data.load("cifar10", "test")
+
+
+def test_an_archive_in_the_folder_of_the_user_is_read(tmp_path, batch, batch_is_published, monkeypatch):
+    (tmp_path / "cifar10").mkdir()
+    path = archive(tmp_path / "cifar10" / "cifar-10-binary.tar.gz", [member(batch.tobytes())])
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    monkeypatch.setitem(downloads.SOURCES, "cifar10", downloads.Source((), sums))
+    monkeypatch.setenv("MINIDIFFUSION_DATA", str(tmp_path))
+    check(*from_own_folder())

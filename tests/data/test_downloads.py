@@ -179,7 +179,7 @@ def test_a_damaged_file_of_the_user_is_refused_and_left_alone(server, mirrors, o
     altered[-9] ^= 1
     for content in (bytes(altered), FILES[IMAGES][:-1], b"", FILES[IMAGES] + b"x"):
         (own / IMAGES).write_bytes(content)
-        with pytest.raises(ValueError, match=f"{IMAGES}: sha256 is .*, want .*not used"):
+        with pytest.raises(ValueError, match=f"{IMAGES}: its sha256 is .*, want .*not used"):
             data.load("mnist")
         assert (own / IMAGES).read_bytes() == content
     assert server.asked == []
@@ -187,7 +187,7 @@ def test_a_damaged_file_of_the_user_is_refused_and_left_alone(server, mirrors, o
 
 def test_a_folder_of_the_user_that_does_not_exist_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("MINIDIFFUSION_DATA", str(tmp_path / "typo"))
-    with pytest.raises(ValueError, match="MINIDIFFUSION_DATA: got .*typo.*, want a folder that exists"):
+    with pytest.raises(ValueError, match="MINIDIFFUSION_DATA must be a folder that exists, got .*typo"):
         data.load("mnist")
 
 

@@ -1,14 +1,10 @@
-import io
 import os
-import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from minidiffusion import data
-from minidiffusion.data import cifar10, downloads
 
 COUNTS = {
     ("fashion_mnist", "train"): [6000] * 10,
@@ -26,6 +22,8 @@ def need(name):
         pytest.skip("MINIDIFFUSION_DATA is not set, so there is no full set to read")
     if not (Path(root) / name).is_dir():
         pytest.skip(f"the folder in MINIDIFFUSION_DATA holds no {name}")
+    if name == "cifar10" and not [*Path(root, name).rglob("*.bin"), *Path(root, name).glob("*.tar.gz")]:
+        pytest.skip("the cifar10 folder in MINIDIFFUSION_DATA holds neither cifar-10-binary.tar.gz nor its .bin files")
 
 
 @pytest.mark.parametrize("name, split", COUNTS)
@@ -48,18 +46,7 @@ def test_the_embedded_pictures_are_the_first_of_each_class(split):
         assert torch.equal(own, images[labels == label][: len(own)])
 
 
-def test_a_frog_comes_first_and_an_archive_gives_the_same_as_the_sheets(tmp_path):
+def test_a_frog_comes_first():
     need("cifar10")
-    folder = downloads.own_folder("cifar10")
-    if not (folder / "labels.npy").exists():
-        pytest.skip("the CIFAR-10 here is the archive itself")
-    assert data.class_names("cifar10")[data.load("cifar10")[1][0]] == "frog"
-
-    images, labels = cifar10.from_sheets(folder, "test")
-    records = np.concatenate([labels[:, None], images.reshape(10_000, -1)], axis=1).tobytes()
-    member = tarfile.TarInfo("cifar-10-batches-bin/test_batch.bin")
-    member.size = len(records)
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", compresslevel=1) as archive:
-        archive.addfile(member, io.BytesIO(records))
-    again = cifar10.from_archive(tmp_path / "a.tar.gz", "test")
-    assert np.array_equal(again[0], images) and np.array_equal(again[1], labels)
+    labels = data.load("cifar10")[1]
+    assert data.class_names("cifar10")[labels[0]] == "frog"
