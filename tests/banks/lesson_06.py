@@ -1,6 +1,7 @@
 """Answers that students give to the exercises of lesson 06."""
 
 import math
+from types import SimpleNamespace
 
 import torch
 
@@ -10,8 +11,8 @@ import minidiffusion as md
 
 
 def fresh(t, s, eta, schedule):
-    kept = schedule.alpha(t) * schedule.sigma(s) / (schedule.alpha(s) * schedule.sigma(t))
-    return eta * schedule.sigma(s) * (1 - kept**2) ** 0.5
+    ratio = schedule.alpha(t) * schedule.sigma(s) / (schedule.alpha(s) * schedule.sigma(t))
+    return eta * schedule.sigma(s) * (1 - ratio**2) ** 0.5
 
 
 def eps_in(x_t, x0, t, schedule):
@@ -38,11 +39,13 @@ def step_by_posterior(x_t, x0_hat, t, s, eta, schedule, z):
 
 
 def mixed(mix):
-    """A step from mix(alpha_s, sigma_s, tau, x0_hat, eps_hat, z)."""
+    """A step from mix(q), where q has all that a step is made of."""
 
     def step(x_t, x0_hat, t, s, eta, schedule, z):
-        eps = eps_in(x_t, x0_hat, t, schedule)
-        return mix(schedule.alpha(s), schedule.sigma(s), fresh(t, s, eta, schedule), x0_hat, eps, z)
+        q = SimpleNamespace(x_t=x_t, x0=x0_hat, eps=eps_in(x_t, x0_hat, t, schedule), z=z)
+        q.a, q.a_t, q.sigma, q.tau = schedule.alpha(s), schedule.alpha(t), schedule.sigma(s), fresh(t, s, eta, schedule)
+        q.old = (q.sigma**2 - q.tau**2) ** 0.5
+        return mix(q)
 
     return step
 
@@ -62,52 +65,39 @@ def step_with_eta(change):
     return lambda x, x0, t, s, eta, schedule, z: step(x, x0, t, s, change(eta), schedule, z)
 
 
+def step_then(change):
+    return lambda *inputs: change(step(*inputs))
+
+
 STEP_RIGHT = [step, step_by_snr, step_by_posterior]
 STEP_WRONG = [
     (lambda *inputs: None, "returns None"),
     (step_in_place, "changes its input z in place"),
-    (step_upside_down, "root of a negative number"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 + sd * e + tau * z), "too much noise"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 + (sd**2 - tau**2) ** 0.5 * e), "the new noise is missing"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 + sd * e), "the step of lesson 00"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 + (sd - tau) * e + tau * z), "variances add"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 + (sd**2 - tau**2) * e + tau * z), "take its root"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 + (sd**2 - tau**2) ** 0.5 * e + tau**2 * z), "not with tau^2"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 + (sd**2 - tau**2) ** 0.5 * z + tau * e), "changed places"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 + sd * z), "all the old noise away"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 + (sd**2 - tau**2) ** 0.5 * e - tau * z), "z has the wrong sign"),
-    (mixed(lambda a, sd, tau, x0, e, z: a * x0 - (sd**2 - tau**2) ** 0.5 * e + tau * z), "the old noise has the wrong"),
-    (mixed(lambda a, sd, tau, x0, e, z: x0 + (sd**2 - tau**2) ** 0.5 * e + tau * z), "as faint"),
-    (
-        mixed(lambda a, sd, tau, x0, e, z: a * x0 + (sd**2 - tau**2) ** 0.5 * e + tau * torch.randn_like(z)),
-        "gives two answers",
-    ),
+    (step_upside_down, "square root of a negative number"),
+    (mixed(lambda q: q.a * q.x0 + q.sigma * q.eps + q.tau * q.z), "too much noise"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.eps), "the fresh noise is missing"),
+    (mixed(lambda q: q.a * q.x0 + q.sigma * q.eps), "the step of lesson 00"),
+    (mixed(lambda q: q.a * q.x0 + (q.sigma - q.tau) * q.eps + q.tau * q.z), "variances add"),
+    (mixed(lambda q: q.a * q.x0 + q.old**2 * q.eps + q.tau * q.z), "Take its square root"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.eps + q.tau**2 * q.z), "not by tau^2"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.z + q.tau * q.eps), "swapped"),
+    (mixed(lambda q: q.a * q.x0 + q.sigma * q.z), "you replaced all of the old noise"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.eps - q.tau * q.z), "z has the wrong sign"),
+    (mixed(lambda q: q.a * q.x0 - q.old * q.eps + q.tau * q.z), "the old noise has the wrong sign"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.x_t + q.tau * q.z), "used x_t as the noise"),
+    (mixed(lambda q: q.x0 + q.old * q.eps + q.tau * q.z), "its factor alpha(s)"),
+    (mixed(lambda q: q.a_t * q.x0 + q.old * q.eps + q.tau * q.z), "At s it needs alpha(s)"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.eps + q.tau * torch.randn_like(q.z)), "two different answers"),
     (step_with_eta(lambda eta: 1.0), "whatever eta is"),
-    (step_with_eta(lambda eta: eta**2), "eta is squared"),
+    (step_with_eta(lambda eta: eta**2), "you squared eta"),
     (step_with_eta(lambda eta: 0.6 * eta), "away"),
-    (lambda x, x0, t, s, eta, schedule, z: step(x, x0, t, s, eta, schedule, z).float(), "keep the type"),
-    (lambda x, x0, t, s, eta, schedule, z: step(x, x0, t, s, eta, schedule, z).double(), "keep the type"),
-    (lambda x, x0, t, s, eta, schedule, z: step(x, x0, t, s, eta, schedule, z)[0], "have the shape"),
-    (
-        lambda x, x0, t, s, eta, schedule, z: (
-            step(x, x0, t, s, eta, schedule, z)
-            + (schedule.sigma(s) ** 2 - fresh(t, s, eta, schedule) ** 2) ** 0.5 * (x - eps_in(x, x0, t, schedule))
-        ),
-        "took x_t for the noise",
-    ),
-    (
-        lambda x, x0, t, s, eta, schedule, z: (
-            step(x, x0, t, s, eta, schedule, z) + (schedule.alpha(t) - schedule.alpha(s)) * x0
-        ),
-        "needs alpha(s)",
-    ),
-    (
-        step(torch.zeros(2, 2), torch.zeros(2, 2), 0.5, 0.2, 1.0, md.schedule.flow(), torch.zeros(2, 2)),
-        "without brackets",
-    ),
+    (step_then(lambda x_s: x_s.float()), "keep the type"),
+    (step_then(lambda x_s: x_s.double()), "keep the type"),
+    (step_then(lambda x_s: x_s[0]), "have the shape"),
+    (torch.zeros(2, 2), "without brackets"),
 ]
 
-# ---- 06.2: what is left of the start ----
+# ---- 06.2: how much of the start is left ----
 
 
 def factor(t, s, eta, schedule):
@@ -126,13 +116,13 @@ def left_by_logs(times, eta, schedule):
     return math.exp(sum(math.log(factor(times[i], times[i + 1], eta, schedule)) for i in range(len(times) - 1)))
 
 
-def left_by_walking(times, eta, schedule):
-    number = md.oracle.gaussian(torch.zeros(1), torch.eye(1), schedule)
+def left_by_sampling(times, eta, schedule):
+    gaussian = md.oracle.gaussian(torch.zeros(1), torch.eye(1), schedule)
     ends = []
     for start in (0.0, 1.0):
         x_1 = torch.full((1, 1), start, dtype=torch.float64)
         generator = torch.Generator().manual_seed(0)
-        ends.append(md.sample(number, x_1, times=times, eta=eta, generator=generator))
+        ends.append(md.sample(gaussian, x_1, times=times, eta=eta, generator=generator))
     return (ends[1] - ends[0]).item()
 
 
@@ -140,42 +130,41 @@ def steps(times):
     return list(zip(times, times[1:], strict=False))
 
 
-LEFT_RIGHT = [left, left_by_logs, left_by_walking]
+def multiplied(rule):
+    """The product of rule(alpha_s alpha_t, sqrt(sigma_s^2 - tau^2), sigma_t) over the steps."""
+
+    def product(times, eta, schedule):
+        factors = []
+        for t, s in steps(times):
+            old = (schedule.sigma(s) ** 2 - fresh(t, s, eta, schedule) ** 2) ** 0.5
+            factors.append(rule(schedule.alpha(s) * schedule.alpha(t), old, schedule.sigma(t)))
+        return math.prod(factors)
+
+    return product
+
+
+LEFT_RIGHT = [left, left_by_logs, left_by_sampling]
 LEFT_WRONG = [
     (lambda times, eta, schedule: None, "returns None"),
     (lambda times, eta, schedule: schedule.alpha(1.0) ** (eta**2), "limit of many small steps"),
-    (lambda times, eta, schedule: schedule.alpha(1.0) ** eta, "eta is squared"),
-    (lambda times, eta, schedule: sum(factor(t, s, eta, schedule) for t, s in steps(times)), "do not add"),
+    (lambda times, eta, schedule: schedule.alpha(1.0) ** eta, "has eta^2"),
+    (lambda times, eta, schedule: sum(factor(t, s, eta, schedule) for t, s in steps(times)), "you added the factors"),
     (lambda times, eta, schedule: factor(*times[:2], eta, schedule), "first step alone"),
     (lambda times, eta, schedule: factor(*times[-2:], eta, schedule), "last step alone"),
     (lambda times, eta, schedule: left(times[:3], eta, schedule), "last step is missing"),
     (lambda times, eta, schedule: left(times[1:], eta, schedule), "first step is missing"),
-    (
-        lambda times, eta, schedule: math.prod(schedule.alpha(s) * schedule.alpha(t) for t, s in steps(times)),
-        "through the old noise is missing",
-    ),
-    (
-        lambda times, eta, schedule: math.prod(
-            factor(t, s, eta, schedule) - schedule.alpha(s) * schedule.alpha(t) for t, s in steps(times)
-        ),
-        "through the guess is missing",
-    ),
-    (
-        lambda times, eta, schedule: math.prod(
-            schedule.alpha(s) * schedule.alpha(t) + (schedule.sigma(s) ** 2 - fresh(t, s, eta, schedule) ** 2) ** 0.5
-            for t, s in steps(times)
-        ),
-        "the factor sigma_t",
-    ),
-    (lambda times, eta, schedule: left(times, 0.0, schedule), "without new noise"),
-    (lambda times, eta, schedule: left(times, 1.0, schedule), "with eta = 1"),
-    (lambda times, eta, schedule: 1 - left(times, eta, schedule), "what is lost"),
+    (multiplied(lambda signal, old, sigma_t: signal), "through the old noise is missing"),
+    (multiplied(lambda signal, old, sigma_t: old * sigma_t), "through the prediction is missing"),
+    (multiplied(lambda signal, old, sigma_t: signal + old), "by sigma_t as well"),
+    (lambda times, eta, schedule: left(times, 0.0, schedule), "for eta = 0"),
+    (lambda times, eta, schedule: left(times, 1.0, schedule), "for eta = 1, whatever eta is"),
+    (lambda times, eta, schedule: 1 - left(times, eta, schedule), "the part that is lost"),
     (lambda times, eta, schedule: left(times, eta**2, schedule), "yours is"),
     (lambda times, eta, schedule: [factor(t, s, eta, schedule) for t, s in steps(times)], "must be one number"),
     (lambda times, eta, schedule: times[len(times)], "stops"),
 ]
 
-# ---- 06.3: a prior that is wrong in its shape ----
+# ---- 06.3: a prior with the wrong shape ----
 
 
 def even_prior(shape, generator):
@@ -197,14 +186,14 @@ EVEN_WRONG = [
     (lambda shape, generator: 2 * torch.rand(shape, generator=generator) - 1, "a^2 / 3"),
     (lambda shape, generator: 3 * (2 * torch.rand(shape, generator=generator) - 1), "a^2 / 3"),
     (lambda shape, generator: torch.randn(shape, generator=generator), "outside the interval"),
-    (lambda shape, generator: 2.0 * torch.randint(2, shape, generator=generator) - 1, "not spread evenly"),
-    (lambda shape, generator: 3**0.5 * (2 * torch.rand(shape) - 1), "the same seed gives two answers"),
+    (lambda shape, generator: 2.0 * torch.randint(2, shape, generator=generator) - 1, "not uniform"),
+    (lambda shape, generator: 3**0.5 * (2 * torch.rand(shape) - 1), "the same seed gives two different answers"),
     (lambda shape, generator: even_prior(shape, torch.Generator().manual_seed(0)), "another seed"),
-    (lambda shape, generator: even_prior((shape[0], 1), generator).expand(shape), "hang together"),
+    (lambda shape, generator: even_prior((shape[0], 1), generator).expand(shape), "not independent"),
     (lambda shape, generator: even_prior((1, shape[1]), generator).expand(shape), "must be"),
     (lambda shape, generator: even_prior(shape[:1], generator), "have the shape"),
     (lambda shape, generator: even_prior(shape, generator).numpy(), "must be a tensor"),
-    (lambda shape, generator: torch.randint(-1, 2, shape, generator=generator), "numbers with a fraction"),
+    (lambda shape, generator: torch.randint(-1, 2, shape, generator=generator), "must be floats"),
     (even_prior((4, 2), torch.Generator().manual_seed(0)), "without brackets"),
 ]
 
