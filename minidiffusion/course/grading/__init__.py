@@ -1,19 +1,19 @@
-"""Grade a student's copy of a lesson with the installed checks, in a process of its own.
+"""Grade a student's copy of a lesson with the installed checks, in a separate process.
 
-`grade(path)` reads the copy, runs those of its cells that the answers need, and judges what the names of the lesson's
-stubs then hold. What the copy prints, or has printed, is never looked at.
+`grade(path)` reads the copy, runs the cells that the answers need, and checks the objects that the names in the
+lesson's exercises then refer to. What the copy prints, or has printed, is ignored.
 
-**What a copy can do, and what then happens.** A cell that crashes is noted, and the next one runs. A cell or an answer
-that takes too long, or that ends Python, is ended; a fresh process runs the rest without it. Output goes nowhere.
-Nothing that a notebook does to `md`, to the checks or to PyTorch's functions reaches the verdict: the checks were
-imported before its first cell, what they stand on is put back before each is asked and after each call of the answer,
-and verdicts travel by a pipe of their own, each with a number that was drawn for it. Deleted, moved or edited check
-calls do not matter, because the grader makes its own.
+**What can go wrong in a copy, and what the grader does.** If a cell crashes, the grader notes it and runs the next one.
+If a cell or an answer takes too long or ends Python, the grader stops it, and a new process runs the rest without it.
+Output is discarded. Changes that a notebook makes to `md`, to the checks or to PyTorch's functions do not reach the
+verdict: the checks are imported before the first cell, what they rely on is restored before each check and after each
+call of the answer, and verdicts travel through a pipe of their own, each with a random number. It does not matter
+whether check calls in the copy are deleted, moved or edited, because the grader makes its own.
 
 **What it does not protect against.** It is no sandbox: the copy runs with your rights, on your files and network, so
-grade strangers' work in a container. Within one process nothing is out of reach of someone who walks Python's frames,
-its garbage collector or `ctypes` to write into the grader itself. And the solutions are a click away in every lesson:
-a pass says that the answer is right, not who found it.
+grade strangers' work in a container. Within one process, nothing is out of reach for someone who goes through Python's
+frames, its garbage collector or `ctypes` to write into the grader itself. And the solutions are a click away in every
+lesson: a pass says that the answer is right, not who found it.
 """
 
 from __future__ import annotations
@@ -33,15 +33,14 @@ PACKAGE = Path(__file__).parents[1]
 def grade(path: Path, lessons: Path, seconds: float = 60.0, run_all: bool = False) -> dict[str, Any]:
     """Run a copy and judge its exercises.
 
-    lessons: the folder of the lessons as they were handed out. seconds: the limit for each cell, and for the check of
-    each exercise; the whole copy has ten times as long. run_all: run every cell up to the last exercise, not only
-    those that an answer needs.
+    lessons: the folder with the original lessons. seconds: the time limit for each cell and for each check; the whole
+    copy has ten times as long. run_all: run every cell up to the last exercise, not only those that an answer needs.
 
     Returns {"notebook", "lesson", "passed", "of", "exercises": [{"exercise", "verdict", "why", "cell"}, ...],
     "errors": [{"cell", "error"}, ...], "put_back": [what the copy changed in the installed packages]}. A verdict is
-    "passed", "not attempted yet" or "not yet"; cells are numbered as code cells, from 1.
+    "passed", "not attempted yet" or "not yet". Only code cells are counted, from 1.
 
-    Raises ValueError if `path` is no copy of a lesson, ImportError without Jupyter, and RuntimeError if the copy has
+    Raises ValueError if `path` is not a copy of a lesson, ImportError without Jupyter, and RuntimeError if the copy
     changed the files of the checks.
     """
     cells = read(path)
@@ -50,7 +49,7 @@ def grade(path: Path, lessons: Path, seconds: float = 60.0, run_all: bool = Fals
     sheet = Sheet([cell for cell in cells if cell.code], exercises, seconds, run_all)
     sheet.fill()
     if not run_all and any("NameError" in found["why"] for found in sheet.verdicts.values()):
-        sheet = Sheet(sheet.cells, exercises, seconds, run_all=True)  # perhaps a name from a cell that was left out
+        sheet = Sheet(sheet.cells, exercises, seconds, run_all=True)  # the cell of the name may have been left out
         sheet.fill()
     found = [{"exercise": exercise, **sheet.verdicts[exercise]} for exercise in exercises]
     return {
@@ -72,12 +71,12 @@ class Sheet:
         self.anchors = anchors(cells, exercises)
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.errors: dict[int, str] = {}
-        self.lost: set[int] = set()  # cells that took a process with them
+        self.lost: set[int] = set()  # cells that ended their process
         self.put_back: set[str] = set()
         self.end = time.monotonic() + 10 * seconds
 
     def fill(self) -> None:
-        """Judge every exercise, with a new process after each that was lost."""
+        """Judge every exercise, starting a new process whenever one is lost."""
         for exercise, stub in self.exercises.items():
             if exercise not in self.anchors:
                 self.say(exercise, "not yet", f"no cell defines `{stub.expression}`.")
@@ -90,10 +89,10 @@ class Sheet:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Process(Path(folder)) as process:
                 self.go_through(process, left)
             if self.fingerprint() != before:
-                raise RuntimeError("the copy has changed files of the installed checks: install minidiffusion again")
+                raise RuntimeError("the copy has changed files of the installed checks: reinstall minidiffusion")
 
     def go_through(self, process: Process, left: dict[str, int]) -> None:
-        """Run the cells in order, and judge each exercise after its own. Returns early if the process is lost."""
+        """Run the cells in order, and judge each exercise right after its cell. Return early if the process is lost."""
         last = max(left.values())
         wanted = set(range(last + 1)) if self.run_all else needed(self.cells, left, self.exercises)
         for number in sorted(wanted):
@@ -126,7 +125,7 @@ class Sheet:
         return max(min(self.seconds, self.end - time.monotonic()), 0.1)
 
     def fingerprint(self) -> list[bytes]:
-        """The files of the grader and of these checks: whether a copy has written into them."""
+        """The contents of the files of the grader and of these checks, to notice whether a copy writes into them."""
         lessons = {f"lesson_{exercise[:2]}.py" for exercise in self.exercises}
         checks = [PACKAGE / "exercises" / name for name in ("__init__.py", "judge.py", *sorted(lessons))]
         return [file.read_bytes() for file in [*checks, *sorted((PACKAGE / "grading").glob("*.py"))] if file.is_file()]

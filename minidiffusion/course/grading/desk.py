@@ -1,6 +1,6 @@
-"""Inside the process in which a copy runs: run a cell, judge an answer. Started by worker.py, one request a line.
+"""The process in which a copy runs: it runs cells and judges answers. worker.py starts it; each line is one request.
 
-Everything that judges is imported, and noted down, before the first cell of the copy.
+Everything that takes part in judging is imported and recorded before the first cell of the copy runs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import types
-from json import dumps, loads  # by name: a copy can give its module another function
+from json import dumps, loads  # imported by name, because a copy can replace the functions in their modules
 from os import _exit, getpid, write
 from typing import Any
 
@@ -25,13 +25,14 @@ from ... import course
 from .. import exercises
 from ..exercises.judge import judge
 
-LONGEST = 600  # characters of a sentence
-BUILTINS = frozenset(vars(builtins)) - {"_", "exit", "quit"}  # as they are without IPython, which has its own exit
-OWN_CHANGES = ((torch, "manual_seed"),)  # PyTorch puts another there when it first compiles
+LONGEST = 600  # characters in a sentence
+BUILTINS = frozenset(vars(builtins)) - {"_", "exit", "quit"}  # IPython has its own exit and quit
+OWN_CHANGES = ((torch, "manual_seed"),)  # PyTorch itself replaces this one when it first compiles
+UNWATCHED = {"__dict__", "__weakref__", "__abstractmethods__", "__slotnames__"}  # Python's copy caches the last one
 
 
 class Watch:
-    """What the checks stand on, as it was before the copy ran: the functions and classes of the packages they use."""
+    """The functions and classes that the checks rely on, recorded before the copy runs."""
 
     def __init__(self) -> None:
         own = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "minidiffusion"]
@@ -53,7 +54,7 @@ class Watch:
         self.codes = [(f, (f.__code__, f.__defaults__, f.__kwdefaults__)) for f in functions]
 
     def put_back(self) -> list[str]:
-        """Undo what was changed since, and name it."""
+        """Restore what has been changed since then, and return its names."""
         changed = []
         for owner, were in self.were:
             now = entries(owner)
@@ -73,14 +74,12 @@ class Watch:
 
 
 def entries(owner: Any) -> dict[str, Any]:
-    """The names in a module, class or dictionary that are to stay as they are."""
+    """The names in a module, class or dictionary that must not change."""
     if isinstance(owner, dict):
         return dict(owner)
     own = owner.__name__.startswith("minidiffusion")
     if isinstance(owner, type):
-        return {
-            k: v for k, v in list(vars(owner).items()) if k not in ("__dict__", "__weakref__", "__abstractmethods__")
-        }
+        return {k: v for k, v in list(vars(owner).items()) if k not in UNWATCHED}
     if owner is builtins:
         return {name: vars(builtins)[name] for name in BUILTINS if name in vars(builtins)}
     skip = "__" if own else "_"
@@ -88,7 +87,7 @@ def entries(owner: Any) -> dict[str, Any]:
 
 
 def hides(owner: Any, name: str) -> bool:
-    """Whether a name that is new there could be found in place of another."""
+    """Whether a new name there could hide another one."""
     return name in BUILTINS if isinstance(owner, types.ModuleType) else True
 
 
@@ -109,13 +108,13 @@ def take(owner: Any, name: str) -> None:
 
 
 class Guarded:
-    """The student's function; after each call, what it may have changed in the packages is put back, and noted."""
+    """The student's function. After each call, whatever it changed in the packages is restored and recorded."""
 
     def __init__(self, function: Any, watch: Watch):
         functools.update_wrapper(self, function)
         self.function, self.watch = function, watch
         self.changed: list[str] = []
-        self.__code__ = getattr(function, "__code__", None)  # by which an error's line is found
+        self.__code__ = getattr(function, "__code__", None)  # `call` uses it to find the line of an error
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -126,7 +125,7 @@ class Guarded:
 
 
 def plain(answer: Any) -> Any:
-    """A tensor of a class of the student's own as a tensor: theirs may say that it is equal to everything."""
+    """Turn an instance of the student's own tensor class into a plain tensor, since it might equal everything."""
     if isinstance(answer, torch.Tensor) and type(answer) not in (torch.Tensor, torch.nn.Parameter):
         with torch._C.DisableTorchFunctionSubclass():
             return answer.as_subclass(torch.Tensor)  # type: ignore[arg-type]
@@ -134,7 +133,7 @@ def plain(answer: Any) -> Any:
 
 
 def sentence(text: str) -> str:
-    """On one line, and not too long."""
+    """The text on one line, cut if it is too long."""
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
@@ -147,14 +146,14 @@ def name_error(error: BaseException) -> str:
 
 
 class Shell(InteractiveShell):
-    """IPython, without a window: `%matplotlib inline` asks for one."""
+    """IPython without a window, which `%matplotlib inline` would ask for."""
 
     def enable_gui(self, gui: Any = None) -> None:
         pass
 
 
 class Desk:
-    """A shell in which cells run, and the checks beside it."""
+    """The shell in which cells run, and the checks."""
 
     def __init__(self) -> None:
         config = Config()
@@ -162,9 +161,8 @@ class Desk:
         self.shell = Shell.instance(config=config)
         self.names = self.shell.user_ns
         self.run_cell = self.shell.run_cell
-        exercises.check = course.check = lambda exercise, answer: (
-            None
-        )  # the copy's own calls need not cost time: they decide nothing
+        # the copy's own calls of `check` decide nothing, so they need not take any time
+        exercises.check = course.check = lambda exercise, answer: None
         self.checks = dict(exercises.CHECKS)
         self.watch = Watch()
 
@@ -177,7 +175,7 @@ class Desk:
         return {"error": name_error(error) if error else ""}
 
     def judge(self, exercise: str, expression: str) -> dict[str, Any]:
-        """The verdict of the installed check on what the expression is in the copy."""
+        """The verdict of the installed check on the value that the expression has in the copy."""
         put_back, guarded = self.watch.put_back(), []
         try:
             with self.shell.builtin_trap, torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
@@ -195,13 +193,13 @@ class Desk:
         return {"verdict": sentence(verdict), "put_back": put_back + changed}
 
     def reset(self) -> dict[str, Any]:
-        """Forget all names: for the next notebook, where one trusts them all."""
+        """Forget all names, to run another trusted notebook."""
         self.shell.reset(new_session=False)
         return {}
 
 
 def main() -> None:
-    """Answer requests until there are no more. The pipes get new places, and in theirs there is nothing."""
+    """Answer requests until there are no more. The pipes are moved, so that cells find nothing in the usual places."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
@@ -216,7 +214,7 @@ def main() -> None:
             answer = desk.judge(request["judge"], request["expression"])
         else:
             answer = desk.reset()
-        if getpid() != process:  # a copy that forks has a grader too many
+        if getpid() != process:  # a copy that forks would have two graders
             _exit(0)
         write(answers, dumps({"number": number, **answer}).encode() + b"\n")
 

@@ -1,4 +1,4 @@
-"""Reading a copy: which lesson it is, where its answers are, and which of its cells they need."""
+"""Read a copy: find out which lesson it is, where its answers are, and which cells they need."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import symtable
 from pathlib import Path
 from typing import Any
 
-HIDDEN = re.compile(r"\bimport \*|\b(?:exec|globals|setattr)\(|^%run\b", re.M)  # binds names that cannot be read off
-TRAINS = re.compile(r"(?:^|_)(?:fit|train)(?:_|$)")  # a function that changes what it is given
+HIDDEN = re.compile(r"\bimport \*|\b(?:exec|globals|setattr)\(|^%run\b", re.M)  # bind names that the text does not show
+TRAINS = re.compile(r"(?:^|_)(?:fit|train)(?:_|$)")  # functions that change their arguments
 
 
 class Names(ast.NodeVisitor):
-    """What a cell's own lines, not those inside its functions, do with names, in the order in which they run."""
+    """How the lines of a cell use names, in the order in which they run, without those inside functions."""
 
     def __init__(self) -> None:
         self.bound: set[str] = set()
@@ -80,7 +80,7 @@ class Names(ast.NodeVisitor):
 
 @dataclasses.dataclass(frozen=True)
 class Stub:
-    """What a lesson hands to a check: an expression, mostly a name, in the cell with this id."""
+    """The expression that a lesson passes to a check, usually a name, and the id of its cell."""
 
     expression: str
     cell: str
@@ -88,7 +88,7 @@ class Stub:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A cell, and what its code does with names."""
+    """A cell, and how its code uses names."""
 
     source: str
     id: str
@@ -96,7 +96,7 @@ class Cell:
 
     @functools.cached_property
     def tree(self) -> ast.Module:
-        """Its code without IPython's magic; empty, if it is no Python."""
+        """Its code without IPython's magic commands; empty if it is not Python."""
         from IPython.core.inputtransformer2 import TransformerManager
 
         text = re.sub(r"\A%%.*\n", "", self.source) if self.code else ""
@@ -113,7 +113,7 @@ class Cell:
 
     @property
     def binds(self) -> set[str]:
-        """The names that it gives a value, or imports."""
+        """The names that it assigns or imports."""
         return self._names.bound
 
     @property
@@ -123,15 +123,15 @@ class Cell:
 
     @property
     def uses(self) -> set[str]:
-        """The names whose values it takes from the cells before it, when it runs."""
+        """The names whose values it reads from earlier cells when it runs."""
         return self._names.used
 
     @functools.cached_property
     def uses_later(self) -> set[str]:
-        """The names that its functions take from the notebook, whenever they are called."""
+        """The names that its functions read from the notebook when they are called."""
         try:
             tables = symtable.symtable(ast.unparse(self.tree), "cell", "exec").get_children()
-        except (SyntaxError, RecursionError):  # such as `return` outside a function
+        except (SyntaxError, RecursionError):  # for example `return` outside a function
             return set()
         for table in tables:
             tables.extend(table.get_children())
@@ -156,7 +156,7 @@ class Cell:
 
     @functools.cached_property
     def checks(self) -> dict[str, str]:
-        """The exercises that it hands to a check, with the expressions."""
+        """The exercises that it checks, with the expressions."""
         return {
             call.args[0].value: ast.unparse(call.args[1])
             for call in ast.walk(self.tree)
@@ -169,34 +169,34 @@ class Cell:
 
 
 def root(node: ast.AST) -> str:
-    """`a` of a[0].b(c).d; nothing, if there is no name at its root."""
+    """`a` for a[0].b(c).d; an empty string if there is no name at its root."""
     while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call, ast.Starred)):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node.id if isinstance(node, ast.Name) else ""
 
 
 def last_name(function: ast.AST) -> str:
-    """`c` of a.b.c."""
+    """`c` for a.b.c."""
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def read(path: Path) -> list[Cell]:
-    """The cells of a notebook; ValueError if the file is none."""
+    """The cells of a notebook. ValueError if the file is not a notebook."""
     import nbformat
 
     if not path.is_file():
-        raise ValueError(f"NOTEBOOK must be a file, and there is no {str(path)!r}")
+        raise ValueError(f"NOTEBOOK must be a file, but there is no {str(path)!r}")
     try:
         notebook = nbformat.read(path, as_version=4)
         return [Cell(cell.source, cell.get("id", ""), cell.cell_type == "code") for cell in notebook.cells]
-    except Exception as error:  # nbformat has a dozen ways to say it
-        raise ValueError(f"NOTEBOOK must be a Jupyter notebook, and {str(path)!r} is not: {error}") from None
+    except Exception as error:  # nbformat raises a dozen kinds of errors
+        raise ValueError(f"NOTEBOOK must be a Jupyter notebook, but {str(path)!r} is not: {error}") from None
 
 
 def lesson_of(path: Path, cells: list[Cell], lessons: Path) -> tuple[str, Path]:
-    """The number of the lesson that was copied, and the lesson itself.
+    """The number and the file of the lesson that was copied.
 
-    It is told by the exercises that the copy checks; if it checks none, by its title, or the name of its file.
+    It follows from the exercises that the copy checks, or else from its title or its file name.
     """
     there = {file.name[:2]: file for file in sorted(lessons.glob("[0-9][0-9]_*.ipynb"))}
     said = [exercise[:2] for cell in cells for exercise in cell.checks]
@@ -206,13 +206,15 @@ def lesson_of(path: Path, cells: list[Cell], lessons: Path) -> tuple[str, Path]:
     said += re.findall(r"^\d\d", path.name)
     known = [number for number in said if number in there]
     if not known:
-        raise ValueError(f"NOTEBOOK must be a copy of a lesson, {', '.join(there) or 'none'}: {str(path)!r} is of none")
+        raise ValueError(
+            f"NOTEBOOK must be a copy of a lesson ({', '.join(there) or 'none'}), but {str(path)!r} is not"
+        )
     number = max(known, key=known.count)
     return number, there[number]
 
 
 def stubs(cells: list[Cell]) -> dict[str, Stub]:
-    """The exercises of a lesson as it was handed out."""
+    """The exercises of an original lesson."""
     return {exercise: Stub(text, cell.id) for cell in cells for exercise, text in cell.checks.items()}
 
 
@@ -221,11 +223,11 @@ def names_in(expression: str) -> set[str]:
 
 
 def anchors(cells: list[Cell], exercises: dict[str, Stub]) -> dict[str, int]:
-    """After which code cell each answer is to be looked at.
+    """The code cell after which each answer is judged.
 
-    The last that checks it; if none does, the one with the stub's id; if that binds another name, the last that binds
-    this one; and if there is none either, the one with the stub's id all the same, or the last that is no Python and
-    speaks of the exercise: it will be told what is wrong with it.
+    That is the last cell that checks it. If there is none, it is the cell with the stub's id if it binds the name, then
+    the last cell that binds the name. Otherwise it is the cell with the stub's id, or the last cell that is not valid
+    Python but mentions the exercise, so that the report can say what is wrong with it.
     """
     found = {}
     for exercise, stub in exercises.items():
@@ -245,8 +247,8 @@ def anchors(cells: list[Cell], exercises: dict[str, Stub]) -> dict[str, int]:
 def needed(cells: list[Cell], left: dict[str, int], exercises: dict[str, Stub]) -> set[int]:
     """The code cells that the answers need: their own, and those that bind or change a name that a needed cell uses.
 
-    What a cell changes by a way that cannot be read off its text, such as a function that changes what it is given,
-    is not seen. Cells that bind names in hidden ways are all taken.
+    Changes that the text of a cell does not show are missed, such as those of a function that changes its argument.
+    All cells that bind names in hidden ways are included.
     """
     imported = {name for cell in cells for name in cell.imports}
     wanted: set[int] = set()
@@ -261,14 +263,14 @@ def needed(cells: list[Cell], left: dict[str, int], exercises: dict[str, Stub]) 
                 taken.add(number)
                 for name in cells[number].uses:
                     todo += sources(cells, name, number, imported)
-                for name in cells[number].uses_later:  # by the cell itself, or by the check
+                for name in cells[number].uses_later:  # called by the cell itself, or by the check
                     todo += sources(cells, name, number, imported) + sources(cells, name, anchor + 1, imported)
         wanted |= taken
     return wanted
 
 
 def sources(cells: list[Cell], name: str, before: int, imported: set[str]) -> list[int]:
-    """The last cell before this one that binds the name, and those after it that change its value."""
+    """The last cell before this one that binds the name, and the cells after it that change its value."""
     places = [number for number in range(before) if name in cells[number].binds]
     first = places[-1] if places else 0
     changed = [n for n in range(first, before) if name in cells[n].changes and name not in imported]

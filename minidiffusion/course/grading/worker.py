@@ -1,4 +1,4 @@
-"""The process in which a copy runs: asked one thing at a time, and ended if it does not answer in time."""
+"""The process in which a copy runs, seen from outside: it gets one request at a time, and is stopped if it is late."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
-START = 300.0  # seconds for Python and PyTorch to be there, on a slow machine
-LONGEST = 100_000  # characters of an answer
+START = 300.0  # seconds until Python and PyTorch have started, on a slow machine
+LONGEST = 100_000  # characters in an answer
 
 
 class Ended(Exception):
-    """The process is gone; why, as the rest of a sentence."""
+    """The process is gone. The message gives the reason, as the rest of a sentence."""
 
 
 class Process:
-    """One fresh Python with IPython in it, in `folder`. Leaving the `with` block ends it and what it started."""
+    """A new Python process with IPython, in `folder`. The end of the `with` block stops it and its children."""
 
     def __init__(self, folder: Path):
         path = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
@@ -51,12 +51,12 @@ class Process:
     def __exit__(self, *error: Any) -> None:
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)  # what the copy has started, too
+                os.killpg(self.process.pid, signal.SIGKILL)  # including what the copy has started
         self.process.kill()
         self.process.wait()
 
     def ask(self, seconds: float, **request: Any) -> dict[str, Any]:
-        """Send a request and return the answer to it. Raises Ended."""
+        """Send a request and return its answer. Raises Ended."""
         number = secrets.token_hex(16)
         assert self.process.stdin is not None
         try:
@@ -78,6 +78,6 @@ class Process:
     def _listen(self) -> None:
         assert self.process.stdout is not None
         line = b" "
-        while line:  # an empty line is the end
+        while line:  # an empty line means that the process has ended
             line = self.process.stdout.readline(LONGEST)
             self.lines.put(line)
