@@ -1,7 +1,7 @@
-"""How nbval compares a lesson with what is stored: words exactly, numbers to within a tenth.
+"""How nbval compares the outputs of a lesson with the stored ones: words exactly, numbers to within a tenth.
 
-The last digit of what was trained differs between machines, and where one rounds up another rounds down. Verdicts are
-words. stderr, where libraries talk about the machine that they run on, is not compared.
+The last digits of a trained network differ between machines, and so does rounding. Verdicts are words, so they must
+agree. We do not compare stderr, where libraries print messages about the machine.
 """
 
 import math
@@ -10,11 +10,11 @@ import re
 from nbval.plugin import IPyNbCell
 
 NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
-TENTH = 0.095  # of the larger: 1.1 for 1.0, but no 9 for 10
+TENTH = 0.095  # of the larger number: 1.1 may stand for 1.0, but 9 may not stand for 10
 
 
 class Output(str):
-    """A text that equals one with the same words and nearly the same numbers; blanks only align."""
+    """A text that equals any text with the same words and nearly the same numbers, whatever the white space."""
 
     __hash__ = str.__hash__
 

@@ -1,8 +1,8 @@
-"""Run notebooks and keep their outputs, without what changes from run to run.
+"""Run notebooks and store their outputs, without anything that changes from run to run.
 
-    python lessons/execute.py lessons/00_draw_something.ipynb ...     none named: all of them
+    python lessons/execute.py lessons/00_draw_something.ipynb ...     without names: all lessons and solutions
 
-A live widget needs a kernel, so only its picture is kept; ids, times and versions are left out.
+A live widget needs a kernel, so we keep only its picture. Ids, times and versions are removed.
 """
 
 import sys
@@ -19,7 +19,7 @@ METADATA = {
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Leave sources, outputs and tags; drop everything else."""
+    """Keep sources, outputs and tags, and remove everything else."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if "tags" in cell.metadata else {})

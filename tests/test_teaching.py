@@ -1,4 +1,4 @@
-"""The teacher's guide and the files for Binder say nothing that the lessons and the project do not."""
+"""The teacher's guide and the files for Binder agree with the lessons and the project."""
 
 import re
 import sys
@@ -76,7 +76,7 @@ def test_binder_installs_this_project_and_what_it_names_is_there():
             pinned[Requirement(line).name.lower()] = Requirement(line).specifier
     for text in [*project["dependencies"], *project["optional-dependencies"]["lessons"]]:
         requirement = Requirement(text)
-        if requirement.marker is None:  # tomli is for other Pythons than Binder's
+        if requirement.marker is None:  # tomli is only for Pythons older than Binder's
             (version,) = pinned[requirement.name.lower()]
             assert requirement.specifier.contains(version.version), text
     python = (PROJECT / "binder" / "runtime.txt").read_text().strip().removeprefix("python-")
