@@ -69,7 +69,7 @@ def between_by_scale(denoise, x_t, t, cond, w, low, high):
 
 
 def between_package(denoise, x_t, t, cond, w, low, high):
-    return md.guidance.classifier_free(denoise, w, (low, high))(x_t, t, cond)
+    return md.guidance.classifier_free(denoise, w, interval=(low, high))(x_t, t, cond)
 
 
 def when(inside, plain="with"):
