@@ -6,7 +6,7 @@ import torch
 
 from minidiffusion import rivals
 
-# ---- 08.1: draw from the cloud ----
+# ---- 08.1: sample from the cloud ----
 
 
 def code_in_place(mean, log_std, eps):
@@ -26,16 +26,16 @@ CODE_RIGHT = [
     lambda m, s, e: m + (2 * s).exp().sqrt() * e,
 ]
 CODE_WRONG = [
-    (lambda m, s, e: m + s * e, "take its exponential"),
-    (lambda m, s, e: m + (0.5 * s).exp() * e, "no 0.5"),
-    (lambda m, s, e: m + (2 * s).exp() * e, "that is the variance"),
+    (lambda m, s, e: m + s * e, "Take its exponential"),
+    (lambda m, s, e: m + (0.5 * s).exp() * e, "Omit the 0.5"),
+    (lambda m, s, e: m + (2 * s).exp() * e, "the noise by the variance"),
     (lambda m, s, e: m, "has no noise"),
     (lambda m, s, e: s.exp() * e, "the mean is missing"),
-    (lambda m, s, e: m * s.exp() + e, "have changed places"),
-    (lambda m, s, e: s.exp() * (m + e), "multiply eps alone"),
+    (lambda m, s, e: m * s.exp() + e, "swapped"),
+    (lambda m, s, e: s.exp() * (m + e), "Multiply eps alone"),
     (lambda m, s, e: m - s.exp() * e, "wrong sign"),
-    (lambda m, s, e: m + s.exp(), "no eps in your code"),
-    (lambda m, s, e: m + s.exp() * torch.randn_like(e), "gives two answers"),
+    (lambda m, s, e: m + s.exp(), "does not use eps"),
+    (lambda m, s, e: m + s.exp() * torch.randn_like(e), "two different answers"),
     (lambda m, s, e: m + s.exp() * e[:1], "the noise of the first"),
     (code_in_place, "changes its input mean in place"),
     (lambda m, s, e: (m + s.exp() * e).float(), "keep the type"),
@@ -43,7 +43,7 @@ CODE_WRONG = [
     (lambda m, s, e: m + 1.1 * s.exp() * e, "away from mean + std eps"),
 ]
 
-# ---- 08.2: how probable is a code ----
+# ---- 08.2: the density of the codes ----
 
 
 def logs(z, mean, std):
@@ -79,6 +79,10 @@ def density_that_underflows(z, mean, std):
     return logs(z, mean, std).exp().mean(1).log()
 
 
+def density_with_a_floor(z, mean, std):
+    return (logs(z, mean, std).exp().mean(1) + 1e-30).log()
+
+
 def density_from(exponent):
     def density(z, mean, std):
         each = exponent(z[:, None] - mean, std).sum(2) - 0.5 * z.shape[1] * math.log(2 * math.pi)
@@ -97,25 +101,26 @@ DENSITY_RIGHT = [
 DENSITY_WRONG = [
     (lambda z, m, s: None, "returns None"),
     (density_in_place, "changes its input z in place"),
-    (density_that_underflows, "gets -inf"),
-    (lambda z, m, s: logs(z, m, s), "one number for each code and cloud"),
-    (lambda z, m, s: torch.logsumexp(logs(z, m, s), 0), "one number for each cloud"),
-    (lambda z, m, s: torch.logsumexp(logs(z, m, s), 1), "you added the clouds up"),
+    (density_that_underflows, "exp underflows to 0"),
+    (density_with_a_floor, "exp underflows to 0"),
+    (lambda z, m, s: logs(z, m, s), "a number for each code and cloud"),
+    (lambda z, m, s: torch.logsumexp(logs(z, m, s), 0), "a number for each cloud"),
+    (lambda z, m, s: torch.logsumexp(logs(z, m, s), 1), "you added the clouds"),
     (lambda z, m, s: logs(z, m, s).mean(1), "the mean of the logarithms"),
     (lambda z, m, s: logs(z, m, s).amax(1), "the nearest cloud alone"),
     (lambda z, m, s: density_by_logsumexp(z, m, s).exp(), "that is the density"),
-    (lambda z, m, s: density_by_logsumexp(z, m, s) / math.log(2), "those are bits"),
+    (lambda z, m, s: density_by_logsumexp(z, m, s) / math.log(2), "in bits"),
     (lambda z, m, s: density_by_logsumexp(z, m, s) + 1.5 * math.log(2 * math.pi), "the constant of a Gaussian"),
     (density_from(lambda d, s: -0.5 * (d / s) ** 2), "log std is missing"),
-    (density_from(lambda d, s: -0.5 * (d / s) ** 2 - 2 * s.log()), "not by its square"),
-    (density_from(lambda d, s: -((d / s) ** 2) - s.log()), "the 1/2 in the exponent"),
+    (density_from(lambda d, s: -0.5 * (d / s) ** 2 - 2 * s.log()), "by std^2. Divide it by std"),
+    (density_from(lambda d, s: -((d / s) ** 2) - s.log()), "1/2 in the exponent"),
     (density_from(lambda d, s: -0.5 * d**2 / s - s.log()), "by the variance"),
     (density_from(lambda d, s: -0.5 * d**2 + 0 * s), "std is missing"),
     (lambda z, m, s: density_by_logsumexp(z, m, s).sum(), "have the shape"),
     (lambda z, m, s: density_by_logsumexp(z, m, s) + 1, "nats away"),
 ]
 
-# ---- 08.3: draw from all clouds ----
+# ---- 08.3: sample from the aggregate posterior ----
 
 
 def all_clouds(mean, std, count, generator):
@@ -136,62 +141,50 @@ def all_by_loop(mean, std, count, generator):
     return torch.stack(codes)
 
 
-def with_noise(noise, width=lambda std: std):
-    def draw(mean, std, count, generator):
+def chosen_by(choose):
+    """Codes of the clouds choose(clouds, count, generator)."""
+
+    def sample(mean, std, count, generator):
+        chosen = choose(len(mean), count, generator)
+        return mean[chosen] + std[chosen] * torch.randn(count, mean.shape[1], generator=generator)
+
+    return sample
+
+
+def noised_by(noise):
+    """Codes with noise(std, count, latent, generator) around the centre."""
+
+    def sample(mean, std, count, generator):
         chosen = torch.randint(len(mean), (count,), generator=generator)
-        return mean[chosen] + width(std[chosen]) * noise(count, mean.shape[1], generator)
+        return mean[chosen] + noise(std[chosen], count, mean.shape[1], generator)
 
-    return draw
-
-
-def in_turn(mean, std, count, generator):
-    chosen = torch.arange(count) % len(mean)
-    return mean[chosen] + std[chosen] * torch.randn(count, mean.shape[1], generator=generator)
-
-
-def each_half(mean, std, count, generator):
-    chosen = torch.arange(count) * len(mean) // count
-    return mean[chosen] + std[chosen] * torch.randn(count, mean.shape[1], generator=generator)
+    return sample
 
 
 def means_mixed(mean, std, count, generator):
     return mean.mean(0) + std.mean(0) * torch.randn(count, mean.shape[1], generator=generator)
 
 
-def without_generator(mean, std, count, generator):
-    return all_clouds(mean, std, count, torch.default_generator)
-
-
-def with_own_seed(mean, std, count, generator):
-    return all_clouds(mean, std, count, torch.Generator().manual_seed(0))
-
-
-def never_the_last(mean, std, count, generator):
-    chosen = torch.randint(len(mean) - 1, (count,), generator=generator)
-    return mean[chosen] + std[chosen] * torch.randn(count, mean.shape[1], generator=generator)
-
-
 def one_each(mean, std, count, generator):
     return mean + std * torch.randn(mean.shape, generator=generator)
 
 
-NORMAL = with_noise(lambda n, d, g: torch.randn(n, d, generator=g))
-ALL_RIGHT = [all_clouds, all_by_multinomial, all_by_loop, NORMAL]
+ALL_RIGHT = [all_clouds, all_by_multinomial, all_by_loop]
 ALL_WRONG = [
     (one_each, "one code for each cloud"),
-    (without_generator, "hand `generator` to both"),
-    (with_own_seed, "another generator gives the same codes"),
-    (means_mixed, "do not mix their means"),
-    (never_the_last, "must serve half"),
-    (in_turn, "a fixed order"),
-    (each_half, "a fixed order"),
-    (with_noise(lambda n, d, g: 0.0 * torch.randn(n, d, generator=g)), "middles of the clouds"),
-    (with_noise(lambda n, d, g: torch.randn(n, d, generator=g), torch.square), "not by its square"),
-    (with_noise(lambda n, d, g: torch.randn(n, d, generator=g), torch.ones_like), "came out with"),
-    (with_noise(lambda n, d, g: torch.randn(n, 1, generator=g)), "the same noise"),
-    (with_noise(lambda n, d, g: torch.randn(n, d, generator=g) + 1), "another place than its mean"),
-    (lambda mean, std, count, generator: all_clouds(mean, std, count, generator).double(), "keep the type"),
-    (lambda mean, std, count, generator: all_clouds(mean, std, 10, generator), "have the shape"),
+    (lambda mean, std, n, g: all_clouds(mean, std, n, None), "the same seed gives two different answers"),
+    (lambda mean, std, n, g: all_clouds(mean, std, n, g.manual_seed(0)), "another seed gives the same answer"),
+    (means_mixed, "instead of mixing their means"),
+    (chosen_by(lambda clouds, n, g: torch.randint(clouds - 1, (n,), generator=g)), "should give half"),
+    (chosen_by(lambda clouds, n, g: torch.arange(n) % clouds), "a fixed order"),
+    (chosen_by(lambda clouds, n, g: torch.arange(n) * clouds // n), "a fixed order"),
+    (noised_by(lambda std, n, d, g: 0.0 * torch.randn(n, d, generator=g)), "the centres of the clouds"),
+    (noised_by(lambda std, n, d, g: std**2 * torch.randn(n, d, generator=g)), "not by its square"),
+    (noised_by(lambda std, n, d, g: torch.randn(n, d, generator=g)), "but yours has"),
+    (noised_by(lambda std, n, d, g: std * torch.randn(n, 1, generator=g)), "the same noise"),
+    (noised_by(lambda std, n, d, g: std * torch.randn(n, d, generator=g) + 1), "does not lie around its mean"),
+    (lambda mean, std, n, g: all_clouds(mean, std, n, g).double(), "keep the type"),
+    (lambda mean, std, n, g: all_clouds(mean, std, 10, g), "have the shape"),
 ]
 
 BANK = {"08.1": (CODE_RIGHT, CODE_WRONG), "08.2": (DENSITY_RIGHT, DENSITY_WRONG), "08.3": (ALL_RIGHT, ALL_WRONG)}
