@@ -221,10 +221,10 @@ def mutated(whole: bytes, draw: random.Random) -> bytes:
     return bytes(broken)
 
 
-@pytest.mark.parametrize("kind", ["a denoiser", "a training"])
-def test_a_thousand_mutations_are_a_thousand_clear_errors(whole, whole_training, tmp_path, kind):
+@pytest.mark.parametrize("content", ["a denoiser", "a training"])
+def test_a_thousand_mutations_are_a_thousand_clear_errors(whole, whole_training, tmp_path, content):
     path, draw = tmp_path / "broken.safetensors", random.Random(1)
-    content, load = (whole, md.load) if kind == "a denoiser" else (whole_training, checkpoint.load_training)
+    content, load = (whole, md.load) if content == "a denoiser" else (whole_training, checkpoint.load_training)
     for number in range(1000):
         broken = mutated(content, draw)
         if broken == content:  # a byte overwritten with itself
@@ -396,7 +396,7 @@ def test_the_same_content_is_the_same_bytes(tmp_path):
     assert len(seen) == 1
 
 
-def test_the_one_kind_of_file_is_not_taken_for_the_other(whole, whole_training, tmp_path):
+def test_one_type_of_file_is_not_taken_for_the_other(whole, whole_training, tmp_path):
     path = tmp_path / "x"
     for content, load in ((whole, checkpoint.load_training), (whole_training, md.load)):
         path.write_bytes(content)
@@ -494,7 +494,7 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
 @pytest.mark.parametrize(
     "name, method, steps", [("fashion_mnist", "ddim", 10), ("fashion_mnist_few", "consistency", 1)]
 )
-def test_the_shipped_denoisers_draw_what_is_ordered(name, method, steps):
+def test_the_shipped_denoisers_generate_the_class_that_was_asked_for(name, method, steps):
     denoise = md.shipped(name)
     labels, generator = torch.arange(10), torch.Generator().manual_seed(1)
     x_1 = md.prior((10, 1, 28, 28), denoise.schedule, generator)

@@ -201,12 +201,12 @@ def test_rows_that_are_the_same_share_a_ball_of_radius_0():
     assert density_coverage(real, point.expand(2, -1), k=3) == (4 / 3, 4 / 8)
 
 
-@pytest.mark.parametrize("law", ["normal", "exponential"])
-def test_density_and_coverage_of_like_laws_do_not_know_the_law(law):
+@pytest.mark.parametrize("name", ["normal", "exponential"])
+def test_density_and_coverage_are_the_same_for_any_two_equal_distributions(name):
     # Of N - 1 reals and a fake around a real row, the fake is among the k nearest with chance k / N: density is 1.
     # That of N - 1 reals and M fakes no fake is among them: (N-1)...(N-k) / ((N+M-1)...(N+M-k))
     n, m, k = 12, 7, 3
-    draws = normal(600, n + m, 3) if law == "normal" else -torch.rand(600, n + m, 1, generator=seeded()).log()
+    draws = normal(600, n + m, 3) if name == "normal" else -torch.rand(600, n + m, 1, generator=seeded()).log()
     scores = torch.tensor([density_coverage(rows[:n], rows[n:], k) for rows in draws], dtype=torch.float64)
     missed = math.prod((n - i) / (n + m - i) for i in range(1, k + 1))
     assert_mean(scores[:, 0], 1)
@@ -214,7 +214,7 @@ def test_density_and_coverage_of_like_laws_do_not_know_the_law(law):
     assert 1 - math.prod((1000 - i) / (2000 - i) for i in range(1, 6)) == pytest.approx(0.97, abs=0.002)
 
 
-def test_precision_of_like_laws_on_a_line_is_three_quarters():
+def test_precision_of_equal_distributions_on_a_line_is_three_quarters():
     # k = 1: a point in a gap, u from one end and v from the other, is in no ball if the gaps beyond the two ends are
     # shorter than u and v. All four are exponential and independent: chance 1/2 * 1/2
     scores = [precision_recall(*torch.rand(2, 1000, 1, generator=seeded(seed)), k=1) for seed in range(10)]
@@ -222,7 +222,7 @@ def test_precision_of_like_laws_on_a_line_is_three_quarters():
     assert_mean([score.recall for score in scores], 3 / 4)
 
 
-def test_precision_of_like_laws_falls_with_the_count_in_many_features():
+def test_precision_of_equal_distributions_falls_with_the_count_in_many_features():
     few = np.mean([precision_recall(*normal(2, 50, 128, seed=seed)) for seed in range(20)])
     many = np.mean([precision_recall(*normal(2, 1000, 128, seed=seed)) for seed in range(2)])
     assert few == pytest.approx(0.71, abs=0.02) and many == pytest.approx(0.57, abs=0.02)  # as documented
@@ -252,7 +252,7 @@ def test_mmd_is_the_double_loop():
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_mmd_is_unbiased_at_any_count(shift):
     # For x ~ N(m, S), y ~ N(n, T): E k = h^D det(h^2 I + S + T)^(-1/2) exp(-(m - n)^T (h^2 I + S + T)^-1 (m - n) / 2)
-    h, d, spread = 0.8, 2, 1.0 + shift / 2  # the second law is N(shift, spread^2 I)
+    h, d, spread = 0.8, 2, 1.0 + shift / 2  # the second distribution is N(shift, spread^2 I)
 
     def kernel(apart, variance):
         return (h * h / (h * h + variance)) ** (d / 2) * math.exp(-0.5 * d * apart**2 / (h * h + variance))
@@ -283,7 +283,7 @@ def test_the_p_value_counts_exchanges():
     assert mmd(a, b - 0.7, permutations=199, generator=seeded()).p > 0.01
 
 
-def test_the_p_value_is_uniform_for_like_laws():
+def test_the_p_value_is_uniform_for_equal_distributions():
     draws = normal(600, 16, 2)
     p = [mmd(x[:6], x[6:], permutations=9, generator=seeded(seed)).p for seed, x in enumerate(draws)]
     counts = np.bincount(np.rint(10 * np.array(p)).astype(int), minlength=11)
@@ -323,7 +323,7 @@ def test_a_shift_is_seen_from_every_side():
     assert sliced_wasserstein(a, a + shift, 20_000, seeded()) == pytest.approx(np.mean(seen), rel=0.1)
 
 
-def test_two_samples_of_one_law_are_as_far_apart_as_documented():
+def test_two_samples_of_one_distribution_are_as_far_apart_as_documented():
     # on [0, 1] the i-th of n has variance i (n + 1 - i) / ((n + 1)^2 (n + 2)); twice its mean over i is 1 / (3 (n + 1))
     for n in (1, 6):
         draws = torch.rand(500, 2, n, 1, generator=seeded(n), dtype=torch.float64)
@@ -381,10 +381,10 @@ def test_the_p_of_mode_mass_is_right_where_each_mode_expects_5():
     modes, count = line(0, 1, 2), 30
 
     def false_alarms(weights):
-        law = scipy.stats.multinomial(count, weights)
+        true = scipy.stats.multinomial(count, weights)
         outcomes = [(i, j, count - i - j) for i in range(count + 1) for j in range(count + 1 - i)]
         p = [mode_mass(modes.repeat_interleave(torch.tensor(o), 0), modes, torch.tensor(weights)).p for o in outcomes]
-        return sum(law.pmf(o) for o, p in zip(outcomes, p, strict=True) if p <= 0.01)
+        return sum(true.pmf(o) for o, p in zip(outcomes, p, strict=True) if p <= 0.01)
 
     assert 0.005 < false_alarms([0.5, 0.3, 0.2]) < 0.015  # 15, 9 and 6 expected
     assert false_alarms([0.98, 0.01, 0.01]) > 0.02  # 0.3 expected: too many, as documented
@@ -526,6 +526,7 @@ def test_bad_numbers_are_named(unchecked):
         ("weights", lambda: mode_mass(a, b, torch.tensor([1.0, 1, 1, 1, math.inf]))),
         ("threshold", lambda: copy_ratio(a, b, threshold=0.0)),
         ("threshold", lambda: copy_ratio(a, b, threshold=2.0)),
+        ("threshold", lambda: copy_ratio(a, b, threshold="low")),
         ("training", lambda: copy_ratio(a, b[:1].expand(3, -1))),
     ]:
         with pytest.raises(ValueError, match=f"^{name} must"):
