@@ -1,4 +1,4 @@
-"""Every picture, as a function from arrays to a matplotlib Figure. No training, no sampling, no mathematics."""
+"""Plots: each function turns arrays into a matplotlib Figure. Nothing is trained, sampled or computed here."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from .data import to_uint8
 
-# Okabe and Ito 2008: eight colours that colour-blind readers tell apart, here with grey for the pale yellow.
-# Each has a marker of its own, so that a figure printed in grey can still be read.
+# Okabe and Ito 2008: eight colours that colour-blind readers can tell apart, with grey instead of the pale yellow.
+# Each has its own marker, so that a figure can still be read when it is printed in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -26,9 +26,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 def tile(
     images: Float[Tensor, "count channel height width"], columns: int = 8, gap: int = 2
 ) -> UInt8[np.ndarray, "rows columns 3"]:
-    """One uint8 picture of many: row by row, up to `columns` wide, white between, grey made RGB.
+    """Arrange many images in one uint8 RGB image: row by row, up to `columns` in a row, `gap` white pixels between.
 
-    images: floats in [-1, 1].
+    images: floats in [-1, 1] with 1 or 3 channels.
     """
     pictures = to_uint8(images.detach().cpu().float()).permute(0, 2, 3, 1).numpy()
     count, height, width, _ = pictures.shape
@@ -42,26 +42,26 @@ def tile(
 
 
 def png(sheet: UInt8[np.ndarray, "rows columns 3"], zoom: int = 3) -> bytes:
-    """The bytes of a PNG file, each pixel drawn `zoom` wide and high: what a browser or a widget shows."""
+    """Encode an image as the bytes of a PNG file, for a browser or a widget; each pixel becomes `zoom` x `zoom`."""
     file = io.BytesIO()
     Image.fromarray(sheet.repeat(zoom, axis=0).repeat(zoom, axis=1)).save(file, "PNG")
     return file.getvalue()
 
 
 def frame(figure: Figure) -> bytes:
-    """The bytes of a PNG file of a figure: what a widget shows."""
+    """Render a figure as the bytes of a PNG file, for a widget."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=90)
     return file.getvalue()
 
 
 def strips(rows: Sequence[tuple[str, Tensor]], titles: Sequence[str] = ()) -> Figure:
-    """Rows of pictures, the name of a row on its left; `titles` stand over the columns.
+    """Show rows of images, each with its name on the left, and `titles` above the columns.
 
-    rows: pairs (name, images (count, channel, height, width) in [-1, 1]).
+    rows: pairs (name, images); images are (count, channel, height, width) in [-1, 1], and the counts may differ.
     """
     columns = max(len(images) for _, images in rows)
-    left = 0.075 * max(len(name) for name, _ in rows) + 0.12  # inches, wide enough for the longest name
+    left = 0.075 * max(len(name) for name, _ in rows) + 0.12  # in inches, wide enough for the longest name
     top = 0.25 if titles else 0.05
     width, height = left + 0.75 * columns, top + 0.75 * len(rows)
     figure = Figure(figsize=(width, height))
@@ -89,11 +89,13 @@ def curves(
     x_scale: str = "linear",
     y_scale: str = "linear",
 ) -> Figure:
-    """Lines (x, y) by name, told apart by colour and by marker; x may be names. levels: dashed lines, by name, at these
-    heights."""
+    """Plot lines (x, y) by name, each with its own colour and marker. ValueError for more than eight of them.
+
+    x may be strings. levels: heights of dashed horizontal lines by name.
+    """
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axis = figure.subplots()
-    _draw(axis, lines, x_scale, y_scale)
+    _plot(axis, lines, x_scale, y_scale)
     for name, height in (levels or {}).items():
         axis.axhline(height, color="0.4", lw=1, ls="--", zorder=1)
         axis.text(1.01, height, name, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
@@ -105,11 +107,11 @@ def curves(
 def panels(
     titled: Mapping[str, Lines], x_label: str, y_label: str, x_scale: str = "linear", y_scale: str = "linear"
 ) -> Figure:
-    """Curves side by side, each panel under its title; all have the same names, and the legend stands once."""
+    """Plot `curves` in panels side by side, by title. All panels have lines of the same names, and share a legend."""
     figure = Figure(figsize=(3.5 * len(titled) + 0.8, 3.4), layout="constrained")
     axes = figure.subplots(1, len(titled), squeeze=False)[0]
     for axis, (title, lines) in zip(axes, titled.items(), strict=True):
-        _draw(axis, lines, x_scale, y_scale)
+        _plot(axis, lines, x_scale, y_scale)
         axis.set_title(title, fontsize=9)
         _label(axis, "", y_label if axis is axes[0] else "")
     figure.supxlabel(x_label, fontsize=9)
@@ -120,7 +122,7 @@ def panels(
 def clouds(
     points: Mapping[str, tuple[Sequence[float] | Tensor, Sequence[float] | Tensor]], x_label: str, y_label: str
 ) -> Figure:
-    """Clouds of points (x, y), each in a panel under its name; all panels have the same axes."""
+    """Scatter plots of points (x, y), by name in panels side by side; all panels have the same axes."""
     figure = Figure(figsize=(2.4 * len(points) + 0.6, 2.8), layout="constrained")
     axes = figure.subplots(1, len(points), squeeze=False, sharex=True, sharey=True)[0]
     for axis, (name, (x, y)), (colour, _) in zip(axes, points.items(), _styles(len(points)), strict=True):
@@ -131,9 +133,9 @@ def clouds(
 
 
 def verdicts(rows: Sequence[Mapping[str, Any]], columns: int = 7) -> Figure:
-    """The ledger as a sheet of tiles, one a claim: its number, and its verdict as a word and as a colour.
+    """Show the ledger with one tile for each claim: its number, and its verdict as a word and a colour.
 
-    rows: as `ledger.ledger()` returns them, with `id` and `verdict`.
+    rows: as `ledger.ledger()` returns them, with `id` and `verdict` (supported, partly, wrong or open).
     """
     colours = {"supported": COLOURS[2], "partly": COLOURS[5], "wrong": COLOURS[1], "open": "white"}
     lines = -(-len(rows) // columns)
@@ -153,7 +155,7 @@ def verdicts(rows: Sequence[Mapping[str, Any]], columns: int = 7) -> Figure:
 def seeds(
     values: Sequence[float], between: tuple[float, float], holds: tuple[float, float], label: str, title: str = ""
 ) -> Figure:
-    """One effect: a dot for each seed, the interval `between` as a bar, and shaded the range that would hold."""
+    """Show one effect: a dot for each seed, the interval `between` as a bar, and shading where the claim `holds`."""
     figure = Figure(figsize=(6, 1.7), layout="constrained")
     axis = figure.subplots()
     low, high = min(*values, between[0]), max(*values, between[1])
@@ -174,16 +176,16 @@ def seeds(
 
 
 def _styles(count: int) -> list[tuple[str, str]]:
-    """A colour and a marker for each of `count` sets of data, no two alike."""
+    """A different colour and marker for each of `count` lines or clouds."""
     if count > len(COLOURS):
-        raise ValueError(f"a figure can tell apart at most {len(COLOURS)}, got {count}")
+        raise ValueError(f"a figure can show at most {len(COLOURS)} lines or clouds, got {count}")
     return list(zip(COLOURS, MARKERS, strict=True))[:count]
 
 
-def _draw(axis: Axes, lines: Lines, x_scale: str, y_scale: str) -> None:
+def _plot(axis: Axes, lines: Lines, x_scale: str, y_scale: str) -> None:
     for (name, (x, y)), (colour, marker) in zip(lines.items(), _styles(len(lines)), strict=True):
         axis.plot(np.asarray(x), np.asarray(y), color=colour, marker=marker, markersize=4, lw=1.5, label=name)
-    if x_scale != "linear":  # or x may be names
+    if x_scale != "linear":  # if it is, x may be strings
         axis.set_xscale(x_scale)
     axis.set_yscale(y_scale)
 

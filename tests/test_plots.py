@@ -107,7 +107,7 @@ def test_clouds_share_their_axes():
 
 @pytest.mark.parametrize("draw", [curves, clouds, lambda lines, x, y: panels({"one": lines}, x, y)])
 def test_no_two_of_many_look_alike(draw):
-    with pytest.raises(ValueError, match=f"at most {len(COLOURS)}, got {len(COLOURS) + 1}"):
+    with pytest.raises(ValueError, match=f"at most {len(COLOURS)} lines or clouds, got {len(COLOURS) + 1}"):
         draw({str(i): ([0.0], [0.0]) for i in range(len(COLOURS) + 1)}, "x", "y")
 
 

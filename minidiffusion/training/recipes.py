@@ -18,15 +18,15 @@ class Recipe:
     name: str
     about: str  # one line for the help
     data: str  # a name that `datasets.load` knows
-    network: str  # a name in `nets.NETS`
     sizes: dict[str, Any]  # arguments of the network; if they have `classes`, it learns the labels of the data set
     steps: int
-    batch_size: int
-    learning_rate: float
-    ema_decay: float
+    network: str = "UNet"  # a name in `nets.NETS`
     schedule: str = "cosine"  # a name that `schedule.from_config` knows
     head: str = "v"  # a name in `heads.HEADS`
     weighting: str = "min_snr"
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    ema_decay: float = 0.999
 
     def denoiser(self, seed: int = 0) -> Denoiser:
         """Build the untrained denoiser; the seed decides its first weights."""
@@ -44,7 +44,6 @@ RECIPES = {
             name="fashion_mnist_6k",
             about="5,000 images of clothes that come with the package; three and a half minutes on two cores",
             data="fashion_mnist_6k",
-            network="UNet",
             sizes=dict(channels=1, widths=(16, 32, 64), blocks=(1, 2, 2), classes=10),
             steps=1300,
             batch_size=64,
@@ -55,36 +54,26 @@ RECIPES = {
             name="fashion_mnist_quick",
             about="all 60,000 images, downloaded; ten minutes on two cores with bfloat16, twenty without",
             data="fashion_mnist",
-            network="UNet",
             sizes=dict(channels=1, widths=(16, 32, 64), blocks=(1, 2, 2), classes=10),
             steps=7000,
             batch_size=64,
             learning_rate=2e-3,
-            ema_decay=0.999,
             weighting="edm",  # min_snr keeps 5 / (snr + 1) of v's error where snr > 5: too little for the finest detail
         ),
         Recipe(
             name="fashion_mnist",
             about="all 60,000 images, downloaded; this trained the checkpoint in the package; 50 minutes",
             data="fashion_mnist",
-            network="UNet",
             sizes=dict(channels=1, widths=(32, 64, 128), blocks=(1, 2, 2), classes=10),
             steps=6000,
-            batch_size=128,
-            learning_rate=1e-3,
-            ema_decay=0.999,
             weighting="edm",
         ),
         Recipe(
             name="emoji",
             about="3,482 emoji in colour that come with the package, without labels",
             data="emoji",
-            network="UNet",
             sizes=dict(channels=3, widths=(32, 64, 128), blocks=(1, 2, 2)),
             steps=4000,
-            batch_size=128,
-            learning_rate=1e-3,
-            ema_decay=0.999,
         ),
         Recipe(
             name="moons",
@@ -94,7 +83,6 @@ RECIPES = {
             sizes=dict(dimension=2, width=128, depth=3),
             steps=2000,
             batch_size=256,
-            learning_rate=1e-3,
             ema_decay=0.99,
             weighting="uniform",
         ),
