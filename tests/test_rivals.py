@@ -1,4 +1,4 @@
-"""The rivals: losses against closed forms, training against what it must find."""
+"""The rivals: losses against closed forms, trainings against answers that we know."""
 
 import math
 
@@ -12,7 +12,7 @@ from minidiffusion.rivals import GAN, VAE, Body, codes
 
 
 class Linear(nn.Module):
-    """x -> x W^T + b, of given numbers."""
+    """x -> x W^T + b, with given weights."""
 
     def __init__(self, weight, bias=None):
         super().__init__()
@@ -24,14 +24,14 @@ class Linear(nn.Module):
 
 
 def exact_linear_vae():
-    """Data x = W z + s n. The posterior of z is Gaussian and linear in x, so an encoder can be exact."""
+    """For data x = W z + s n, the posterior of z is a Gaussian with a mean linear in x, so an encoder can be exact."""
     s = 0.3
     W = torch.tensor([[1.0, 0.2], [-0.5, 1.5], [0.3, 0.3]])
     precision = torch.eye(2) + W.T @ W / s**2
     posterior = torch.linalg.inv(precision)
-    # an encoder with independent std is exact only if the posterior is diagonal: turn z into its axes
-    _, turn = torch.linalg.eigh(posterior)
-    W = W @ turn
+    # our encoders have diagonal covariances, so rotate z onto the principal axes of the posterior
+    _, axes = torch.linalg.eigh(posterior)
+    W = W @ axes
     variance = 1 / (1 + (W.T @ W).diagonal() / s**2)
     to_mean = variance[:, None] * W.T / s**2
     encoder = Linear(torch.cat([to_mean, torch.zeros(2, 3)]), torch.cat([torch.zeros(2), 0.5 * variance.log()]))
@@ -39,19 +39,19 @@ def exact_linear_vae():
 
 
 def sigma_points(latent, batch):
-    """Noises whose mean and covariance are exactly 0 and I: quadratic terms come out as expectations."""
+    """Noise with exactly mean 0 and covariance I, so that the average of a quadratic is exactly its expectation."""
     points = math.sqrt(latent) * torch.eye(latent)
     return torch.cat([points, -points]).repeat_interleave(batch, 0), 2 * latent
 
 
-def test_the_bound_is_the_likelihood_where_the_encoder_is_exact():
+def test_the_bound_is_the_likelihood_if_the_encoder_is_exact():
     vae, W, s = exact_linear_vae()
     x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     eps, copies = sigma_points(2, len(x))
     bound = vae.bound(x.repeat(copies, 1), eps)
     nats = (bound.reconstruction + bound.kl).view(copies, -1).mean(0)
-    law = torch.distributions.MultivariateNormal(torch.zeros(3), W @ W.T + s**2 * torch.eye(3))
-    assert torch.allclose(nats, -law.log_prob(x), atol=1e-4)
+    exact = torch.distributions.MultivariateNormal(torch.zeros(3), W @ W.T + s**2 * torch.eye(3))
+    assert torch.allclose(nats, -exact.log_prob(x), atol=1e-4)
 
 
 def test_the_kl_is_that_of_two_gaussians():
@@ -71,22 +71,22 @@ def test_a_trained_vae_finds_the_likelihood_of_linear_data():
     torch.manual_seed(0)
     vae = VAE(nn.Linear(3, 4), nn.Linear(2, 3))
     *_, step = rivals.vae.fit(vae, x, 500, batch_size=256, learning_rate=2e-2, ema_decay=0.99)
-    law = torch.distributions.MultivariateNormal(torch.zeros(3), W @ W.T + s**2 * torch.eye(3))
+    exact = torch.distributions.MultivariateNormal(torch.zeros(3), W @ W.T + s**2 * torch.eye(3))
     eps, copies = sigma_points(2, len(x))
     bound = step.ema.bound(x.repeat(copies, 1), eps)
-    assert (bound.reconstruction + bound.kl).mean() == pytest.approx(-law.log_prob(x).mean().item(), abs=0.05)
+    assert (bound.reconstruction + bound.kl).mean() == pytest.approx(-exact.log_prob(x).mean().item(), abs=0.05)
     assert step.ema.log_std.exp().item() == pytest.approx(s, rel=0.15)
 
 
-def test_a_fixed_std_stays_and_must_be_above_0():
+def test_a_fixed_std_does_not_change_and_must_be_above_0():
     vae = VAE(Body((3,), (4,), 8, 1), Body((2,), (3,), 8, 1), std=0.5)
     *_, step = rivals.vae.fit(vae, torch.randn(32, 3), 3)
     assert step.ema.log_std.exp().item() == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="std must be above 0"):
+    with pytest.raises(ValueError, match="std must be a finite number above 0"):
         VAE(nn.Identity(), nn.Identity(), std=0.0)
 
 
-def test_beta_weighs_the_codes():
+def test_a_larger_beta_gives_a_smaller_kl():
     x = torch.randn(512, 3, generator=torch.Generator().manual_seed(0))
     kl = []
     for beta in (0.1, 1.0, 100.0):
@@ -102,23 +102,23 @@ def test_log_q_is_the_mixture_of_all_posteriors():
     mean, z = torch.randn(7, 3, generator=generator), torch.randn(300, 3, generator=generator)
     std = torch.rand(7, 3, generator=generator) + 0.1
     parts = torch.distributions.Independent(torch.distributions.Normal(mean, std), 1)
-    law = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(torch.ones(7)), parts)
-    assert torch.allclose(codes.log_q(z, mean, std), law.log_prob(z), atol=1e-3)
+    exact = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(torch.ones(7)), parts)
+    assert torch.allclose(codes.log_q(z, mean, std), exact.log_prob(z), atol=1e-3)
 
 
-def test_draws_of_the_aggregate_have_its_mean_and_variance():
+def test_samples_of_the_aggregate_have_its_mean_and_variance():
     generator = torch.Generator().manual_seed(0)
     mean, std = torch.randn(5, 2, generator=generator), torch.rand(5, 2, generator=generator) + 0.2
     z = codes.aggregate(mean, std, 100_000, generator)
     assert torch.allclose(z.mean(0), mean.mean(0), atol=0.02)
-    # the variance of a mixture: within, and between
+    # the variance of a mixture: within its parts, plus between them
     assert torch.allclose(z.var(0), std.square().mean(0) + mean.var(0, correction=0), rtol=0.02)
 
 
-def test_one_gaussian_has_the_moments_of_the_codes():
+def test_one_gaussian_has_the_mean_and_covariance_of_the_codes():
     z = torch.randn(500, 3, generator=torch.Generator().manual_seed(0)) @ torch.randn(3, 3) + 1
-    law = codes.one_gaussian(z, md.schedule.cosine())
-    drawn = law.sample(100_000, torch.Generator().manual_seed(1))
+    exact = codes.one_gaussian(z, md.schedule.cosine())
+    drawn = exact.sample(100_000, torch.Generator().manual_seed(1))
     assert torch.allclose(drawn.mean(0), z.mean(0), atol=0.05)
     assert torch.allclose(torch.cov(drawn.T), torch.cov(z.T), atol=0.02 * torch.cov(z.T).trace().item())
 
@@ -127,11 +127,11 @@ def test_several_gaussians_find_clusters_and_their_shares():
     generator = torch.Generator().manual_seed(0)
     z = 0.1 * torch.randn(900, 2, generator=generator)
     z[300:] += torch.tensor([4.0, 0.0])
-    law = codes.several_gaussians(z, md.schedule.cosine(), components=2)
-    order = law.means[:, 0].argsort()
-    assert torch.allclose(law.means[order], torch.tensor([[0.0, 0.0], [4.0, 0.0]]).double(), atol=0.03)
-    assert torch.allclose(law.weights[order], torch.tensor([1 / 3, 2 / 3]).double(), atol=1e-6)
-    drawn = law.sample(20_000, generator)
+    exact = codes.several_gaussians(z, md.schedule.cosine(), components=2)
+    order = exact.means[:, 0].argsort()
+    assert torch.allclose(exact.means[order], torch.tensor([[0.0, 0.0], [4.0, 0.0]]).double(), atol=0.03)
+    assert torch.allclose(exact.weights[order], torch.tensor([1 / 3, 2 / 3]).double(), atol=1e-6)
+    drawn = exact.sample(20_000, generator)
     for cluster, points in ((drawn[:, 0] < 2, z[:300]), (drawn[:, 0] >= 2, z[300:])):
         assert torch.allclose(torch.cov(drawn[cluster].T), torch.cov(points.T), atol=5e-4)
     with pytest.raises(ValueError, match="components must be from 1 to half"):
@@ -139,23 +139,21 @@ def test_several_gaussians_find_clusters_and_their_shares():
 
 
 @pytest.mark.parametrize("loss", rivals.gan.LOSSES)
-def test_a_discriminator_that_knows_nothing_loses_log_2_a_picture(loss):
+def test_a_discriminator_that_knows_nothing_has_a_loss_of_log_2_for_each_answer(loss):
     nothing = torch.zeros(8, 1)
-    pictures = 2 if loss == "non_saturating" else 1  # relativistic: one answer for a pair
-    assert rivals.gan.discriminator_loss(nothing, nothing, loss).item() == pytest.approx(pictures * math.log(2))
+    answers = 2 if loss == "non_saturating" else 1  # relativistic: one answer for a pair of images
+    assert rivals.gan.discriminator_loss(nothing, nothing, loss).item() == pytest.approx(answers * math.log(2))
     assert rivals.gan.generator_loss(nothing, nothing, loss).item() == pytest.approx(math.log(2))
     good = rivals.gan.discriminator_loss(nothing + 2, nothing - 2, loss)
     assert good < rivals.gan.discriminator_loss(nothing, nothing, loss)
     assert rivals.gan.generator_loss(nothing + 2, nothing - 2, loss) > math.log(2)
 
 
-def test_only_the_relativistic_loss_compares():
+def test_only_the_relativistic_loss_depends_on_differences_alone():
     real, fake = torch.randn(2, 8, 1, generator=torch.Generator().manual_seed(0))
-    for ask in (rivals.gan.discriminator_loss, rivals.gan.generator_loss):
-        assert ask(real + 3, fake + 3, "relativistic").item() == pytest.approx(ask(real, fake, "relativistic").item())
-        assert ask(real + 3, fake + 3, "non_saturating").item() != pytest.approx(
-            ask(real, fake, "non_saturating").item()
-        )
+    for of in (rivals.gan.discriminator_loss, rivals.gan.generator_loss):
+        assert of(real + 3, fake + 3, "relativistic").item() == pytest.approx(of(real, fake, "relativistic").item())
+        assert of(real + 3, fake + 3, "non_saturating").item() != pytest.approx(of(real, fake, "non_saturating").item())
 
 
 def test_the_penalty_is_the_squared_gradient():
@@ -172,7 +170,7 @@ def test_the_penalty_is_the_squared_gradient():
 
 
 class Point(nn.Module):
-    """The Dirac-GAN's generator: one number, whatever the code."""
+    """The generator of the Dirac-GAN: the same number for every code."""
 
     def __init__(self, start):
         super().__init__()
@@ -183,8 +181,8 @@ class Point(nn.Module):
 
 
 @pytest.mark.parametrize("loss", rivals.gan.LOSSES)
-def test_the_dirac_gan_comes_to_rest_only_with_the_penalty(loss):
-    # data is the point 0, D(x) = psi x: without the penalty the two circle for ever (Mescheder et al. 2018, sec. 2)
+def test_the_dirac_gan_converges_only_with_the_penalty(loss):
+    # data: the point 0, D(x) = psi x; without a penalty, the players circle forever (Mescheder et al. 2018, sec. 2)
     rest = {}
     for penalty in (0.0, 1.0):
         gan = GAN(Point(1.0), Linear(torch.tensor([[0.0]])), latent=1)
@@ -194,11 +192,11 @@ def test_the_dirac_gan_comes_to_rest_only_with_the_penalty(loss):
     assert rest[0.0][0] > 2 * rest[1.0][0]
 
 
-def test_the_penalty_is_paid_at_made_points_too():
-    class Bowl(nn.Module):  # D(x) = psi x^2 is flat at 0, where all real points are, and steep elsewhere
+def test_the_penalty_includes_generated_points():
+    class Bowl(nn.Module):  # D(x) = psi x^2 is flat at 0, the only real point, and steep elsewhere
         def __init__(self):
             super().__init__()
-            self.psi = nn.Parameter(torch.tensor(-1.0))  # so made points are told from real ones already
+            self.psi = nn.Parameter(torch.tensor(-1.0))  # already tells generated points from real ones
 
         def forward(self, x):
             return self.psi * x.square()
@@ -208,7 +206,7 @@ def test_the_penalty_is_paid_at_made_points_too():
         gan = GAN(Point(1.0), Bowl(), latent=1)
         list(rivals.gan.fit(gan, torch.zeros(8, 1), 20, 8, 1e-2, "relativistic", penalty))
         psi.append(gan.discriminator.psi.item())
-    assert psi[0] < -1.1 and psi[1] > -0.9  # without it steeper still, with it less steep
+    assert psi[0] < -1.1 and psi[1] > -0.9  # D becomes steeper without the penalty, and flatter with it
 
 
 def two_points():
@@ -216,7 +214,7 @@ def two_points():
     return x + 0.05 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
 
 
-def test_imle_answers_for_every_point():
+def test_imle_keeps_both_points():
     torch.manual_seed(0)
     generator = Body((1,), (2,), 32, 1)
     *_, step = rivals.imle.fit(generator, 1, two_points(), 500, batch_size=64, ema_decay=0.9, learning_rate=5e-3)
@@ -236,7 +234,7 @@ def test_a_modern_gan_keeps_both_points():
 
 
 def fits():
-    """name -> a function of the seed that trains for three steps and returns the averaged weights."""
+    """For each rival, a function of the seed that trains for three steps and returns the averaged network."""
     x = torch.randn(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 
     def vae(seed):
@@ -263,7 +261,7 @@ def test_the_same_seed_gives_the_same_weights(name):
 
 
 @pytest.mark.parametrize("name", ["vae", "gan", "imle"])
-def test_what_is_not_finite_stops_the_training(name):
+def test_a_loss_that_is_not_finite_stops_the_training(name):
     x = torch.full((8, 2), math.nan)
     with pytest.raises(FloatingPointError):
         if name == "vae":
@@ -274,21 +272,27 @@ def test_what_is_not_finite_stops_the_training(name):
             list(rivals.imle.fit(Body((2,), (2,), 8, 1), 2, x, 2))
 
 
-def test_arguments_are_named():
+def test_bad_arguments_are_named_at_the_call():
     gan = GAN(Body((2,), (2,), 8, 1), Body((2,), (1,), 8, 1), 2)
     with pytest.raises(ValueError, match="loss must be one of non_saturating, relativistic, got 'wgan'"):
-        next(rivals.gan.fit(gan, torch.zeros(4, 2), 1, loss="wgan"))
-    with pytest.raises(ValueError, match="penalty 0 or more"):
-        next(rivals.gan.fit(gan, torch.zeros(4, 2), 1, penalty=-1.0))
-    with pytest.raises(ValueError, match="steps, batch_size and draws must be 1 or more"):
-        next(rivals.imle.fit(gan.generator, 2, torch.zeros(4, 2), 0))
-    with pytest.raises(ValueError, match="beta 0 or more"):
-        next(rivals.vae.fit(VAE(Body((2,), (4,)), Body((2,), (2,))), torch.zeros(4, 2), 1, beta=-1.0))
+        rivals.gan.fit(gan, torch.zeros(4, 2), 1, loss="wgan")
+    vae = VAE(Body((2,), (4,), 8, 1), Body((2,), (2,), 8, 1))
+    trainings = {
+        "gan": lambda steps=1, **options: rivals.gan.fit(gan, torch.zeros(4, 2), steps, **options),
+        "imle": lambda steps=1, **options: rivals.imle.fit(gan.generator, 2, torch.zeros(4, 2), steps, **options),
+        "vae": lambda steps=1, **options: rivals.vae.fit(vae, torch.zeros(4, 2), steps, **options),
+    }
+    shared = [("steps", 0), ("batch_size", 0), ("learning_rate", -1.0), ("ema_decay", 2.0), ("seed", -1)]
+    own = {"gan": [("penalty", -1.0)], "imle": [("draws", 0)], "vae": [("beta", -1.0)]}
+    for rival, train in trainings.items():
+        for name, bad in shared + own[rival]:
+            with pytest.raises(ValueError, match=f"^{name} must be"):
+                train(**{name: bad})
     with pytest.raises(ValueError, match=r"x must be \(batch, 2\), got \(4, 3\)"):
         gan.generator(torch.zeros(4, 3))
 
 
-def test_the_layers_add_to_what_comes_in():
+def test_the_layers_are_residual():
     body, x = Body((3,), (2,), 8, 2), torch.randn(5, 3)
     for parameter in body.layers.parameters():
         nn.init.zeros_(parameter)

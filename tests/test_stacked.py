@@ -1,4 +1,4 @@
-"""Many networks trained as one: each arm must learn what it would have learned alone."""
+"""Many networks trained as one: each arm must learn what it would have learned on its own."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_an_arm_is_the_denoiser_of_its_own_network(time):
         assert torch.allclose(guess[:, n], alone(x_t[:, n], time), atol=1e-4)
 
 
-def test_the_loss_is_that_of_loss_per_item():
+def test_the_loss_equals_loss_per_item():
     made, eps = nets(4), torch.randn(200, 3, generator=torch.Generator().manual_seed(1))
     t = torch.linspace(0.05, 0.95, 200)
     for weighting in ("constant", "snr", "min_snr", "truncated_snr", "snr_plus_one", "p2", "elbo"):
@@ -49,7 +49,7 @@ def test_the_loss_is_that_of_loss_per_item():
             assert torch.allclose(losses[:, n], one, rtol=2e-3, atol=1e-5), (weighting, name)
 
 
-def test_a_stack_learns_what_each_would_learn_alone():
+def test_each_arm_learns_what_it_would_learn_alone():
     arms = [Arm("x0", "min_snr"), Arm("eps", "snr"), Arm("v", "constant", data_scale=2.0)]
     *_, together = fit_stack(Stack(nets(3), arms, SCHEDULE), points(), 30, batch_size=16)
     for n in range(3):
@@ -69,7 +69,7 @@ def test_training_lowers_the_loss_and_repeats_itself():
     assert all(torch.equal(a, b) for a, b in zip(losses, run(), strict=True))
 
 
-def test_on_data_of_unit_variance_f_is_minus_v_and_its_training_the_mirror_image():
+def test_on_data_of_unit_variance_f_is_minus_v_and_gives_the_same_denoiser():
     made = nets(1, zero=True) * 2
     arms = [Arm("v", "snr_plus_one"), Arm("F", "snr_plus_one")]
     *_, step = fit_stack(Stack(made, arms, SCHEDULE), points(), 40, batch_size=16)
@@ -78,9 +78,9 @@ def test_on_data_of_unit_variance_f_is_minus_v_and_its_training_the_mirror_image
     assert torch.allclose(guess[:, 0], guess[:, 1], atol=1e-4)
 
 
-def test_f_that_knows_the_scale_of_its_data_does_not_feel_it():
+def test_f_with_the_right_data_std_does_not_depend_on_the_scale_of_the_data():
     made = nets(1, zero=True) * 2
-    # with the noise scaled along, both see the same inputs up to the scale: compare at one true log-SNR
+    # scaling the noise by 10 too shifts the log-SNR; there, both arms see the same inputs up to that factor
     arms = [Arm("F", data_std=1.0), Arm("F", data_std=10.0, data_scale=10.0)]
     torch.nn.init.normal_(made[0].last[1].weight)
     stack = Stack(made, arms, SCHEDULE)
@@ -89,11 +89,11 @@ def test_f_that_knows_the_scale_of_its_data_does_not_feel_it():
     u = torch.randn(6, 1, 3, generator=torch.Generator().manual_seed(0))
     plain = arms[0].curves(*(torch.tensor(f(t)) for f in (SCHEDULE.alpha, SCHEDULE.sigma)))
     tenfold = arms[1].curves(*(torch.tensor(f(s)) for f in (SCHEDULE.alpha, SCHEDULE.sigma)))
-    assert 10 * plain[1].item() == pytest.approx(tenfold[1].item(), rel=1e-4)  # gain: the unit of the data
+    assert 10 * plain[1].item() == pytest.approx(tenfold[1].item(), rel=1e-4)  # the gain scales with the data
     assert stack(u.expand(-1, 2, -1), 0.5).isfinite().all()
 
 
-def test_arms_may_start_from_one_guess():
+def test_arms_can_share_their_first_guess():
     made = nets(1, zero=True) * 3
     x_t = torch.randn(5, 1, 3, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1)
     own = Stack(made, [Arm(name) for name in OUTPUTS[:3]], SCHEDULE)(x_t, 0.6)
@@ -102,7 +102,7 @@ def test_arms_may_start_from_one_guess():
     assert torch.allclose(same, SCHEDULE.alpha(0.6) * x_t, atol=1e-5)
 
 
-def test_an_output_may_be_asked_for_at_another_scale():
+def test_an_output_can_have_another_scale():
     (net,) = nets(1)
     stack = Stack([net, net], [Arm("x0"), Arm("x0", output_scale=10.0)], SCHEDULE)
     guess = stack(torch.ones(2, 2, 3), 0.5)
@@ -118,7 +118,7 @@ def test_gradients_are_clipped_arm_by_arm():
     assert grads[0] == pytest.approx(min(0.5, step.gradient_norm[0].item()), rel=1e-3)
 
 
-def test_an_arm_that_breaks_leaves_the_others_alone():
+def test_an_arm_that_breaks_does_not_disturb_the_others():
     broken, whole = nets(2)
     with torch.no_grad():
         broken.first.weight[0, 0] = float("inf")
@@ -128,22 +128,22 @@ def test_an_arm_that_breaks_leaves_the_others_alone():
     assert not step.gradient_norm[0].isfinite() and step.loss[1] == pytest.approx(alone.loss[0].item(), rel=1e-4)
 
 
-def test_a_stack_is_a_denoiser_that_sample_takes_and_hands_its_condition_on():
-    class Told(torch.nn.Module):
-        def __init__(self, heed):
+def test_sample_takes_a_stack_which_passes_on_its_condition():
+    class Conditional(torch.nn.Module):
+        def __init__(self, weight):
             super().__init__()
-            self.register_buffer("heed", torch.tensor(heed))
+            self.register_buffer("weight", torch.tensor(weight))
             self.scale = torch.nn.Parameter(torch.ones(()))
 
         def forward(self, x, t, cond):
-            return self.scale * self.heed * cond
+            return self.scale * self.weight * cond
 
-    stack = Stack([Told(0.0), Told(1.0)], [Arm("x0"), Arm("x0")], SCHEDULE)
-    told = torch.arange(6.0).view(2, 3)
-    x0 = md.sample(stack, md.prior((2, 2, 3), SCHEDULE), steps=4, cond=told)
-    assert torch.allclose(x0[:, 0], torch.zeros(2, 3), atol=1e-5) and torch.allclose(x0[:, 1], told, atol=1e-5)
+    stack = Stack([Conditional(0.0), Conditional(1.0)], [Arm("x0"), Arm("x0")], SCHEDULE)
+    cond = torch.arange(6.0).view(2, 3)
+    x0 = md.sample(stack, md.prior((2, 2, 3), SCHEDULE), steps=4, cond=cond)
+    assert torch.allclose(x0[:, 0], torch.zeros(2, 3), atol=1e-5) and torch.allclose(x0[:, 1], cond, atol=1e-5)
     *_, step = fit_stack(stack, points(), 3, cond=0.5 * points(), batch_size=8)
-    assert step.ema.weights[0][0] == 1 and step.ema.weights[0][1] != 1  # who heeds nothing learns nothing
+    assert step.ema.weights[0][0] == 1 and step.ema.weights[0][1] != 1  # the first ignores cond, so it learns nothing
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,12 @@ def test_a_stack_is_a_denoiser_that_sample_takes_and_hands_its_condition_on():
         ),
     ],
 )
-def test_what_is_wrong_is_named(make, message):
+def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_one_step_is_what_the_docstring_says():
+def test_one_step_follows_the_docstring():
     torch.manual_seed(0)
     net = md.nets.MLP(3, 8, 1, classes=2)
     torch.nn.init.normal_(net.last[1].weight)
@@ -185,21 +185,21 @@ def test_one_step_is_what_the_docstring_says():
     assert torch.allclose(step.loss, expected, rtol=1e-5)
 
 
-def test_an_arm_may_see_its_data_at_another_scale():
+def test_an_arm_can_scale_its_data():
     (net,) = nets(1)
     stack = Stack([net, net], [Arm("x0"), Arm("x0", data_scale=3.0)], SCHEDULE)
     t, eps = torch.linspace(0.1, 0.9, 200), torch.randn(200, 3, generator=torch.Generator().manual_seed(1))
     assert torch.allclose(stack.losses(points(), t, eps)[:, 1], stack.losses(3 * points(), t, eps)[:, 0], rtol=1e-5)
 
 
-def test_a_short_gradient_is_left_alone():
+def test_a_gradient_shorter_than_clip_is_not_changed():
     stack = Stack(nets(2), [Arm("x0", "constant"), Arm("eps", "constant")], SCHEDULE)
     step = next(fit_stack(stack, points(), 2, batch_size=16, clip=1e6))
     grads = torch.cat([weight.grad.flatten(1) for weight in stack.weights], 1).norm(dim=1)
     assert torch.allclose(grads, step.gradient_norm, rtol=1e-4)
 
 
-def test_an_arm_whose_gradient_is_not_finite_stays_as_it_is():
+def test_an_arm_whose_gradient_is_not_finite_keeps_its_weights():
     stack = Stack(nets(2), [Arm("x0", "constant", data_scale=1e30), Arm("x0", "constant")], SCHEDULE)
     before = [weight.detach().clone() for weight in stack.weights]
     step = next(fit_stack(stack, points(), 2, batch_size=16))

@@ -1,4 +1,4 @@
-"""The folder in which `train` keeps what it has, so that nothing that stops it costs more than half a minute."""
+"""The folder in which `train` saves its work, so that an interruption costs at most half a minute of training."""
 
 from __future__ import annotations
 
@@ -21,63 +21,65 @@ from torch import Tensor
 from .. import __version__
 from ..denoiser import Denoiser
 from ..training import checkpoint
+from ..training.descend import Step
 from ..training.distributed import processes, sum_over_processes
 from ..training.files import remove_parts
-from ..training.fit import Step
 
 VERSIONS = {"torch": torch.__version__, "minidiffusion": __version__}
-SECONDS, SHARE = 30.0, 0.02  # from one save to the next; longer where that took more than this share of the time
-ONE_PRESS = 1.0  # seconds in which several signals are one Ctrl-C
+SECONDS, SHARE = 30.0, 0.02  # save this often, or less often if saving would take more than this share of the time
+ONE_PRESS = 1.0  # signals within so many seconds count as one Ctrl-C
 
 
 class Folder:
-    """The network so far, `model`, and beside it `training`, all that is needed to go on.
+    """A folder with two files: `model`, the network so far, and `training`, everything that resuming needs.
 
-    plan: what decides the numbers of the training, as JSON; only the same plan goes on.
+    plan: all settings that influence the result, as JSON. Only a training with the same plan can be resumed.
     """
 
     def __init__(self, path: Path, plan: dict[str, Any]):
         self.path, self.plan = path, json.loads(json.dumps(plan))
         self.model, self.training = path / "model.safetensors", path / "training.safetensors"
-        self.step = 0  # of the last save
+        self.step = 0  # the step of the last save
         self.due = time.monotonic() + SECONDS
 
     def check(self, resume: bool) -> None:
-        """ValueError if something is there that must not be overwritten."""
+        """ValueError if the folder has files that we must not overwrite."""
         if self.training.exists() and not resume:
-            raise ValueError(f"--out: {self.training} is there already; add --resume to go on, or name another folder")
+            raise ValueError(
+                f"--out: {self.training} exists already; add --resume to continue it, or choose another folder"
+            )
         if self.model.exists() and not self.training.exists():
-            raise ValueError(f"--out: there is a trained network already, {self.model}; name another folder")
+            raise ValueError(f"--out: {self.model}, a trained network, exists already; choose another folder")
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else trains in this folder meanwhile; ValueError if somebody does. Process 0 stands for all."""
+        """Keep other trainings out of this folder; ValueError if one is running. Only process 0 holds the lock."""
         if processes()[0] > 0:
             yield
             return
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            # the system's lock: it ends with the process, however that ends
+            # a lock of the operating system, which ends when the process ends, for whatever reason
             with FileLock(self.path / ".lock", timeout=0):
                 remove_parts(self.path)
                 yield
         except Timeout:
-            raise ValueError(f"--out: another training is running in {self.path}; name another folder") from None
+            raise ValueError(f"--out: another training is running in {self.path}; choose another folder") from None
 
     def load(self, denoiser: Denoiser, shape: Sequence[int]) -> dict[str, Tensor] | None:
-        """The state to go on from, None if there is none; ValueError if it is broken or of another plan.
+        """The state to resume from, or None if there is none; ValueError if it is broken or has another plan.
 
-        denoiser, shape: what is trained, and one item of the data, which the network does not know.
+        shape: of one item of the data, which the checkpoint records because the network does not know it.
         """
         if not self.training.exists():
             return None
         state, about = checkpoint.load_training(self.training)
-        for key, ours in self.plan.items():
-            if about.get(key) != ours:
-                theirs = f"{key} is {about.get(key)!r} in {self.training}, and {ours!r} here"
-                raise ValueError(f"--resume goes on with the same training only: {theirs}")
+        for key, value in self.plan.items():
+            if about.get(key) != value:
+                difference = f"{key} is {about.get(key)!r} in {self.training}, but {value!r} here"
+                raise ValueError(f"--resume can only continue the same training: {difference}")
         self.step = about["step"]
-        # what stopped us may have come after the state and before its network
+        # the interruption may have come after the state was saved and before the network was
         ema = copy.deepcopy(denoiser)
         ema.load_state_dict({k.removeprefix("ema."): v for k, v in state.items() if k.startswith("ema.")})
         if processes()[0] == 0:
@@ -85,7 +87,7 @@ class Folder:
         return state
 
     def save(self, step: Step, shape: Sequence[int]) -> None:
-        """Keep the state and its network; OSError, with the last ones still there, if they cannot be written."""
+        """Save the state and its network. After an OSError, the last ones that were saved are still there."""
         began = time.monotonic()
         checkpoint.save_training(step.state(), self.training, {**self.plan, "step": step.number, **VERSIONS})
         self.step = step.number
@@ -100,14 +102,14 @@ class Folder:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Join the other processes, if torchrun started this one."""
+    """Join the other processes if torchrun started this one."""
     if not (dist.is_available() and dist.is_torchelastic_launched()):
         yield
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # The functions of this module keep the group that stands when they are first imported, and an optimizer imports
-    # them. A group that outlives this block lets its threads meet the end of Python: 3 runs of 96 were aborted.
+    # Import this module before there is a group. Otherwise an optimiser imports it later, it keeps a reference to the
+    # group, and the threads of the group are still running when Python shuts down: 3 of 96 runs were aborted.
     importlib.import_module("torch.distributed.nn")
     dist.init_process_group()  # gloo between CPUs, nccl between GPUs
     try:
@@ -117,7 +119,7 @@ def together() -> Iterator[None]:
 
 
 def any_process(pressed: list[float]) -> bool:
-    """Whether Ctrl-C was pressed in any of them: all stop after the same step."""
+    """Whether Ctrl-C was pressed in any of the processes, so that all stop after the same step."""
     total = torch.tensor(float(bool(pressed)))
     sum_over_processes([total])
     return total.item() > 0
@@ -125,9 +127,9 @@ def any_process(pressed: list[float]) -> bool:
 
 @contextlib.contextmanager
 def ctrl_c_waits() -> Iterator[list[float]]:
-    """A list that is empty until Ctrl-C is pressed: what is under way comes to its end. A second one interrupts.
+    """Let the current step end when Ctrl-C is pressed, which shows in the list; a second Ctrl-C interrupts at once.
 
-    Under torchrun each process hears one Ctrl-C twice, from the terminal and, a moment later, from torchrun.
+    Under torchrun, each process receives one Ctrl-C twice: from the terminal and, a moment later, from torchrun.
     """
     pressed: list[float] = []
 

@@ -24,9 +24,8 @@ from torch import Tensor, nn
 from ..denoiser import schedule_of
 from ..heads import HEADS
 from ..objectives.weighted import WEIGHTINGS, draw_times
-from ..process import Time, alpha_sigma
-from ..schedule import Schedule
-from ..training.fit import learning_rate_at, update_ema
+from ..schedule import Schedule, Time
+from ..training.descend import learning_rate_at, update_ema
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,10 @@ class Arm:
 
 
 def _curves(head: str, data_std: float, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """A head is linear in x_t and in the output: ask it for (1, 0) and for (0, 1)."""
-    one, zero, to_x0 = torch.ones_like(alpha), torch.zeros_like(alpha), HEADS[head]._to_x0
     # F expects data of its own std: data_std x0 with factor alpha is (std x0) with factor alpha data_std / std
-    scale = data_std / HEADS[head].data_std if head == "F" else 1.0
-    return scale * to_x0(zero, one, scale * alpha, sigma), scale * to_x0(one, zero, scale * alpha, sigma)
+    scale = data_std / HEADS[head].data_std if HEADS[head].data_std != 1 else 1.0
+    skip, gain = HEADS[head].curves(scale * alpha, sigma)
+    return scale * torch.as_tensor(skip), scale * torch.as_tensor(gain)
 
 
 class Stack(nn.Module):
@@ -113,8 +111,8 @@ class Stack(nn.Module):
 
     def _scales(self, t: Time, x: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma in float64, ready to multiply (batch, N, dimension)."""
-        scales = alpha_sigma(self.schedule, t, x.double())
-        return tuple(torch.as_tensor(s, dtype=torch.float64).reshape(-1, 1, 1) for s in scales)  # type: ignore
+        level = self.schedule.at(torch.as_tensor(t, dtype=torch.float64).reshape(-1), like=x.double())
+        return level.alpha, level.sigma
 
     def _curves(self, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """skip and gain of every arm, (batch or 1, N, 1): those of each kind once, and each arm takes its kind's."""
@@ -145,8 +143,8 @@ class StackStep:
 
     number: int  # 1 after the first step
     loss: Float[Tensor, "N"]
-    gradient_norm: Float[Tensor, "N"]  # before it is clipped to 1
-    ema: Stack  # the averaged networks: sample from these
+    gradient_norm: Float[Tensor, "N"]  # before clipping
+    ema: Stack  # the stack with averaged weights, one object that every step updates: sample from it
 
 
 def fit_stack(
@@ -164,9 +162,10 @@ def fit_stack(
 ) -> Iterator[StackStep]:
     """Train every arm in place; yields a StackStep after each of `steps` steps.
 
-    As `fit` does, for each arm by itself: Adam, its gradient clipped to the norm `clip`, the same rise and fall of the
-    learning rate. cond: a row for each point, handed to the networks. log_snr: the noise levels in use; t is uniform
-    between them, so that no arm meets a division by 0. An arm whose gradient is not finite stays as it is in that step.
+    Each arm is trained as `fit` would train it alone, but with Adam: the gradient is clipped to the norm `clip`, and
+    the learning rate rises and falls. cond: one row for each point, passed to the networks. log_snr: the lowest and the
+    highest noise level; t is uniform between them, so that no arm divides by 0. An arm whose gradient is not finite
+    keeps its weights in that step.
     """
     if points.ndim != 2 or len(points) == 0:
         raise ValueError(f"points must be (count, dimension), one or more, got shape {tuple(points.shape)}")
@@ -178,16 +177,16 @@ def fit_stack(
     optimiser = torch.optim.Adam(weights, lr=learning_rate)
     for number in range(1, steps + 1):
         index = torch.randint(len(points), (batch_size,), generator=generator)
-        x0, told = points[index].float(), None if cond is None else cond[index]
+        x0, c = points[index].float(), None if cond is None else cond[index]
         t = low + (high - low) * draw_times(batch_size, generator)
-        loss = stack.losses(x0, t, torch.randn(x0.shape, generator=generator), told).mean(0)
+        loss = stack.losses(x0, t, torch.randn(x0.shape, generator=generator), c).mean(0)
         optimiser.zero_grad()
-        loss.sum().backward()  # no weight is shared, so the gradient of the sum is each arm's own
+        loss.sum().backward()  # the arms share no weights, so each gets the gradient of its own loss
         norm = _clip(weights, clip)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate_at(number, steps, learning_rate)
         optimiser.step()
-        update_ema(ema, stack, min(ema_decay, number / (number + 10)))
+        update_ema(ema, stack, ema_decay, number)
         yield StackStep(number, loss.detach(), norm, ema)
 
 

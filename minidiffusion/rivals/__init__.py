@@ -1,5 +1,7 @@
-"""What the article compares diffusion with: VAE, GAN and IMLE. One generator z -> x and one prior N(0, I); what
-differs is the loss."""
+"""The rivals of diffusion in the article: VAE, GAN and IMLE.
+
+All three have the same generator z -> x and the same prior N(0, I), so they differ only in their loss.
+"""
 
 from . import codes, gan, imle, vae
 from .gan import GAN

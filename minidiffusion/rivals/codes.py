@@ -1,8 +1,8 @@
-"""Where to draw a VAE's codes from. Training asks the codes of all pictures together to be N(0, I), and they are not.
+"""Where to sample the codes of a VAE from. Training pulls all codes together towards N(0, I), but they never get there.
 
-The law that the decoder has seen is the aggregate posterior q(z) = mean over pictures of q(z | x) (Hoffman and Johnson
-2016). It can be drawn from, looked up, and fitted: by a Gaussian, by several, or by a diffusion model of codes, which
-is `md.fit` on the codes as points.
+The codes that the decoder has seen follow the aggregate posterior, q(z) = mean over images of q(z | x) (Hoffman and
+Johnson 2016). We can sample from it, evaluate it, and fit it: with a Gaussian, with several, or with a diffusion model,
+which is `md.fit` on the codes as points.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from ..schedule import Schedule
 def aggregate(
     mean: Float[Tensor, "N latent"], std: Float[Tensor, "N latent"], count: int, generator: torch.Generator
 ) -> Float[Tensor, "count latent"]:
-    """Exact draws from q(z): a picture's q(z | x), then a code. mean, std: `vae.encode` of the training pictures."""
+    """Exact samples from q(z): choose an image, then sample from its q(z | x).
+
+    mean, std: `vae.encode` of the training images.
+    """
     chosen = torch.randint(len(mean), (count,), generator=generator)
     return mean[chosen] + std[chosen] * torch.randn(count, mean.shape[1], generator=generator)
 
@@ -28,29 +31,29 @@ def aggregate(
 def log_q(
     z: Float[Tensor, "batch latent"], mean: Float[Tensor, "N latent"], std: Float[Tensor, "N latent"]
 ) -> Float[Tensor, "batch"]:
-    """log q(z) of the aggregate posterior in nats, exact: a sum over all N pictures."""
+    """The exact log q(z) of the aggregate posterior, in nats: a sum over all N images."""
     precision = std.double() ** -2
     constant = std.double().log().sum(1) + 0.5 * mean.shape[1] * math.log(2 * math.pi) + math.log(len(mean))
     rows = []
     for part in z.double().split(256):
-        # |(z - mean) / std|^2 multiplied out: a matrix product instead of a cube of numbers
+        # |(z - mean) / std|^2, expanded, needs matrix products only and never a (batch, N, latent) tensor
         crossed = part.square() @ precision.T - 2 * part @ (precision * mean).T
         rows.append(torch.logsumexp(-0.5 * (crossed + (precision * mean**2).sum(1)) - constant, 1))
     return torch.cat(rows).to(z)
 
 
 def one_gaussian(codes: Float[Tensor, "N latent"], schedule: Schedule) -> Mixture:
-    """The Gaussian with the mean and full covariance of these codes: `.sample(count, generator)`."""
+    """The Gaussian with the mean and the full covariance of these codes. Sample with `.sample(count, generator)`."""
     return gaussian(codes.double().mean(0), torch.cov(codes.double().T), schedule)
 
 
 def several_gaussians(
     codes: Float[Tensor, "N latent"], schedule: Schedule, components: int = 10, seed: int = 0
 ) -> Mixture:
-    """A mixture, one Gaussian for each cluster of k-means, with the cluster's mean, covariance and share."""
-    if not 1 <= components <= len(codes) // 2:
+    """A mixture with one Gaussian for each k-means cluster, of the mean, covariance and share of its codes."""
+    if not 1 <= components <= len(codes) // 2:  # a covariance takes at least two codes
         raise ValueError(f"components must be from 1 to half the number of codes, {len(codes)}, got {components}")
-    from scipy.cluster.vq import kmeans2  # here, since it takes longer to import than all the rest
+    from scipy.cluster.vq import kmeans2  # imported here, because it takes longer than all the other imports
 
     points = codes.double()
     _, label = kmeans2(points.numpy(), components, minit="++", seed=seed)

@@ -1,4 +1,4 @@
-"""One shape of network for every rival: encoder, decoder, generator, discriminator differ in what goes in and out."""
+"""One network for all rivals: encoder, decoder, generator and discriminator differ only in input and output."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 
 class Body(nn.Module):
-    """net(x) -> output: residual layers between two shapes, those of `nets.MLP` without a time.
+    """A residual network, x (batch, *into) -> (batch, *out), with the layers of `nets.MLP` but without a time.
 
-    into, out: shapes of one item, such as (16,) for a code or (1, 14, 14) for a picture.
+    into, out: the shapes of one item, such as (16,) for a code or (1, 14, 14) for an image.
     """
 
     def __init__(self, into: Sequence[int], out: Sequence[int], width: int = 256, depth: int = 3):

@@ -1,29 +1,32 @@
-"""The variational autoencoder (Kingma and Welling 2014): a code for each picture, and a picture for each code.
+"""The variational autoencoder (Kingma and Welling 2014): a code for each image, and an image for each code.
 
-    -log p(x) <= E_q [-log p(x | z)] + KL(q(z | x) || N(0, I))          eq. 3, here in nats
+    -log p(x) <= E_q [-log p(x | z)] + KL(q(z | x) || N(0, I))          their eq. 3, here in nats
 
     q(z | x) = N(mean(x), std(x)^2)         p(x | z) = N(decoder(z), s^2 I)
 
-The first term wants codes that tell pictures apart, the second wants them all to be one N(0, I). s is one number,
-learned with the rest (Rybkin et al. 2021): a fixed one is a choice of beta = 2 s^2 in disguise.
+The first term wants the codes of different images to be different, and the second wants the code of every image to be
+N(0, I). We learn s, a single number, along with the weights (Rybkin et al. 2021). Fixing s would secretly fix the
+weight of the second term, beta = 2 s^2.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..training.fit import learning_rate_at, update_ema
+from .. import check
+from ..training.descend import Step, descend
+from ..training.distributed import processes
 
 
 @dataclass(frozen=True)
-class Bound:
+class VAETerms:
     """The two terms of the bound, in nats for each item."""
 
     reconstruction: Float[Tensor, "batch"]
@@ -31,25 +34,23 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one step of training did."""
+class VAEStep(Step):
+    """What one training step of a VAE did."""
 
-    number: int  # 1 after the first step
-    reconstruction: float  # nats an item
-    kl: float  # nats an item
-    ema: VAE  # the averaged network
+    reconstruction: float  # mean over the batch, in nats
+    kl: float  # mean over the batch, in nats
 
 
 class VAE(nn.Module):
-    """encoder(x) -> (batch, 2 latent), the mean and the log of the std of the code; decoder(z) -> x.
+    """An encoder x -> (batch, 2 latent), which holds mean and log std of the code, and a decoder z -> x.
 
-    std: that of the likelihood; None learns it, one number for all pixels.
+    std: the s of the likelihood, or None to learn it.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, std: float | None = None):
         super().__init__()
-        if std is not None and not 0 < std < math.inf:
-            raise ValueError(f"std must be above 0, or None to learn it, got {std!r}")
+        if std is not None:
+            check.positive("std", std)
         self.encoder, self.decoder = encoder, decoder
         self.log_std = nn.Parameter(torch.tensor(math.log(std or 1.0)), requires_grad=std is None)
 
@@ -59,49 +60,43 @@ class VAE(nn.Module):
         return mean, log_std.exp()
 
     def decode(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch *shape"]:
-        """The mean of p(x | z): what is shown. A draw would add white noise of `std`."""
+        """The mean of p(x | z), which is what we show. A sample would add white noise of size s."""
         return self.decoder(z)
 
-    def bound(self, x: Float[Tensor, "batch *shape"], eps: Float[Tensor, "batch latent"]) -> Bound:
-        """The terms at z = mean + std eps, eps ~ N(0, I) (their eq. 10)."""
+    def bound(self, x: Float[Tensor, "batch *shape"], eps: Float[Tensor, "batch latent"]) -> VAETerms:
+        """Both terms for the codes z = mean + std eps, eps ~ N(0, I) (their eq. 10)."""
         mean, std = self.encode(x)
-        away = (x - self.decode(mean + std * eps)).flatten(1) / self.log_std.exp()
-        pixel = 0.5 * away.square() + self.log_std + 0.5 * math.log(2 * math.pi)
+        error = (x - self.decode(mean + std * eps)).flatten(1) / self.log_std.exp()
+        pixel = 0.5 * error.square() + self.log_std + 0.5 * math.log(2 * math.pi)
         kl = 0.5 * (mean.square() + std.square() - 1) - std.log()  # their appendix B
-        return Bound(pixel.sum(1), kl.sum(1))
+        return VAETerms(pixel.sum(1), kl.sum(1))
 
 
 def fit(
-    vae: VAE,
-    data: Float[Tensor, "count *shape"],
-    steps: int,
-    batch_size: int = 128,
-    learning_rate: float = 1e-3,
-    beta: float = 1.0,
-    ema_decay: float = 0.999,
-    seed: int = 0,
-) -> Iterator[Step]:
-    """Train `vae` in place; yields a Step after each of `steps` steps, as `md.fit` does, with its optimiser.
+    vae: VAE, data: Float[Tensor, "count *shape"], steps: int, batch_size: int = 128, beta: float = 1.0, **options: Any
+) -> Iterator[VAEStep]:
+    """Train `vae` in place, yielding a VAEStep after each of `steps` steps.
 
-    beta: weight of the KL (Higgins et al. 2017); 1 is the bound. FloatingPointError at a bound that is not finite.
+    beta: weight of the KL term (Higgins et al. 2017); with 1, the loss is the bound. options and FloatingPointError:
+    see `descend`, which here has precision="float32" and clip=100.0, since the loss is a sum over pixels.
     """
-    if steps < 1 or batch_size < 1 or not 0 <= beta < math.inf:
-        raise ValueError(f"steps and batch_size must be 1 or more, beta 0 or more: {steps}, {batch_size}, {beta}")
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.AdamW(vae.parameters(), betas=(0.9, 0.99), fused=True)
-    ema = copy.deepcopy(vae).eval().requires_grad_(False)
+    check.items("data", data)
+    check.whole("batch_size", batch_size, processes()[1])
+    check.number("beta", beta, 0.0)
     latent = vae.encode(data[:1])[0].shape[1]
-    for number in range(1, steps + 1):
+    terms: VAETerms  # of the last batch
+
+    def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
         x = data[torch.randint(len(data), (batch_size,), generator=generator)]
-        bound = vae.bound(x, torch.randn(batch_size, latent, generator=generator).to(x))
-        loss = (bound.reconstruction + beta * bound.kl).mean()
-        if not loss.isfinite():
-            raise FloatingPointError(f"step {number} has a bound of {loss:.4g}")
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(vae.parameters(), 100.0)  # of a sum over pixels, so not the 1 of `md.fit`
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate_at(number, steps, learning_rate)
-        optimiser.step()
-        update_ema(ema, vae, min(ema_decay, number / (number + 10)))
-        yield Step(number, bound.reconstruction.mean().item(), bound.kl.mean().item(), ema)
+        return x, torch.randn(batch_size, latent, generator=generator)
+
+    def loss(x: Tensor, eps: Tensor) -> Tensor:
+        nonlocal terms
+        terms = vae.bound(x, eps)
+        return terms.reconstruction + beta * terms.kl
+
+    training = descend(vae, draw, loss, steps, **{"precision": "float32", "clip": 100.0, **options})
+    return (
+        VAEStep(**vars(s), reconstruction=terms.reconstruction.mean().item(), kl=terms.kl.mean().item())
+        for s in training
+    )

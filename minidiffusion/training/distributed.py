@@ -1,4 +1,4 @@
-"""Several processes on one training, as torchrun starts them."""
+"""Several processes that share one training, as torchrun starts them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def processes() -> tuple[int, int]:
-    """Which process this is, from 0, and of how many: 0 of 1, unless `torch.distributed` was set up."""
+    """The number of this process, counted from 0, and the number of processes: (0, 1) without `torch.distributed`."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
 
 def sum_over_processes(tensors: list[Tensor]) -> None:
-    """Each tensor becomes its sum over all processes, in place; one message for all of them."""
+    """Replace each tensor by its sum over all processes, in place, with a single message for all of them."""
     if processes()[1] > 1:
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(flat)

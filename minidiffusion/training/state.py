@@ -1,4 +1,4 @@
-"""All that a training changes, so that it can be kept, and go on later to the same bits."""
+"""Everything that a training changes, so that we can save it and resume later with the same bits."""
 
 from __future__ import annotations
 
@@ -6,40 +6,44 @@ import copy
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
-
-from ..denoiser import Denoiser
+from torch import Tensor, nn
 
 
 class TrainingState:
-    """All that a step changes. Kept and put back, training goes on as if it had never stopped."""
+    """Weights, averaged weights, AdamW's moments and random generators: everything that a step changes.
 
-    def __init__(self, denoiser: Denoiser, seed: int):
+    state: what `state()` returned in an earlier training of the same model, to continue there. ValueError, before any
+    weight changes, if it belongs to another model.
+    """
+
+    def __init__(self, model: nn.Module, seed: int, state: Mapping[str, Tensor] | None = None):
         self.steps_done = 0
-        self.denoiser = denoiser
-        self.ema = copy.deepcopy(denoiser).eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(denoiser.parameters(), betas=(0.9, 0.99), fused=True)
-        # on the CPU: the same batches, times and noise on every device
+        self.model = model
+        self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), fused=True)
+        # on the CPU, so that every device gets the same batches, times and noise
         self.generator = torch.Generator().manual_seed(seed)
+        if state is not None:
+            self._restore(state)
 
     def state(self) -> dict[str, Tensor]:
-        """A copy, on the CPU, by name."""
+        """A copy of everything, on the CPU, by name."""
         tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._tensors().items()}
         states = {name: generator.get_state() for name, generator in self._generators().items()}
         return {**tensors, **states, "steps_done": torch.tensor(self.steps_done)}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state` returned; ValueError, and no weight changed, if it is of another network."""
-        for name, weight in self.denoiser.named_parameters():
-            if f"exp_avg.{name}" in state:  # a weight without a gradient has no moments
-                # laid out in memory like the weight, or the fused step would pair the wrong numbers
+    def _restore(self, state: Mapping[str, Tensor]) -> None:
+        for name, weight in self.model.named_parameters():
+            if f"exp_avg.{name}" in state:  # a weight that never had a gradient has no moments
+                # with the memory layout of the weight, because the fused step pairs numbers by their place in memory
                 moments = {key: torch.zeros_like(weight) for key in ("exp_avg", "exp_avg_sq")}
                 self.optimiser.state[weight] = {"step": torch.zeros((), device=weight.device), **moments}
-        # the global generator of a GPU may be missing here or there: the state of one device serves another
+        # a state from a GPU also works on a CPU, and the other way round, although the GPU's generator is missing
         wanted, got = ({k: v.shape for k, v in s.items() if k != "generator.cuda"} for s in (self.state(), state))
-        strange = sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))
-        if strange:
-            raise ValueError(f"state must be of a training of this network, but differs in {', '.join(strange)}")
+        different = sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))
+        if different:
+            some = ", ".join(different[:3])
+            raise ValueError(f"state must be of a training of this model, but {len(different)} tensors differ: {some}")
         for name, tensor in self._tensors().items():
             tensor.detach().copy_(state[name])
         for name, generator in self._generators().items():
@@ -48,17 +52,17 @@ class TrainingState:
         self.steps_done = int(state["steps_done"])
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Weights, their average, and Adam's moments: the tensors themselves, not copies."""
-        modules = {"weights": self.denoiser, "ema": self.ema}
+        """Weights, averaged weights and moments: the tensors themselves, not copies."""
+        modules = {"weights": self.model, "ema": self.ema}
         tensors = {f"{kind}.{name}": w for kind, module in modules.items() for name, w in module.state_dict().items()}
-        for name, weight in self.denoiser.named_parameters():
+        for name, weight in self.model.named_parameters():
             tensors |= {f"{key}.{name}": moment for key, moment in self.optimiser.state.get(weight, {}).items()}
         return tensors
 
     def _generators(self) -> dict[str, torch.Generator]:
-        """Ours, and the global ones, from which a network with dropout draws."""
+        """The generator of this training, and the global ones, which dropout layers use."""
         generators = {"generator.batches": self.generator, "generator.cpu": torch.default_generator}
-        device = next(self.denoiser.parameters()).device
+        device = next(self.model.parameters()).device
         if device.type == "cuda":
             generators["generator.cuda"] = torch.cuda.default_generators[device.index or 0]
         return generators
