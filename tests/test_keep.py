@@ -1,4 +1,4 @@
-"""Whatever stops a training, the rest of it ends with the file of an unbroken one; and nobody else's file is lost."""
+"""Whatever interrupts a training, resuming it ends with the files of an uninterrupted one; and no file is lost."""
 
 import dataclasses
 import json
@@ -29,9 +29,9 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch):
-    """Bare numbers of one step instead of pictures, and no waiting for the disk: they would take most of the time."""
+    """Write the numbers of one step instead of images, and do not wait for the disk. Both take most of the time."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    monkeypatch.setattr(train, "draw", lambda denoise, x_1, asked: denoise(x_1, 1.0))
+    monkeypatch.setattr(train, "draw", lambda denoise, x_1, cond: denoise(x_1, 1.0))
     monkeypatch.setattr(train, "write_sheet", lambda path, x0, classes: path.write_bytes(x0.numpy().tobytes()))
 
 
@@ -40,25 +40,25 @@ def contents(folder: str) -> dict[str, bytes]:
 
 
 def fails(words: list[str], capsys) -> str:
-    """The one line that `words` end with; no file in the folder was changed."""
+    """The one line of the error of this command, which must not change a file in the folder."""
     before = contents("run")
     capsys.readouterr()
     assert main(words) == 2
     assert contents("run") == before
     out, err = capsys.readouterr()
-    (line,) = [line for line in err.splitlines() if "step/s" not in line and line]  # the bar is no message
+    (line,) = [line for line in err.splitlines() if "step/s" not in line and line]  # the progress bar is no message
     assert out == "" and line.startswith("minidiffusion: error: ")
     return line
 
 
 def save_always(monkeypatch):
-    """After every step."""
+    """Save after every step."""
     monkeypatch.setattr(keep, "SECONDS", 0.0)
     monkeypatch.setattr(keep, "SHARE", math.inf)
 
 
 def ctrl_c(monkeypatch, after: int, times: int = 1):
-    """Ctrl-C is pressed in the middle of the step after this one."""
+    """Press Ctrl-C in the middle of the step after this one."""
 
     def fit(*args, **kwargs):
         for step in md.fit(*args, **kwargs):
@@ -72,16 +72,16 @@ def ctrl_c(monkeypatch, after: int, times: int = 1):
 
 # Killed, and resumed
 
-# One process loads torch, and forks a training for every kill. It saves after every step, slowly, so that many kills
-# come while a file is being written. Its sheets are bare, as those of the tests.
+# One process loads torch and forks a training for every kill. The training saves after every step, slowly, so that
+# many kills come while a file is being written. Its sheets hold plain numbers, as in the tests.
 KILLS = """
 import contextlib, json, os, random, signal, sys, time
-import torch._dynamo  # the optimiser asks for it: a second, in every fork
+import torch._dynamo  # the optimiser would import it in every fork, which takes a second
 from minidiffusion.cli import keep, main, train
 words, kills = json.loads(sys.argv[1]), int(sys.argv[2])
 keep.SECONDS, keep.SHARE, draw = 0.0, float("inf"), random.Random(kills)
 os.fsync = lambda descriptor: time.sleep(0.003)
-train.draw = lambda denoise, x_1, asked: denoise(x_1, 1.0)
+train.draw = lambda denoise, x_1, cond: denoise(x_1, 1.0)
 train.write_sheet = lambda path, x0, classes: path.write_bytes(x0.numpy().tobytes())
 
 def start(folder):
@@ -111,7 +111,7 @@ print(json.dumps({"killed": killed, "in a write": busy, "seconds": unbroken}))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill -9")
 @pytest.mark.parametrize("steps, kills", [(20, 3), pytest.param(600, 50, marks=pytest.mark.slow)])
-def test_killed_and_resumed_it_ends_with_the_files_of_an_unbroken_training(steps, kills):
+def test_killed_and_resumed_it_ends_with_the_files_of_an_uninterrupted_training(steps, kills):
     words = json.dumps(["train", "moons", "--steps", str(steps), "--seed", "3", "--device", "cpu"])
     environment = {**os.environ, "PYTHONPATH": str(Path(md.__file__).parents[1])}
     result = subprocess.run(
@@ -125,7 +125,7 @@ def test_killed_and_resumed_it_ends_with_the_files_of_an_unbroken_training(steps
     assert [name for name in unbroken if unbroken[name] != killed[name]] == []
 
 
-def test_what_a_kill_left_half_written_is_gone_after_the_next_training():
+def test_the_next_training_removes_files_that_a_kill_left_half_written():
     Path("run").mkdir()
     Path("run/.training.safetensors.12345.part").write_text("cut off")
     Path("run/notes.part").write_text("not ours")
@@ -150,8 +150,8 @@ def test_a_kill_between_the_state_and_its_network_costs_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("times, one_press, done", [(1, 0.0, 7), (2, 0.0, 6), (2, 60.0, 7)])
-def test_ctrl_c_saves_and_says_the_command_that_goes_on(monkeypatch, capsys, times, one_press, done):
-    """The first lets the step end, the second does not wait, unless both are one; what was saved is whole."""
+def test_ctrl_c_saves_and_prints_the_command_that_resumes(monkeypatch, capsys, times, one_press, done):
+    """The first lets the step end; a second does not wait, unless it comes at once; what was saved is complete."""
     save_always(monkeypatch)
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
@@ -163,23 +163,23 @@ def test_ctrl_c_saves_and_says_the_command_that_goes_on(monkeypatch, capsys, tim
     model = str(Path("run/model.safetensors"))
     assert f"stopped after {done} of 20 steps" in line and model in line
     assert checkpoint.read_header(model)["about"]["steps"] == done
-    command = line.partition("go on with: ")[2].split()
+    command = line.partition("resume with: ")[2].split()
     assert command == ["minidiffusion", *RUN[:4], "--seed", "5", "--device", "cpu", "--out", "run", "--resume"]
     assert main(command[1:]) == 0
     assert main([*RUN[:-1], "unbroken", "--seed", "5", "--device", "cpu"]) == 0
     assert contents("run") == contents("unbroken")
 
 
-def test_ctrl_c_in_the_last_step_is_too_late_to_stop_anything(monkeypatch, capsys):
+def test_ctrl_c_in_the_last_step_changes_nothing(monkeypatch, capsys):
     ctrl_c(monkeypatch, after=19)
     assert main(RUN) == 0
     assert capsys.readouterr().out == "run/model.safetensors\n"
 
 
-# Going on, or not
+# What can be resumed
 
 
-def test_resume_starts_in_an_empty_folder_and_has_nothing_to_do_in_a_finished_one(capsys):
+def test_resume_starts_a_training_in_an_empty_folder_and_does_nothing_in_a_finished_one(capsys):
     for _ in range(2):
         assert main([*RUN, "--resume"]) == 0
         assert capsys.readouterr().out == "run/model.safetensors\n"
@@ -198,13 +198,13 @@ def test_resume_starts_in_an_empty_folder_and_has_nothing_to_do_in_a_finished_on
         ([*RUN, "--seed", "1"], ["seed", "0", "1"]),
     ],
 )
-def test_another_training_is_not_gone_on_with(change, expected, capsys):
+def test_a_different_training_is_not_resumed(change, expected, capsys):
     assert main(RUN) == 0
     line = fails([*change, "--resume"], capsys)
     assert "--resume" in line and "training.safetensors" in line and all(part in line for part in expected)
 
 
-def test_a_recipe_that_was_changed_is_another_training(monkeypatch, capsys):
+def test_a_changed_recipe_is_a_different_training(monkeypatch, capsys):
     assert main(RUN) == 0
     changed = dataclasses.replace(train.RECIPES["moons"], batch_size=64)
     monkeypatch.setitem(train.RECIPES, "moons", changed)
@@ -213,7 +213,7 @@ def test_a_recipe_that_was_changed_is_another_training(monkeypatch, capsys):
     assert main([*RUN, "--resume"]) == 0
 
 
-def test_a_training_is_never_started_over_another(capsys):
+def test_a_training_never_overwrites_another(capsys):
     assert main(RUN) == 0
     assert "--resume" in fails(RUN, capsys)
     Path("run/training.safetensors").unlink()
@@ -222,7 +222,7 @@ def test_a_training_is_never_started_over_another(capsys):
 
 
 @pytest.mark.parametrize("broken", ["cut", "flipped", "newer", "a network"])
-def test_a_broken_state_is_one_line(broken, capsys):
+def test_a_broken_state_gives_one_line(broken, capsys):
     assert main(RUN) == 0
     path = Path("run/training.safetensors")
     whole = path.read_bytes()
@@ -241,21 +241,21 @@ def test_two_trainings_in_one_folder_refuse_each_other(capsys):
     Path("run").mkdir()
     with FileLock("run/.lock"):
         assert "running in run" in fails(RUN, capsys)
-    assert main(RUN) == 0  # the lock is a file that stays, and it does not keep anybody out
+    assert main(RUN) == 0  # the file of the lock remains, but does not keep anybody out
 
 
-# What can go wrong on the way
+# What can go wrong during a training
 
 
 def test_the_same_command_gives_the_same_bytes_with_another_clock(monkeypatch):
     assert main(RUN) == 0
     save_always(monkeypatch)
-    torch.rand(3)  # the global generator stands elsewhere
+    torch.rand(3)  # the global generator is in a different state
     assert main([*RUN[:-1], "again"]) == 0
     assert contents("run") == contents("again")
 
 
-def test_saves_are_rare_where_they_are_slow(monkeypatch):
+def test_slow_saves_are_rare(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(keep.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(checkpoint, "save_training", lambda *_: now.__setitem__(0, now[0] + 2.0))
@@ -264,11 +264,11 @@ def test_saves_are_rare_where_they_are_slow(monkeypatch):
     assert folder.due == 30.0
     (step,) = md.fit(md.Denoiser(md.nets.MLP(2, 8, 1), md.schedule.cosine(), md.heads.V), torch.zeros(4, 2), 1)
     folder.save(step, (2,))
-    assert folder.due == 2.0 + 50 * 2.0  # two of a hundred seconds
+    assert folder.due == 2.0 + 50 * 2.0  # saving takes two of every hundred seconds
 
 
-def test_a_full_disk_is_one_line_and_the_last_state_stays(monkeypatch, capsys):
-    """The files may not grow over half a state: the write ends in its middle."""
+def test_a_full_disk_gives_one_line_and_the_last_state_stays(monkeypatch, capsys):
+    """No file may grow beyond half the size of a state, so writing one fails in the middle."""
     resource = pytest.importorskip("resource")
     with monkeypatch.context() as patch:
         ctrl_c(patch, after=2)
@@ -290,14 +290,13 @@ def test_a_full_disk_is_one_line_and_the_last_state_stays(monkeypatch, capsys):
 
 @pytest.mark.parametrize("saved", [True, False])
 def test_a_loss_that_is_not_finite_ends_with_the_last_good_checkpoint(monkeypatch, capsys, saved):
-    original = md.training.loss_per_item
     calls = []
 
     def loss_per_item(*arguments, **options):
         calls.append(1)
-        return original(*arguments, **options) * (math.nan if len(calls) == 5 else 1.0)
+        return md.objectives.loss_per_item(*arguments, **options) * (math.nan if len(calls) == 5 else 1.0)
 
-    monkeypatch.setattr("minidiffusion.training.loss_per_item", loss_per_item)
+    monkeypatch.setattr(sys.modules["minidiffusion.training.fit"], "loss_per_item", loss_per_item)
     if saved:
         save_always(monkeypatch)
     assert main(RUN) == 2
@@ -327,12 +326,12 @@ with together():
     if processes()[0] == 0:
         print(json.dumps(curve))
     group = weakref.ref(dist.group.WORLD) if dist.is_initialized() else lambda: None
-assert group() is None, "the threads of a group that lives on can abort the process at its end"
+assert group() is None, "the threads of a group that is still alive can abort the process when it ends"
 """
 
 
 def torchrun(*words: str) -> subprocess.CompletedProcess:
-    """Two processes, or one."""
+    """Run a command in a Python process; with TWO first, in two of them."""
     environment = {**os.environ, "PYTHONPATH": str(Path(md.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *words]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -344,7 +343,7 @@ TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
 def test_two_processes_have_the_loss_curve_of_one():
-    """Stated tolerance: sums in another order change a loss by less than 1e-4 of itself in thirty steps."""
+    """Tolerance: summing in a different order changes a loss by less than 0.01% in thirty steps."""
     Path("losses.py").write_text(LOSSES)
     one, two = (torch.tensor(json.loads(torchrun(*words, "losses.py").stdout)) for words in ((), TWO))
     assert one.shape == (30, 33)
@@ -364,12 +363,12 @@ def test_torchrun_trains_the_network_of_one_process_and_only_one_writes():
             md.load("two/model.safetensors"),
         )
     )
-    # in bfloat16, where the machine takes it; and Adam takes the sign of a gradient, however small
+    # Adam takes the sign of a gradient, however small, and this may be bfloat16
     assert (two - one).norm() < 0.1 * (one - start).norm(), ((two - one).norm(), (one - start).norm())
 
 
 def test_ctrl_c_under_torchrun_keeps_the_network():
-    """A terminal tells torchrun and both processes; torchrun then tells the processes once more."""
+    """A terminal sends the signal to torchrun and both processes, and torchrun sends it to them once more."""
     words = ("-m", "minidiffusion", "train", "moons", "--steps", "1000000", "--device", "cpu", "--out", "run")
     environment = {**os.environ, "PYTHONPATH": str(Path(md.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *TWO, *words]
@@ -383,7 +382,7 @@ def test_ctrl_c_under_torchrun_keeps_the_network():
         _, err = running.communicate(timeout=60)
     finally:
         running.kill()
-    again = "go on with: torchrun --nproc-per-node=2 -m minidiffusion train moons --steps 1000000"
+    again = "resume with: torchrun --nproc-per-node=2 -m minidiffusion train moons --steps 1000000"
     assert again in err and "KeyboardInterrupt" not in err, err
     state, about = checkpoint.load_training("run/training.safetensors")
     assert about["step"] == int(state["steps_done"]) > 0

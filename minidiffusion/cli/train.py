@@ -1,4 +1,4 @@
-"""Train a network by a recipe. A folder fills up with pictures of its progress, and the network."""
+"""Train a network by a recipe. Its folder gets samples that show the progress, and the network."""
 
 from __future__ import annotations
 
@@ -32,21 +32,26 @@ examples:
   torchrun --nproc-per-node=8 -m minidiffusion train fashion_mnist
   minidiffusion sample --checkpoint minidiffusion-fashion_mnist_6k/model.safetensors
 
-Ctrl-C stops early, keeps the network so far, and says how to go on. After anything else that stops it, the same
-command with --resume goes on from the last half minute, and ends with the network of an unbroken training.
+Ctrl-C stops early, saves the network so far, and prints the command that resumes. If anything else stops a training,
+the same command with --resume continues from the last save, about half a minute earlier, and ends with the network
+that it would have had without the interruption.
 """
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     first = next(iter(RECIPES))
-    add("recipe", nargs="?", default=first, metavar="RECIPE", help=f"one of those below ({first})")
-    add("--steps", type=whole(1), metavar="N", help="default: the recipe's")
-    add("--seed", type=whole(0), default=0, metavar="N", help="of weights, batches and noise (0)")
-    add("--device", metavar="D", help="cpu, cuda, mps; default: the best there is")
+    add("recipe", nargs="?", default=first, metavar="RECIPE", help=f"one of the recipes below ({first})")
+    add("--steps", type=whole(1), metavar="N", help="number of training steps; default: as in the recipe")
+    add("--seed", type=whole(0), default=0, metavar="N", help="seed of weights, batches and noise (0)")
+    add("--device", metavar="D", help="cpu, cuda or mps; default: the best that this machine has")
     add("--out", type=Path, metavar="FOLDER", help="default: minidiffusion-RECIPE")
-    add("--compile", action="store_true", help="compile the network first: a minute, and faster steps on a GPU")
-    add("--resume", action="store_true", help="go on with the training in the folder; start, if there is none")
+    add(
+        "--compile",
+        action="store_true",
+        help="compile the network first: takes a minute, then steps on a GPU are faster",
+    )
+    add("--resume", action="store_true", help="continue the training in the folder, or start one if there is none")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,21 +64,21 @@ def follow(args: argparse.Namespace) -> int:
     recipe = RECIPES[one_of("RECIPE", args.recipe, RECIPES)]
     steps = args.steps or recipe.steps
     plan = {"recipe": recipe.name, "seed": args.seed, **dataclasses.asdict(recipe), "steps": steps}
-    del plan["name"], plan["about"]  # the line of help decides nothing
+    del plan["name"], plan["about"]  # neither has an influence on the result
     folder = Folder(args.out or Path(f"minidiffusion-{recipe.name}"), plan)
     check_folder("--out", folder.path)
     folder.check(args.resume)
 
     device = as_device(args.device)
-    torch.manual_seed(args.seed)  # for networks with dropout; everything else has a generator of its own
+    torch.manual_seed(args.seed)  # for dropout layers; everything else has its own generator
     x0, labels = data.load(recipe.data)
     denoiser = recipe.denoiser(args.seed).to(device)
     classes = recipe.sizes.get("classes", 0)
-    # every picture starts from the same noise, so that what differs is what was learned
-    drawn = 64 if x0.ndim == 4 else 500
+    # all sheets start from the same noise, so the differences between them are what the network has learned
+    count = 64 if x0.ndim == 4 else 500
     generator = torch.Generator().manual_seed(args.seed)
-    x_1 = prior((drawn, *x0.shape[1:]), denoiser.schedule, generator).to(device)
-    asked = torch.arange(drawn, device=device) % classes if classes else None
+    x_1 = prior((count, *x0.shape[1:]), denoiser.schedule, generator).to(device)
+    cond = torch.arange(count, device=device) % classes if classes else None
 
     with folder.alone(), ctrl_c_waits() as pressed:
         training = fit(
@@ -97,30 +102,30 @@ def follow(args: argparse.Namespace) -> int:
                 last = step.number == steps
                 if first and (last or step.number % -(-steps // 10) == 0):
                     sheet = folder.path / f"sample-{step.number:05}.png"
-                    write_sheet(sheet, draw(step.ema, x_1, asked), classes)
+                    write_sheet(sheet, draw(step.ema, x_1, cond), classes)
                 stop = any_process(pressed)
                 if first and (last or stop or time.monotonic() > folder.due):
                     folder.save(step, x0.shape[1:])
                 if stop:
                     break
-        except KeyboardInterrupt:  # pressed twice: what was saved before remains
+        except KeyboardInterrupt:  # pressed twice, so we keep what was saved before
             if not folder.step:
                 raise
         except FloatingPointError as error:
             good = f"{folder.model}, of step {folder.step}" if folder.step else "none yet"
-            raise RuntimeError(f"{error}; the last good checkpoint: {good}") from None
+            raise RuntimeError(f"{error}; last good checkpoint: {good}") from None
     if not first:
         return 0
     if folder.step < steps:
         reached = f"stopped after {folder.step} of {steps} steps; the network so far is in {folder.model}"
-        print(f"minidiffusion: {reached}; go on with: {again(args)}", file=sys.stderr)
+        print(f"minidiffusion: {reached}; resume with: {resuming(args)}", file=sys.stderr)
         return 130
     print(folder.model)
     return 0
 
 
-def again(args: argparse.Namespace) -> str:
-    """The command that goes on with this training."""
+def resuming(args: argparse.Namespace) -> str:
+    """The command that resumes this training."""
     options = {f"--{name}": getattr(args, name) for name in ("steps", "seed", "device", "out")}
     words = [word for name, value in options.items() if value for word in (name, str(value))]
     torchrun = ["torchrun", f"--nproc-per-node={processes()[1]}", "-m"] if processes()[1] > 1 else []
