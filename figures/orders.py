@@ -1,16 +1,19 @@
-"""How fast the error of each sampler falls with the number of steps, beside how fast it should.
+"""How fast the error of each sampler falls with the number of steps, compared with how fast it should fall.
 
     python figures/orders.py
 
-The ODE solvers walk on a mixture of two Gaussians on a plane, from eight starts, in float64; the truth is scipy's
-DOP853 at a tolerance of 1e-12. The samplers with noise walk on a Gaussian, where mean and variance of their samples
-follow from one walk without any random number; the truth is the data's variance. Writes figures/orders.png, and
-figures/orders.json: for each walk and method the errors, the slope of the last ones in log-log, the order that the
-method has on smooth problems, and the constant, error times steps^order at the last.
+The deterministic samplers run on a mixture of two Gaussians in the plane, from eight starting points, in float64. Their
+exact answer comes from scipy's DOP853 at a tolerance of 1e-12. The samplers with fresh noise run on a Gaussian, where
+one run without any random numbers gives the mean and the variance of the samples; the exact answer is the variance of
+the data.
+
+Writes figures/orders.png, and figures/orders.json with five entries for each run: the errors, the slope of the last
+three of them in log-log, the order that the method has on smooth problems, and the constant, which is the last
+error times steps^order.
 """
 
-import json
-import platform
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from matplotlib.figure import Figure
 from scipy.integrate import solve_ivp
 
 import minidiffusion as md
-from minidiffusion.samplers import METHODS, Walk, karras, uniform, uniform_log_snr
+from minidiffusion.samplers import METHODS, karras, uniform, uniform_log_snr
 
 HERE = Path(__file__).parent
 STEPS = [8, 16, 32, 64, 128, 256]
@@ -30,7 +33,7 @@ SCHEDULES = {name: md.schedule.NAMED[name]() for name in ("linear", "cosine", "f
 
 
 def inside(schedule: md.schedule.Schedule, steps: int) -> list[float]:
-    """From t = 0.9 to 0.1, evenly in log-SNR: away from both ends."""
+    """From t = 0.9 to 0.1 in equal steps of log-SNR, away from both ends."""
     a, b = schedule.log_snr(0.9), schedule.log_snr(0.1)
     return [0.9, *(schedule.time(a + (b - a) * i / steps) for i in range(1, steps)), 0.1]
 
@@ -45,33 +48,33 @@ GRIDS = {
 
 
 def plane(schedule: md.schedule.Schedule) -> md.oracle.Mixture:
-    """Two Gaussians that overlap: their denoiser is smooth, and far from linear."""
+    """Two Gaussians that overlap, so that their denoiser is smooth but far from linear."""
     covs = [[[0.15, 0.05], [0.05, 0.1]], [[0.2, -0.06], [-0.06, 0.12]]]
     weights, means = torch.tensor([0.3, 0.7]), torch.tensor([[-1.0, 0.5], [0.8, -0.3]])
     return md.oracle.mixture(weights, means, torch.tensor(covs), schedule)
 
 
 def exact(x_t: torch.Tensor, t: float, s: float, schedule: md.schedule.Schedule) -> torch.Tensor:
-    """Where the probability-flow ODE leads x_t.
+    """The point at time s to which the probability-flow ODE takes x_t.
 
-    x / (alpha + sigma) as a function of tau = sigma / (alpha + sigma) is the flow schedule's x, whatever the
-    schedule: dx / dtau = (x - x0_hat) / tau, smooth from pure noise to data, where its limit is -x.
+    For any schedule, x / (alpha + sigma) as a function of tau = sigma / (alpha + sigma) is the x of the flow schedule.
+    There the ODE is dx / dtau = (x - x0_hat) / tau. It is smooth from pure noise to data, where its limit is -x.
     """
     guess = plane(SCHEDULES["flow"])
-    scales = [(schedule.alpha(time), schedule.sigma(time)) for time in (t, s)]
-    start, end = (sigma / (alpha + sigma) for alpha, sigma in scales)
+    scale_t, scale_s = (schedule.alpha(time) + schedule.sigma(time) for time in (t, s))
+    start, end = schedule.sigma(t) / scale_t, schedule.sigma(s) / scale_s
 
     def slope(tau: float, flat: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(flat.copy()).view_as(x_t)
         return ((x - guess(x, tau)) / tau if tau > 0 else -x).flatten().numpy()
 
-    x = (x_t / sum(scales[0])).flatten().numpy()
+    x = (x_t / scale_t).flatten().numpy()
     solution = solve_ivp(slope, (start, end), x, method="DOP853", rtol=1e-12, atol=1e-13)
-    return torch.from_numpy(solution.y[:, -1].copy()).view_as(x_t) * sum(scales[1])
+    return torch.from_numpy(solution.y[:, -1].copy()).view_as(x_t) * scale_s
 
 
 def path_errors(name: str, grid: str, steps: list[int]) -> dict[str, list[float]]:
-    """Root mean square distance from the exact end, by method."""
+    """Root mean square distance from the exact answer, by method."""
     schedule = SCHEDULES[name]
     first, *_, last = GRIDS[grid](schedule, 2)
     z = torch.randn(8, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -85,40 +88,32 @@ def path_errors(name: str, grid: str, steps: list[int]) -> dict[str, list[float]
     return {method: [error(method, n) for n in steps] for method in ORDER}
 
 
-class OneRowEach(Walk):
-    """Draw number j is 1 in a row of its own, and 0 in all others."""
-
-    drawn = 0
-
-    def noise(self, like: torch.Tensor) -> torch.Tensor:
-        self.drawn += 1
-        return torch.eye(len(like), dtype=like.dtype)[:, [self.drawn + 1]]
-
-
 def law_error(method: str, eta: float, steps: int, variance: float = 0.5) -> float:
-    """Relative error of the samples' variance, for data N(0, variance) on cosine with Karras' grid: no sampling.
+    """Relative error of the samples' variance, for data N(0, variance) on cosine with Karras' grid, without sampling.
 
-    Each step is affine, so x_0 = a x_1 + sum_j c_j z_j, and one walk of a row for each gives a and all c_j.
+    Every step is affine, so x_0 = a x_1 + sum_j c_j z_j. We run a batch in which x_1 is 1 in row 1 only, and each noise
+    z_j is 1 in a row of its own. Then row 1 ends as a, and the later rows end as the c_j.
     """
     schedule = SCHEDULES["cosine"]
-    walk = OneRowEach(schedule, eta)
     x_1 = torch.zeros(2 + steps, 1, dtype=torch.float64)
     x_1[1] = 1
+    rows = count(2)
+
+    def noise(like: torch.Tensor) -> torch.Tensor:
+        return torch.eye(len(like), dtype=like.dtype)[:, [next(rows)]]
 
     def guess(x_t: torch.Tensor, t: float) -> torch.Tensor:
         alpha, sigma = schedule.alpha(t), schedule.sigma(t)
         return alpha * variance / (alpha**2 * variance + sigma**2) * x_t
 
-    def step(denoise: md.samplers.Step, x_t: torch.Tensor, t, s, _: Walk) -> tuple[torch.Tensor, torch.Tensor]:
-        return METHODS[method](denoise, x_t, t, s, walk)
-
+    step = partial(METHODS[method], noise=noise, **({"eta": eta} if eta else {}))
     x_0 = md.sample(guess, x_1, schedule, times=karras(schedule, steps), method=step)
     start = schedule.alpha(1.0) ** 2 * variance + schedule.sigma(1.0) ** 2
     return abs((x_0[1] ** 2 * start + x_0[2:].square().sum()).item() / variance - 1)
 
 
 def row(walk: dict, method: str, order: int, steps: list[int], errors: list[float]) -> dict:
-    """One line of the table: the slope is fitted to the last three."""
+    """One row of the table. The slope is fitted to the last three errors."""
     slope = -np.polyfit(np.log(steps[-3:]), np.log(errors[-3:]), 1)[0]
     return walk | {
         "method": method,
@@ -140,13 +135,15 @@ PATHS = [
 
 
 def draw(rows: list[dict]) -> Figure:
-    """Errors against steps, with a dashed line for each order."""
+    """Plot the errors against the steps, with a dashed line for each order."""
     paths = [r for r in rows if r["schedule"] == "cosine" and r["method"] in ORDER]
     panels = {
         "cosine, t = 0.9 to 0.1, even in log-SNR": [r for r in paths if r["grid"] == "inside"],
         "cosine, t = 1 to 0, Karras' grid": [r for r in paths if r["grid"] == "karras"],
         "cosine, t = 1 to 0, uniform grid": [r for r in paths if r["grid"] == "uniform"],
-        "with noise, as the second: error of the variance": [r for r in rows if r["method"] in NOISY],
+        "with fresh noise, on the same grid as the second: error of the variance": [
+            r for r in rows if r["method"] in NOISY
+        ],
     }
     figure = Figure(figsize=(9, 6.6), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True, sharey=True)
@@ -173,6 +170,9 @@ def draw(rows: list[dict]) -> Figure:
 
 
 if __name__ == "__main__":
+    from common import Parser, record  # here, because the tests import this file from another folder
+
+    Parser(__doc__).parse()
     rows = []
     for name, grid in PATHS:
         for method, errors in path_errors(name, grid, STEPS).items():
@@ -183,10 +183,5 @@ if __name__ == "__main__":
     for r in rows:
         print(f"{r['schedule']:8} {r['grid']:8} {r['method']:17} order {r['order']}, measured {r['slope']:.2f}")
     draw(rows).savefig(HERE / "orders.png", dpi=120)
-    result = {
-        "command": "python figures/orders.py",
-        "reference": "scipy's DOP853, rtol 1e-12",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "scipy": scipy.__version__},
-        "rows": rows,
-    }
-    (HERE / "orders.json").write_text(json.dumps(result) + "\n")
+    reference = f"DOP853 of scipy {scipy.__version__}, rtol 1e-12"
+    record(__file__, {"reference": reference, "rows": rows}, indent=None)

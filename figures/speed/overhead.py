@@ -64,7 +64,7 @@ def measure(peers: list[Peer], device: torch.device, rounds: int, seconds: float
 
 def bare_x0(x: Tensor, schedule: md.schedule.Schedule) -> Tensor:
     """DDIM (Song et al. 2021, eq. 12), given x0_hat."""
-    levels = schedule.levels(md.samplers.uniform(STEPS))
+    levels = [schedule.at(t) for t in md.samplers.uniform(STEPS)]
     with torch.no_grad():
         for t, s in zip(levels, levels[1:], strict=False):
             x0, shrink = x, s.sigma / t.sigma
@@ -74,7 +74,7 @@ def bare_x0(x: Tensor, schedule: md.schedule.Schedule) -> Tensor:
 
 def bare_eps(x: Tensor, schedule: md.schedule.Schedule) -> Tensor:
     """DDIM, given eps_hat, as the two formulas in the paper."""
-    levels = schedule.levels(md.samplers.uniform(STEPS))
+    levels = [schedule.at(t) for t in md.samplers.uniform(STEPS)]
     with torch.no_grad():
         for t, s in zip(levels, levels[1:], strict=False):
             eps = x

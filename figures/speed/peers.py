@@ -124,13 +124,13 @@ class Minidiffusion(Peer):
             yield step.ema.net
 
     def draw(
-        self, net: nn.Module, case: Case, count: int, steps: int, precision: str, method: str = "ddim", eta: float = 0.0
+        self, net: nn.Module, case: Case, count: int, steps: int, precision: str, method: str = "ddim", **options: Any
     ) -> Tensor:
         denoise, device = self.denoiser(net).eval(), next(net.parameters()).device
         x_1 = md.prior((count, case.channels, case.side, case.side), denoise.schedule).to(device)
         labels = torch.arange(count, device=device) % self.classes if self.classes else None
         with md.training.device.autocast(device, precision):
-            return md.sample(denoise, x_1, steps=steps, method=method, eta=eta, cond=labels)
+            return md.sample(denoise, x_1, steps=steps, method=method, cond=labels, **options)
 
     def show(self, net: nn.Module, case: Case, count: int, precision: str) -> Tensor:
         return self.draw(net, case, count, 25, precision, "dpmpp_2m")  # as `minidiffusion sample`
