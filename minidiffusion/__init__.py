@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 # in the order in which they are read: each room imports only from the rooms above it
 from . import schedule
-from .process import diffuse, posterior, prior, prior_kl
+from .process import diffuse, posterior, prior
 from . import heads
 from .heads import to_eps
 from .denoiser import Denoiser
@@ -22,6 +22,7 @@ from .objectives import LearnedVariance, consistency_loss, denoising_loss, hybri
 from . import samplers
 from .samplers import sample, trajectory
 from . import guidance, oracle, likelihood, metrics, nets
+from .likelihood import prior_kl
 from . import data as datasets
 from . import training
 from .training import fit, load, save, shipped

@@ -29,9 +29,9 @@ def schedule_of(denoise: Denoise, schedule: Schedule | None = None) -> Schedule:
 class Denoiser(nn.Module):
     """denoise(x_t, t, cond=None) -> x0_hat, from a network, a schedule and a head that says what the output means.
 
-    net(x, t, cond) -> output, of the shape of x; a plain function serves as well as a module. The network receives one
-    float32 time for each item, and x = x_t / sqrt(alpha^2 d^2 + sigma^2), d the head's data_std: x_t itself on a
-    variance-preserving schedule, but not on `flow` or `ve`. cond reaches the network untouched.
+    net(x, t, cond) -> output, of the shape of x: a module or a plain function. It receives one float32 time for each
+    item, cond untouched, and x = x_t / sqrt(alpha^2 d^2 + sigma^2), d the head's data_std: x_t itself on a
+    variance-preserving schedule, but not on `flow` or `ve`.
     """
 
     def __init__(self, net: Callable[..., Tensor], schedule: Schedule, head: Head):
@@ -41,8 +41,8 @@ class Denoiser(nn.Module):
         check.instance("head", head, Head, "heads.V")
         self.net, self.schedule, self.head = net, schedule, head
 
-    def ask(self, x_t: Tensor, t: Time, cond: Any) -> Tensor:
-        """The network's raw output, its input scaled to unit variance (c_in in Karras et al. 2022, table 1)."""
+    def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Tensor:
+        """The network's prediction in the terms of its head (c_in in Karras et al. 2022, table 1, scales its input)."""
         level, d = self.schedule.at(t, like=x_t), self.head.data_std
         if isinstance(t, Tensor):
             x = x_t / ((level.alpha * d) ** 2 + level.sigma**2) ** 0.5
@@ -52,10 +52,6 @@ class Denoiser(nn.Module):
             x = x_t if abs(scale - 1) < 1e-12 else x_t / scale
             times = x_t.new_full((len(x_t),), t, dtype=torch.float32)
         return self.net(x, times, cond).to(x_t.dtype)
-
-    def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
-        """What the network predicts, in the terms of its head."""
-        return self.ask(x_t, t, cond)
 
     def forward(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
         """x0_hat, the best guess of the clean data, in the shape of x_t."""

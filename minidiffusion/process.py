@@ -1,8 +1,8 @@
-"""The forward process destroys data in one line; when x0 is known, it can be undone one step at a time.
+"""The forward process destroys data in one line; if x0 is known, it can be undone one step at a time.
 
 q(x_t | x0) = N(alpha_t x0, sigma_t^2 I)                                                   Ho et al. 2020, eq. 4
 
-For two levels t and s, with r = snr_t / snr_s for s < t, `transition` is q(x_t | x_s) and `posterior` q(x_s | x_t, x0).
+Between two levels s < t, with r = snr_t / snr_s, `transition` is q(x_t | x_s) and `posterior` is q(x_s | x_t, x0).
 `line` leads from x_t to x_s if x0_hat and eps_hat stay as they are; every sampler is built on it.
 """
 
@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from .schedule import Level, Scale, Schedule, Time
 
 
 def mix(a: Scale, x: Tensor, b: Scale, y: Tensor) -> Tensor:
-    """a x + b y. The sum is taken in place, which saves memory traffic."""
+    """a x + b y, the sum in place, which saves memory traffic."""
     return (a * x).addcmul_(b, y) if isinstance(b, Tensor) else (a * x).add_(y, alpha=b)
 
 
@@ -45,21 +44,18 @@ def line(x_t: Tensor, x0: Tensor, t: Level, s: Level) -> Tensor:
 
 
 def eps_hat(x_t: Tensor, x0: Tensor, t: Level) -> Tensor:
-    """The noise in x_t if x0 is the clean data: (x_t - alpha x0) / sigma, for a level with sigma above 0."""
+    """The noise in x_t if x0 is the clean data, at a level with sigma above 0."""
     return (x_t - t.alpha * x0) / t.sigma
 
 
 def fresh(t: Level, s: Level) -> Scale:
-    """1 - r, for s < t: the share of the noise at t that was added after s (Kingma et al. 2021, appendix A)."""
-    change = t.log_snr - s.log_snr  # expm1 keeps the digits where the two are close
+    """1 - r for s < t: the share of the noise at t that was added after s. expm1 keeps its digits if they are close."""
+    change = t.log_snr - s.log_snr
     return -torch.expm1(change) if isinstance(change, Tensor) else -math.expm1(change)
 
 
 def transition(x_s: Tensor, s: Level, t: Level) -> tuple[Tensor, Scale]:
-    """Mean and std of q(x_t | x_s) for s < t, several steps of Ho et al. 2020, eq. 2, at once.
-
-    mean = (alpha_t / alpha_s) x_s,    std = sigma_t sqrt(1 - r)
-    """
+    """Mean (alpha_t / alpha_s) x_s and std sigma_t sqrt(1 - r) of q(x_t | x_s): several steps of Ho et al., eq. 2."""
     return t.alpha / s.alpha * x_s, t.sigma * fresh(t, s) ** 0.5
 
 
@@ -75,7 +71,7 @@ def posterior(
     """Mean and standard deviation of q(x_s | x_t, x0), 0 <= s < t <= 1 (Ho et al. 2020, eq. 6 and 7).
 
     mean = alpha_s (1 - r) x0 + (alpha_t sigma_s^2) / (alpha_s sigma_t^2) x_t
-    std  = sigma_s sqrt(1 - r),    r = snr_t / snr_s         Kingma et al. 2021, eq. 25
+    std  = sigma_s sqrt(1 - r),    r = snr_t / snr_s             Kingma et al. 2021, eq. 25
     """
     check.same_shape(x_t=x_t, x0=x0)
     if not isinstance(t, Tensor) and not 0 <= s < t <= 1:
@@ -84,16 +80,13 @@ def posterior(
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """N(0, I) in the shape of x, drawn on the generator's device, or on the CPU without a generator.
-
-    A generator of the CPU makes a seed mean the same picture on every device.
-    """
+    """N(0, I) in the shape of x. A generator of the CPU makes a seed mean the same picture on every device."""
     device = generator.device if generator is not None else "cpu"
     return torch.randn(x.shape, generator=generator, device=device).to(x)
 
 
 def prior_std(schedule: Schedule) -> float:
-    """sqrt(alpha(1)^2 + sigma(1)^2): 1 for all variance-preserving schedules and for `flow`, 80 for `ve`."""
+    """sqrt(alpha(1)^2 + sigma(1)^2): 1 for `flow` and wherever variance is preserved, 80 for `ve`."""
     return math.hypot(schedule.alpha(1.0), schedule.sigma(1.0))
 
 
@@ -101,18 +94,7 @@ def prior(
     shape: Sequence[int], schedule: Schedule, generator: torch.Generator | None = None
 ) -> Float[Tensor, "batch *shape"]:
     """Draw x_1 from the prior N(0, alpha(1)^2 + sigma(1)^2), on the generator's device, or on the CPU without one."""
-    if not isinstance(shape, Sequence) or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise ValueError(f"shape must be whole numbers of at least 0, got {check.came(shape)}")
+    whole = isinstance(shape, Sequence) and all(isinstance(n, int) and n >= 0 for n in shape)
+    check.must_be("whole numbers of at least 0", "shape", shape, whole)
     device = generator.device if generator is not None else "cpu"
     return prior_std(schedule) * torch.randn(tuple(shape), generator=generator, device=device)
-
-
-def prior_kl(x0: Float[Tensor, "batch *shape"], schedule: Schedule) -> Float[Tensor, "batch"]:
-    """How far x_1 is from the prior: KL(q(x_1 | x0) || prior) in bits per dimension, one number for each item.
-
-    It is the term L_T of the variational bound (Ho et al. 2020, eq. 5): what a sampler pays for starting from the prior
-    instead of from a real x_1. DDPM reports about 1e-5 bits/dim. Its gradient reaches a schedule with weights.
-    """
-    log_snr = schedule.log_snr(torch.ones((), dtype=torch.float64)).to(x0)
-    signal = log_snr.sigmoid()  # alpha^2 / (alpha^2 + sigma^2): the share of the variance of x_1 that comes from x0
-    return 0.5 * (signal * (x0**2 - 1) - F.logsigmoid(-log_snr)).flatten(1).mean(1) / math.log(2)

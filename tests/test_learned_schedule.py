@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import minidiffusion as md
-from minidiffusion.schedule import LearnedSchedule
+from minidiffusion.objectives import LearnedSchedule
 
 T64 = torch.float64
 

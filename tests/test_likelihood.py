@@ -292,7 +292,7 @@ def test_the_default_times_are_even_in_log_snr(schedule):
 
 
 def test_a_learned_schedule_gets_its_gradient():
-    schedule = md.schedule.LearnedSchedule(6.0, -2.0, falls=[0.3, -0.2, 0.5]).double()
+    schedule = md.objectives.LearnedSchedule(6.0, -2.0, falls=[0.3, -0.2, 0.5]).double()
     oracle = gaussian(COSINE)  # any function of x_t and t
 
     def total():

@@ -136,7 +136,7 @@ def test_heun_begins_with_euler_where_almost_no_signal_is_left():
 
 @pytest.mark.parametrize("name", ["linear", "cosine", "ve", "learned"])
 def test_unipc_is_algorithms_5_and_6_with_the_papers_matrix(name):
-    schedule = NAMED[name] if name in NAMED else md.schedule.LearnedSchedule(8.0, -6.0)
+    schedule = NAMED[name] if name in NAMED else md.objectives.LearnedSchedule(8.0, -6.0)
     times = [1.0, 0.8, 0.55, 0.3, 0.2, 0.05]
     alpha, sigma = schedule.alpha(np.array(times)), schedule.sigma(np.array(times))
     lam = np.log(alpha / sigma)
@@ -502,7 +502,7 @@ def test_eta_above_1_leaves_less_of_the_old_noise_until_none_is_left():
     got = md.sample(bend, x, COSINE, times=[t, s], generator=generator(1), eta=most)
     torch.testing.assert_close(got, level.alpha * bend(x, t) + level.sigma * z, rtol=1e-7, atol=1e-7)
     assert md.sample(bend, x, COSINE, times=[t, s], generator=generator(1), eta=(1 + most) / 2).isfinite().all()
-    with pytest.raises(ValueError, match="eta must not ask for more noise than sigma: from t = 0.5 to 0.3"):
+    with pytest.raises(ValueError, match="eta must leave sigma as it is: from t = 0.5 to 0.3"):
         md.sample(bend, x, COSINE, times=[t, s], eta=1.01 * most)
 
 

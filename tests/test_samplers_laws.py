@@ -25,7 +25,7 @@ NAMED = {name: make() for name, make in md.schedule.NAMED.items()}
 SCHEDULES = NAMED | {
     "zero_terminal_snr": md.schedule.zero_terminal_snr(NAMED["linear"]),
     "shifted": md.schedule.shifted(NAMED["cosine"], 2.0),
-    "learned": md.schedule.LearnedSchedule(9.0, -8.0, torch.linspace(-1, 1, 8).tolist()),
+    "learned": md.objectives.LearnedSchedule(9.0, -8.0, torch.linspace(-1, 1, 8).tolist()),
 }
 # the data: two coordinates without correlation, neither centred nor of unit variance
 MEAN, VARIANCE = torch.tensor([0.7, -0.4], dtype=torch.float64), torch.tensor([0.3, 2.0], dtype=torch.float64)

@@ -34,14 +34,14 @@ class LearnedVariance(Denoiser):
 
     def answers(self, x_t: Tensor, t: Time, cond: Any = None) -> tuple[Tensor, Tensor]:
         """The head's output, and v."""
-        both = self.ask(x_t, t, cond)
+        both = super().output(x_t, t, cond)
         if both.shape[1] != 2 * x_t.shape[1]:
             raise ValueError(f"net must give {2 * x_t.shape[1]} channels for {x_t.shape[1]}, got {both.shape[1]}")
         output, v = both.chunk(2, dim=1)
         return output, (1 + v) / 2
 
-    def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
-        """What the network predicts for x0, in the terms of its head."""
+    def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Tensor:
+        """The first answer alone: the prediction in the terms of the head."""
         output, self.v = self.answers(x_t, t, cond)
         return output
 

@@ -13,12 +13,10 @@
     edm             (snr + 4) N(log_sigma; -1.2, 1.2^2) slope / 2 Karras et al. 2022, table 1: lambda, and p(sigma)
     elbo            snr slope / 2                                 Kingma et al. 2021, eq. 17: nats of the bound
 
-with slope = -d log_snr / dt, sigma / alpha for EDM's sigma, and 4 = 1 / 0.5^2 for its data of std 0.5.
-
-"uniform" is the mean squared error of what the network predicts. It is the only weighting that depends on the head,
-because an error in x0_hat is gain(t) times as large in the output (heads.py): snr for eps, 1 for x0, snr + 1 for v,
-snr + 4 for F. So "eps with uniform" and "x0 with snr" are the same number. A weighting with a slope undoes the
-schedule: it decides how often each noise level counts, although t stays uniform.
+with slope = -d log_snr / dt, sigma / alpha for EDM's sigma, and 4 = 1 / 0.5^2 for its data of std 0.5. "uniform" is the
+only weighting that depends on the head, because an error in x0_hat is gain(t) times as large in the output (heads.py):
+snr for eps, 1 for x0, snr + 1 for v, snr + 4 for F. So "eps with uniform" and "x0 with snr" are the same number. A
+weighting with a slope undoes the schedule: it decides how often each noise level counts, although t stays uniform.
 """
 
 from __future__ import annotations
@@ -71,16 +69,15 @@ def loss_per_item(
     error = (output - head.target(x0, eps, t, schedule)).float().pow(2).flatten(1).mean(1)
     if weight is None:
         return error
-    # the error in x0 is the error of the output over the gain, so nothing is divided by a small alpha
     snr = schedule.log_snr(t.double()).exp()
     # where no signal is left, the slope is infinite; times an snr of 0 it has no weight
     slope = -schedule.log_snr_slope(t.double()).masked_fill(snr == 0, 0.0)
+    # the error in x0 is the error of the output over the gain, so nothing is divided by a small alpha
     return error * (weight(snr, slope) / head.gain(t, t, schedule) ** 2).to(error)
 
 
 def draw_times(count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count"]:
-    """Times in (0, 1), one in each of `count` equal bins: uniform, and more evenly spread in each batch than
-    independent draws (Kingma et al. 2021, appendix I.1)."""
+    """Uniform times in (0, 1), one in each of `count` equal bins (Kingma et al. 2021, appendix I.1)."""
     device = generator.device if generator is not None else "cpu"
     u = torch.rand(count, generator=generator, device=device)
     return ((torch.arange(count, device=device) + u) / count).clamp(1e-5, 1.0)
@@ -93,9 +90,6 @@ def denoising_loss(
     cond: Any = None,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, ""]:
-    """One number to minimise: draw a time and noise for each item of x0, and average their losses.
-
-    x0: clean data. cond: passed to the network. generator: makes the times and the noise repeatable.
-    """
+    """One number to minimise: draw a time and noise for each item of the clean data x0, and average their losses."""
     t = draw_times(len(x0), generator).to(x0.device)
     return loss_per_item(denoiser, x0, t, noise_like(x0, generator), weighting, cond).mean()

@@ -1,8 +1,7 @@
 """Samplers: from noise to data, one call of the denoiser after another.
 
-A step is a function (denoise, x_t, t, s, ...) -> (x_s, x0_hat), from the level t to the level s of less noise. It reads
-like its paper, with t.alpha for alpha_t. One loop, `trajectory`, calls it along a grid of times and yields after each
-step; `sample` keeps only the end. You can pass a step of your own: `sample(..., method=my_step)`.
+A step is a function (denoise, x_t, t, s, ...) -> (x_s, x0_hat), from the level t to the level s of less noise, and reads
+like its paper. One loop, `trajectory`, yields after each step; `sample` keeps only the end.
 """
 
 from .deterministic import dpmpp_2m, euler, heun, unipc

@@ -1,7 +1,5 @@
 """The times at which a sampler stops, falling from 1 to 0."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -10,7 +8,7 @@ from ..schedule import Schedule
 
 
 def uniform(steps: int) -> list[float]:
-    """steps + 1 times from 1 to 0, evenly spaced: for a schedule of T betas and steps = T, its grid points.
+    """steps + 1 times from 1 to 0, evenly spaced; with T steps, the grid points of a schedule of T betas.
 
     With fewer steps it is what Lin et al. 2023, table 2, call trailing: the first time is the last grid point.
     """
@@ -35,21 +33,14 @@ def karras(
 
 
 def _warped(
-    schedule: Schedule,
-    steps: int,
-    sigma_min: float,
-    sigma_max: float,
-    warp: Callable[[float], float],
-    unwarp: Callable[[float], float],
+    schedule: Schedule, steps: int, sigma_min: float, sigma_max: float, warp: Callable, unwarp: Callable
 ) -> list[float]:
     check.whole("steps", steps)
     check.instance("schedule", schedule, Schedule, "schedule.cosine()")
     low, high = (math.exp(-schedule.log_snr(end) / 2) for end in (0.0, 1.0))
-    if not 0 < sigma_min < sigma_max < math.inf or not (sigma_min < high and sigma_max > low):
-        raise ValueError(
-            f"sigma_min must be above 0 and below sigma_max, with sigma_min below {high:g} and sigma_max above {low:g}, "
-            f"the ends of this schedule; got {sigma_min!r} and {sigma_max!r}"
-        )
+    if not (0 < sigma_min < sigma_max < math.inf and sigma_min < high and sigma_max > low):
+        ends = f"sigma_min below {high:g} and sigma_max above {low:g}, the ends of this schedule"
+        raise ValueError(f"sigma_min must be above 0 and below sigma_max, {ends}; got {sigma_min!r} and {sigma_max!r}")
     low, high = max(low, sigma_min), min(high, sigma_max)
     points = steps if schedule.sigma(0.0) == 0 else steps + 1  # the step to sigma = 0, which no ratio reaches, is added
     a, b = warp(high), warp(low)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -24,15 +24,8 @@ from .. import check
 Times = TypeVar("Times", float, np.ndarray, Tensor)
 Time = float | Float[Tensor, ""] | Float[Tensor, "batch"]
 Scale = float | Tensor  # alpha or sigma, ready to multiply a batch
-
-
-class Level(NamedTuple):
-    """A noise level: a time and what the schedule says about it, as numbers or as tensors that broadcast."""
-
-    time: Any
-    alpha: Any
-    sigma: Any
-    log_snr: Any
+Curve = Callable[[Tensor], Tensor]
+Family = Callable[[Tensor], tuple[Tensor, Tensor]]  # log_snr -> (alpha, sigma)
 
 
 def variance_preserving(log_snr: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,18 +40,28 @@ def variance_exploding(log_snr: Tensor) -> tuple[Tensor, Tensor]:
     return torch.ones_like(log_snr), (-log_snr / 2).exp()
 
 
-class Schedule:
-    """On t in [0, 1], alpha does not rise, sigma does not fall, and log_snr falls. Equal if all fields are equal.
+class Level(NamedTuple):
+    """A noise level: a time and what the schedule says about it, as numbers or as tensors that broadcast."""
 
-    A schedule of your own is a subclass with a family, `scales`, and two formulas in float64: `_log_snr(t)` and its
-    inverse `_time(log_snr)`. The public curves take and return a number, a numpy array or a tensor of any shape.
+    time: Any
+    alpha: Any
+    sigma: Any
+    log_snr: Any
+
+
+class Schedule:
+    """On t in [0, 1], alpha does not rise, sigma does not fall, and log_snr falls.
+
+    A subclass has a family, `scales`, and two formulas in float64: `_log_snr(t)` and its inverse `_time(log_snr)`.
+    The public curves take and return a number, a numpy array or a tensor of any shape.
     """
 
     name: str
     T: int | None = None  # for a schedule made from T betas: its grid points are i / T
-    scales: Callable[[Tensor], tuple[Tensor, Tensor]]  # log_snr -> (alpha, sigma)
-    _log_snr: Callable[[Tensor], Tensor]
-    _time: Callable[[Tensor], Tensor]
+    scales: Family
+    _log_snr: Curve
+    _time: Curve
+    config: Callable[[], dict[str, Any]]  # what `from_config` needs to make this schedule again, as JSON
 
     def alpha(self, t: Times) -> Times:
         """Signal scale alpha(t), t in [0, 1]."""
@@ -75,6 +78,11 @@ class Schedule:
     def log_snr_slope(self, t: Times) -> Times:
         """d log_snr / dt, below 0: how fast noise is added, t in (0, 1). At a corner, the slope to its right."""
         return _in_float64(self._slope, t)
+
+    def _slope(self, t: Tensor) -> Tensor:
+        with torch.enable_grad():
+            t = t.detach().requires_grad_()
+            return torch.autograd.grad(self._log_snr(t).sum(), t)[0]
 
     def time(self, log_snr: Times) -> Times:
         """The inverse of log_snr: the t in [0, 1] at which it has this value, or the nearer end."""
@@ -96,8 +104,7 @@ class Schedule:
         if t not in cache:
             if len(cache) > 10_000:
                 cache.clear()
-            exact = torch.tensor(float(t), dtype=torch.float64)
-            cache[t] = Level(float(t), *(curve.item() for curve in self._curves(exact)))
+            cache[t] = Level(float(t), *(curve.item() for curve in self._curves(torch.tensor(t, dtype=torch.float64))))
         return cache[t]
 
     def _curves(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -108,29 +115,35 @@ class Schedule:
     def _levels(self) -> dict[float, Level]:
         return {}
 
-    def _slope(self, t: Tensor) -> Tensor:
-        with torch.enable_grad():
-            t = t.detach().requires_grad_()
-            return torch.autograd.grad(self._log_snr(t).sum(), t)[0]
 
-    def config(self) -> dict[str, Any]:
-        """What `from_config` needs to make this schedule again, as JSON."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        return {"name": self.name} | {k: v.config() if isinstance(v, Schedule) else v for k, v in values.items()}
+@dataclass(frozen=True)
+class Published(Schedule):
+    """A schedule given by its formulas. Two are equal if they have the same name and arguments."""
+
+    name: str
+    scales: Family = field(compare=False, repr=False)
+    _log_snr: Curve = field(compare=False, repr=False)
+    _time: Curve = field(compare=False, repr=False)
+    arguments: dict[str, Any] = field(default_factory=dict, hash=False)
+    T: int | None = field(default=None, compare=False)
+
+    def config(self) -> dict[str, Any]:  # type: ignore[override]
+        given = self.arguments.items()
+        return {"name": self.name} | {k: v.config() if isinstance(v, Schedule) else v for k, v in given}
 
 
 def _exact(t: Tensor) -> Tensor:
     return t.to("cpu" if t.device.type == "mps" else t.device, torch.float64)  # Apple's MPS has no float64
 
 
-def _in_float64(curve: Callable[[Tensor], Tensor], value: Any, name: str = "t", most: float = 1.0) -> Any:
-    low = 0.0 if most == 1 else -most
+def _in_float64(curve: Curve, value: Any, name: str = "t", high: float = 1.0) -> Any:
+    low = -high if high == math.inf else 0.0
     if isinstance(value, Tensor):
         check.same_shape(**{name: value})
-        return curve(check.within(name, _exact(value), low, most)).to(value)
+        return curve(check.within(name, _exact(value), low, high)).to(value)
     try:  # a copy in order, because torch cannot read numpy's reversed views
         exact = torch.from_numpy(np.array(value, dtype=np.float64, order="C"))
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, an array or a tensor, got {check.came(value)}") from None
-    result = curve(check.within(name, exact, low, most))
+    result = curve(check.within(name, exact, low, high))
     return result.item() if result.ndim == 0 else result.detach().numpy()

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .base import Schedule, variance_preserving
+from ..schedule import MAKERS, Schedule
+from ..schedule.base import variance_preserving
 
 
 class LearnedSchedule(nn.Module, Schedule):
@@ -57,3 +58,6 @@ class LearnedSchedule(nn.Module, Schedule):
 
     def config(self) -> dict[str, Any]:
         return {"name": self.name, "start": self.start, "end": self.end, "falls": self.falls.tolist()}
+
+
+MAKERS["learned"] = LearnedSchedule
