@@ -68,7 +68,7 @@ def variances(oracle: md.oracle.Mixture) -> dict[str, list[float]]:
 
     lines: dict[str, list[float]] = {name: [] for name in ("path", "consistency", "matching", "reconstruction")}
     for latents in LADDERS:
-        times = likelihood.time_grid(oracle.schedule, latents - 1, None).tolist()
+        times = likelihood.bound.time_grid(oracle.schedule, latents - 1, None).tolist()
         path = hvae.diffusion(oracle, oracle.schedule, times).elbo(x0, generator)
         matching = likelihood.elbo(oracle, x0, times=times, generator=generator)
         lines["path"].append(of(likelihood.bits_per_dim(path, x0)))
