@@ -33,7 +33,7 @@ class Recipe:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = nets.NETS[self.network](**self.sizes)
-        net.to(memory_format=torch.channels_last)  # convolutions are faster in this order
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions are faster in this order
         return Denoiser(net, schedule.from_config({"name": self.schedule}), heads.HEADS[self.head])
 
 

@@ -108,12 +108,12 @@ def test_class_names():
 @pytest.mark.parametrize("name, near", [("moon", "moons"), ("FashionMNIST", "fashion_mnist"), ("cifar-10", "cifar10")])
 def test_unknown_names_are_answered_with_near_ones(name, near):
     for function in (data.load, data.class_names):
-        with pytest.raises(ValueError, match=rf"name must be one of .*, got '{name}'; did you mean .*\b{near}\b"):
+        with pytest.raises(ValueError, match=rf"name must be one of .*did you mean .*\b{near}\b"):
             function(name)
 
 
 def test_unknown_splits_are_refused():
-    with pytest.raises(ValueError, match=r"split must be one of train, test, got 'trian'; did you mean train\?"):
+    with pytest.raises(ValueError, match="split must be one of train, test.*did you mean train"):
         data.load("moons", "trian")
     with pytest.raises(ValueError, match="split"):
         data.load("emoji", "holdout")
