@@ -1,7 +1,9 @@
-"""The networks: shapes, labels, a gradient against finite differences, and each part against its formula."""
+"""The networks: shapes, conditions, gradients against finite differences, and each part against its formula."""
 
 import copy
+import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -12,13 +14,14 @@ from hypothesis import strategies as st
 
 from minidiffusion.nets import MLP, NETS, SIZES, Classifier, DiT, UNet, dit
 from minidiffusion.nets.attention import CrossAttention, attend
+from minidiffusion.nets.base import Net
 from minidiffusion.nets.dit import patchify, positions, unpatchify
 from minidiffusion.nets.embedding import Condition, sinusoids
 from minidiffusion.nets.unet import Attention, Block
 
 
 def randomised(net, seed=0, std=0.1):
-    """Every weight drawn anew: the layers that begin at zero would hide what is behind them."""
+    """The network with random weights everywhere: zero-initialised layers would hide what comes before them."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -34,8 +37,28 @@ def small_dit(channels=1, classes=0, context=0, seed=0):
     return randomised(DiT(channels, patch=2, width=64, depth=2, classes=classes, context=context), seed)
 
 
+def small_mlp(classes=0, context=0, seed=0):
+    return randomised(MLP(2, 32, 2, classes, context), seed)
+
+
+def conditioned(context):
+    """A U-Net, a DiT and an MLP that take embeddings of this width."""
+    return [randomised(UNet(1, (16, 32), (1, 1), context=context)), small_dit(context=context), small_mlp(0, context)]
+
+
 def randn(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def inputs_of(net, count, side=8):
+    """x and t for `count` items of a network made by one of the functions above."""
+    x = randn(count, 2) if isinstance(net, MLP) else randn(count, 1, side, side)
+    return x, torch.linspace(0.1, 0.9, count)
+
+
+def padded(words, count):
+    """The words with so many words of zeros after them."""
+    return torch.cat([words, words.new_zeros(len(words), count, words.shape[2])], dim=1)
 
 
 # Shapes
@@ -48,7 +71,7 @@ def test_the_default_unet_takes_28_and_32(channels, side, classes):
     x = randn(2, channels, side, side)
     cond = torch.tensor([0, 9]) if classes else None
     y = net(x, torch.tensor([0.1, 0.9]), cond)
-    assert y.shape == x.shape and (y == 0).all()  # untrained, it says nothing
+    assert y.shape == x.shape and (y == 0).all()  # zero-initialised
     y = randomised(net)(x, torch.tensor([0.1, 0.9]), cond)
     assert y.shape == x.shape and y.isfinite().all() and (y != 0).any()
 
@@ -82,6 +105,7 @@ def test_the_mlp_keeps_the_shape_of_its_points(dimension):
     "net",
     [
         MLP(3, 32, 2, classes=4, answers=2),
+        MLP(3, 32, 2, context=4),
         UNet(2, (16, 32), (1, 2), classes=5, answers=3),
         UNet(2, (16, 32), (1, 2), context=5),
         DiT(2, 3, 64, 1, bottleneck=4, classes=5, answers=3),
@@ -89,9 +113,46 @@ def test_the_mlp_keeps_the_shape_of_its_points(dimension):
     ],
 )
 def test_the_config_builds_the_network_again(net):
-    again = NETS[type(net).__name__](**net.config)
+    again = NETS[type(net).__name__](**json.loads(json.dumps(net.config)))
     again.load_state_dict(net.state_dict())
     assert again.config == net.config
+    assert copy.deepcopy(net).config == pickle.loads(pickle.dumps(net)).config == net.config
+
+
+def test_the_config_holds_every_argument_in_the_order_of_the_signature():
+    config = UNet(3, (16, 32), blocks=(1, 2), answers=2).config
+    assert list(config.items()) == [
+        ("channels", 3),
+        ("widths", [16, 32]),
+        ("blocks", [1, 2]),
+        ("classes", 0),
+        ("context", 0),
+        ("answers", 2),
+    ]
+    assert DiT().config["bottleneck"] is None
+
+
+def test_a_subclass_of_net_is_registered_with_its_own_arguments(monkeypatch):
+    monkeypatch.setattr("minidiffusion.nets.base.NETS", registered := {})
+
+    class Wide(MLP):
+        def __init__(self, factor: int, *, depth: int = 1):
+            super().__init__(2, 16 * factor, depth)
+
+    class Wider(Wide):
+        pass
+
+    class Plain(Net):
+        def __init__(self, size: tuple[int, int] = (2, 3)):
+            super().__init__()
+            self.layer = torch.nn.Linear(*size)
+
+    assert registered == {"Wide": Wide, "Wider": Wider, "Plain": Plain}
+    assert Wide(2).config == Wider(factor=2).config == {"factor": 2, "depth": 1}
+    assert Plain().config == {"size": [2, 3]}
+    assert copy.deepcopy(Wide(2)).config == {"factor": 2, "depth": 1}  # though it cannot be made without arguments
+    with pytest.raises(TypeError, match="factor"):
+        Wide()
 
 
 def test_the_classifier_gives_features_and_scores():
@@ -102,7 +163,7 @@ def test_the_classifier_gives_features_and_scores():
     torch.testing.assert_close(net(x), features @ net.head.weight.T + net.head.bias)
 
 
-# Time and label
+# Time and condition
 
 
 def test_sinusoids_are_waves_from_slow_to_fast():
@@ -119,10 +180,9 @@ def test_near_times_look_alike_and_far_ones_do_not():
     assert near < 0.3 < middle < far
 
 
-@pytest.mark.parametrize("net", [randomised(MLP(2, 32, 2, classes=3)), small_unet(classes=3), small_dit(classes=3)])
+@pytest.mark.parametrize("net", [small_mlp(classes=3), small_unet(classes=3), small_dit(classes=3)])
 def test_the_null_label_is_no_label(net):
-    x = randn(4, 2) if isinstance(net, MLP) else randn(4, 1, 8, 8)
-    t = torch.rand(4, generator=torch.Generator().manual_seed(0))
+    x, t = inputs_of(net, 4)
     nothing = net(x, t)
     assert torch.equal(nothing, net(x, t, torch.full((4,), 3)))
     outputs = [nothing, *(net(x, t, torch.full((4,), label)) for label in range(3))]
@@ -131,10 +191,9 @@ def test_the_null_label_is_no_label(net):
             assert not torch.allclose(outputs[i], outputs[j], atol=1e-4)
 
 
-@pytest.mark.parametrize("net", [randomised(MLP(2, 32, 2, classes=3)), small_unet(classes=3), small_dit(classes=3)])
+@pytest.mark.parametrize("net", [small_mlp(classes=3), small_unet(classes=3), small_dit(classes=3)])
 def test_each_item_has_its_own_time_and_label(net):
-    x = randn(3, 2) if isinstance(net, MLP) else randn(3, 1, 8, 8)
-    t, cond = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([2, 0, 1])
+    (x, t), cond = inputs_of(net, 3), torch.tensor([2, 0, 1])
     together = net(x, t, cond)
     for i in range(3):
         torch.testing.assert_close(
@@ -150,14 +209,17 @@ def test_condition_adds_label_and_time():
     torch.testing.assert_close(condition(t, label), by_hand)
 
 
-def conditioned(context, seed=0):
-    """A U-Net and a DiT that take embeddings of this width."""
-    return [randomised(UNet(1, (16, 32), (1, 1), context=context), seed), small_dit(context=context, seed=seed)]
+@pytest.mark.parametrize("net", [small_mlp(classes=3), small_unet(classes=3), small_dit(classes=3)])
+def test_labels_may_have_any_integer_type(net):
+    x, t = inputs_of(net, 4)
+    expected = net(x, t, torch.tensor([0, 1, 2, 3]))
+    for dtype in (torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint32, torch.uint64):
+        assert torch.equal(net(x, t, torch.tensor([0, 1, 2, 3], dtype=dtype)), expected)
 
 
 @pytest.mark.parametrize("net", conditioned(context=5))
-def test_words_of_zeros_are_no_words_to_the_bit(net):
-    x, t = randn(2, 1, 8, 8), torch.tensor([0.2, 0.7])
+def test_words_of_zeros_equal_no_condition_to_the_bit(net):
+    x, t = inputs_of(net, 2)
     nothing = net(x, t)
     for shape in ((2, 5), (2, 1, 5), (2, 7, 5)):
         assert torch.equal(net(x, t, torch.zeros(shape)), nothing)
@@ -166,65 +228,157 @@ def test_words_of_zeros_are_no_words_to_the_bit(net):
 
 @pytest.mark.parametrize("net", conditioned(context=5))
 def test_an_embedding_is_one_word_and_words_have_no_order(net):
-    x, t, words = randn(2, 1, 8, 8), torch.tensor([0.2, 0.7]), randn(2, 3, 5)
+    (x, t), words = inputs_of(net, 2), randn(2, 3, 5)
     assert torch.equal(net(x, t, words[:, 0]), net(x, t, words[:, :1]))
     torch.testing.assert_close(net(x, t, words.flip(1)), net(x, t, words), rtol=1e-4, atol=1e-5)
-    # more than their mean: the same mean from other words is another condition
-    other = words.mean(1, keepdim=True).expand_as(words)
-    assert not torch.allclose(net(x, t, other), net(x, t, words), atol=1e-3)
+    # an MLP knows the mean of the words only, and the others attend to each
+    mean = words.mean(1, keepdim=True).expand_as(words)
+    assert torch.allclose(net(x, t, mean), net(x, t, words), atol=1e-3) == isinstance(net, MLP)
 
 
-def test_condition_adds_the_mean_of_the_words_to_time():
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("net", conditioned(context=5))
+def test_padding_changes_nothing(net, precision):
+    (x, t), words = inputs_of(net, 3), randn(3, 4, 5)
+    words[1, 2:] = 0  # two words, then padding
+    words[2] = 0  # nothing but padding
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        expected = net(x, t, words)
+        assert torch.equal(net(x, t, padded(words, 2)), expected)  # sums of four and of six take the same path
+        torch.testing.assert_close(net(x, t, padded(words, 50)), expected, rtol=1e-5, atol=1e-5)
+        alone = net(x[1:2], t[1:2], words[1:2, :2])
+        torch.testing.assert_close(alone[0], expected[1], rtol=1e-2 if precision == torch.bfloat16 else 1e-4, atol=1e-2)
+        inside = words[:, [0, 2, 1, 3]]  # padding may also lie between words
+        torch.testing.assert_close(net(x, t, inside), expected, rtol=1e-2, atol=1e-2)
+        torch.testing.assert_close(net(x, t, words)[2:], net(x, t)[2:], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("net", conditioned(context=5))
+def test_gradients_stay_finite_where_all_words_are_padding(net, precision):
+    net, (x, t), words = copy.deepcopy(net), inputs_of(net, 2), randn(2, 3, 5)
+    words[1] = 0
+    x.requires_grad_(), words.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        output = net(x, t, words)
+    output.float().square().sum().backward()
+    assert all(tensor.grad.isfinite().all() for tensor in (x, words, *net.parameters()))
+
+
+def test_condition_adds_the_mean_of_the_words_without_padding_to_time():
     condition = randomised(Condition(16, context=3), std=0.5)
-    t, words = torch.tensor([0.3, 0.6]), randn(2, 4, 3)
-    by_hand = F.silu(condition.time(sinusoids(t, 16)) + words.mean(1) @ condition.mean.weight.T)
-    torch.testing.assert_close(condition(t, words), by_hand)
+    t, words = torch.tensor([0.3, 0.6, 0.9]), randn(3, 4, 3)
+    words[1, 1] = 0
+    words[2] = 0
+    mean = torch.stack([words[0].mean(0), words[1, [0, 2, 3]].mean(0), torch.zeros(3)])
+    time = condition.time(sinusoids(t, 16))
+    torch.testing.assert_close(condition(t, words), F.silu(time + mean @ condition.mean.weight.T))
+    assert torch.equal(condition(t, words)[2], F.silu(time)[2])
 
 
-def test_the_mlp_is_its_formula():
-    net = randomised(MLP(2, 16, depth=2), std=0.3)
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8])
+def test_forgotten_labels_become_the_null_label(dtype):
+    labels, dropped = torch.tensor([0, 7, 9, 7], dtype=dtype), torch.tensor([True, False, True, False])
+    for classes in (10, 300):  # 300 does not fit in eight bits
+        condition = Condition(8, classes)
+        assert condition.forget(labels, dropped).tolist() == [classes, 7, classes, 7]
+        condition(torch.rand(4), condition.forget(labels, dropped))
+    assert labels.tolist() == [0, 7, 9, 7]
+
+
+def test_forgotten_embeddings_and_words_become_zeros():
+    condition, dropped = Condition(8, context=3), torch.tensor([True, False, True])
+    for shape in ((3, 3), (3, 2, 3)):
+        cond = randn(*shape)
+        forgotten = condition.forget(cond, dropped)
+        assert (forgotten[[0, 2]] == 0).all() and torch.equal(forgotten[1], cond[1]) and (cond != 0).all()
+    assert torch.equal(condition.forget(cond, torch.zeros(3, dtype=torch.bool)), cond)
+
+
+@pytest.mark.parametrize("context, cond", [(0, None), (4, None), (4, randn(3, 4)), (4, randn(3, 2, 4))])
+def test_the_mlp_is_its_formula(context, cond):
+    net = randomised(MLP(2, 16, depth=2, context=context), std=0.3)
     x, t = randn(3, 2), torch.tensor([0.1, 0.5, 0.9])
-    embedded, h = net.condition(t), net.first(x)
-    for layer in net.layers:  # residual, and each told the time anew
+    embedded, h = net.condition(t, cond), net.first(x)
+    for layer in net.layers:
         h = h + layer[2](F.silu(layer[0](h + embedded)))
-    torch.testing.assert_close(net(x, t), net.last[1](F.silu(h)))
+    torch.testing.assert_close(net(x, t, cond), net.last[1](F.silu(h)))
 
 
 # Attention
 
 
-def test_attention_in_bfloat16_is_the_formula_there_and_back():
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_and_its_gradients_in_bfloat16_follow_the_formula(masked):
     q, k, v, weight = (randn(2, 3, 5, 16, seed=seed) for seed in range(4))
+    mask = torch.tensor([[True, False, True, True, False], [True] * 5])[:, None, None] if masked else None
     results = []
     for dtype in (torch.float64, torch.bfloat16):
         parts = [part.detach().to(dtype).requires_grad_() for part in (q, k, v)]
-        y = attend(*parts)
+        y = attend(*parts, mask)
         (y * weight).sum().backward()
         results.append([y, *(part.grad for part in parts)])
-    exact = (q.double() @ k.double().mT / 4).softmax(-1) @ v.double()
+    weights = (q.double() @ k.double().mT / 4).exp() * (1 if mask is None else mask)
+    exact = weights / weights.sum(-1, keepdim=True) @ v.double()
     torch.testing.assert_close(results[0][0], exact)
     for precise, rough in zip(*results, strict=True):
         assert rough.dtype == torch.bfloat16
         assert (rough - precise).norm() < 0.02 * precise.norm()  # a bfloat16 has eight bits: 2^-9 a rounding
 
 
-def test_each_place_hears_a_mean_of_the_words_weighted_by_likeness():
+def test_cross_attention_is_a_softmax_over_the_words_that_are_not_padding():
     layer = randomised(CrossAttention(8, context=3, heads=2), std=0.4).double()
     x, words = randn(2, 5, 8).double(), randn(2, 4, 3, seed=1).double()
+    words[1, [1, 3]] = 0
+    real = [[0, 1, 2, 3], [0, 2]]
     q = layer.q((x - x.mean(2, keepdim=True)) / (x.var(2, keepdim=True, correction=0) + 1e-5).sqrt())
     keys, values = (words @ layer.kv.weight.T).split(8, dim=2)
-    heard = torch.zeros(2, 5, 8, dtype=torch.float64)
+    mixed = torch.zeros(2, 5, 8, dtype=torch.float64)
     for b in range(2):
         for place in range(5):
             for head in (slice(0, 4), slice(4, 8)):
-                likeness = torch.stack([q[b, place, head] @ keys[b, word, head] for word in range(4)]) / 2
-                weights = likeness.exp() / likeness.exp().sum()
-                heard[b, place, head] = sum(weights[word] * values[b, word, head] for word in range(4))
-    torch.testing.assert_close(layer(x, words), heard @ layer.out.weight.T)
+                scores = torch.stack([q[b, place, head] @ keys[b, word, head] for word in real[b]]) / 2
+                weights = scores.exp() / scores.exp().sum()
+                pairs = zip(weights, real[b], strict=True)
+                mixed[b, place, head] = sum(weight * values[b, word, head] for weight, word in pairs)
+    torch.testing.assert_close(layer(x, words), mixed @ layer.out.weight.T)
 
 
-def test_a_new_layer_for_words_says_nothing():
+def test_the_gradient_of_masked_cross_attention_is_that_of_finite_differences():
+    layer = randomised(CrossAttention(6, context=3, heads=2), std=0.5).double()
+    names, weights = zip(*layer.named_parameters(), strict=True)
+    x, words = randn(3, 4, 6).double().requires_grad_(), randn(3, 5, 3, seed=1).double().requires_grad_()
+    # item 0 has five words, item 1 has three, and item 2 has none
+    real = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 1, 0], [0, 0, 0, 0, 0]]).double()[:, :, None]
+
+    def value(x, words, *weights):
+        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x, words * real))
+
+    assert torch.autograd.gradcheck(value, (x, words, *weights))
+
+
+def test_cross_attention_to_padding_alone_adds_exactly_zero():
+    layer, x, words = randomised(CrossAttention(8, context=3, heads=2), std=2.0), randn(2, 5, 8), randn(2, 4, 3)
+    words[0] = 0
+    assert (layer(x, words)[0] == 0).all() and (layer(x, words)[1] != 0).any()
+
+
+def test_a_new_cross_attention_adds_exactly_zero():
     assert (CrossAttention(64, 3, heads=2)(randn(2, 5, 64), randn(2, 4, 3)) == 0).all()
+
+
+def test_the_weights_of_cross_attention_keep_their_names_and_shapes():
+    # checkpoints that were written before there was a mask depend on these
+    shapes = {name: tuple(weight.shape) for name, weight in CrossAttention(8, 3, heads=2).state_dict().items()}
+    assert shapes == {"q.weight": (8, 8), "q.bias": (8,), "kv.weight": (16, 3), "out.weight": (8, 8)}
+
+
+@pytest.mark.parametrize("net", [small_unet(classes=2), small_dit(context=3)])
+def test_the_networks_compile_without_a_break(net, unchecked):
+    x, t = inputs_of(net, 2)
+    cond = torch.tensor([0, 2]) if net.condition.classes else randn(2, 4, 3)
+    compiled = torch.compile(net, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(x, t, cond), net(x, t, cond))
 
 
 # The parts of the DiT
@@ -241,7 +395,7 @@ def test_patches_are_squares_cut_out_row_by_row():
     assert torch.equal(unpatchify(tokens, 2, 4, 6), x)
 
 
-def test_a_position_is_waves_of_its_row_and_of_its_column():
+def test_a_position_is_the_sinusoids_of_its_row_and_of_its_column():
     where = positions(2, 3, 16, torch.device("cpu"))
     assert where.shape == (6, 16)
     frequencies = 1000 ** (np.arange(4) / 3) / 1000  # from a thousandth of a radian a patch to one
@@ -272,7 +426,7 @@ def test_a_block_of_the_dit_is_its_formula_and_begins_as_the_identity():
     torch.testing.assert_close(block(x, embedded, words), by_hand)
 
 
-def test_heads_do_not_hear_each_other():
+def test_heads_are_independent():
     block = dit.Block(128)  # two heads
     torch.nn.init.eye_(block.out.weight)
     with torch.no_grad():
@@ -285,7 +439,7 @@ def test_heads_do_not_hear_each_other():
     assert (moved[:64] == 0).all() and (moved[64:] > 0).all()
 
 
-def test_blocks_do_not_know_places_and_the_dit_does():
+def test_blocks_ignore_positions_and_the_dit_uses_them():
     block, x, embedded = randomised(dit.Block(64)), randn(2, 6, 64), randn(2, 64)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     torch.testing.assert_close(block(x[:, order], embedded), block(x, embedded)[:, order], rtol=1e-4, atol=1e-5)
@@ -295,7 +449,7 @@ def test_blocks_do_not_know_places_and_the_dit_does():
     assert not torch.allclose(patchify(net(moved, t), 2).flip(1), patchify(net(x, t), 2), atol=1e-2)
 
 
-def test_an_untrained_dit_says_nothing_and_its_skeleton_knows_rows_from_columns():
+def test_a_new_dit_gives_zeros_and_its_skeleton_distinguishes_rows_from_columns():
     net, x, t = DiT(2, 2, 64, 2, classes=3), randn(2, 2, 4, 6), torch.rand(2)
     assert (net(x, t, torch.tensor([0, 2])) == 0).all()
     # blocks begin as the identity, so with a last layer only patches and positions are left
@@ -326,7 +480,7 @@ def test_the_dit_has_as_many_weights_as_its_formula(bottleneck):
     assert sum(p.numel() for p in net.parameters()) == first + depth * block + condition + last
 
 
-def test_a_bottleneck_lets_no_more_through_than_its_width():
+def test_a_bottleneck_has_the_rank_of_its_width():
     net = DiT(channels=3, patch=4, bottleneck=5)
     jacobian = torch.autograd.functional.jacobian(net.first, randn(48))
     assert jacobian.shape == (128, 48) and torch.linalg.matrix_rank(jacobian) == 5
@@ -334,7 +488,7 @@ def test_a_bottleneck_lets_no_more_through_than_its_width():
 
 @pytest.mark.parametrize("net", [small_unet(classes=3), small_dit(classes=3), *conditioned(context=5)])
 def test_in_bfloat16_the_output_is_nearly_the_same(net):
-    x, t = randn(4, 1, 8, 8), torch.tensor([0.1, 0.4, 0.6, 0.9])
+    x, t = inputs_of(net, 4)
     cond = torch.tensor([0, 1, 2, 3]) if net.condition.classes else randn(4, 2, 5)
     exact = net(x, t, cond)
     with torch.autocast("cpu", torch.bfloat16):
@@ -403,7 +557,8 @@ def test_attention_lets_a_corner_see_the_far_corner():
 @pytest.mark.parametrize("net", [small_unet(classes=2), small_dit(classes=2), *conditioned(context=5)])
 def test_the_gradient_is_that_of_finite_differences(net):
     net = randomised(copy.deepcopy(net), std=0.2).double()
-    x, weight = randn(2, 1, 4, 4).double().requires_grad_(), randn(2, 1, 4, 4, seed=1).double()
+    x = inputs_of(net, 2, side=4)[0].double().requires_grad_()
+    weight = randn(*x.shape, seed=1).double()
     t = torch.tensor([0.3, 0.8], dtype=torch.float64)
     cond = torch.tensor([1, 2]) if net.condition.classes else randn(2, 3, 5).double()
 
@@ -432,19 +587,41 @@ def test_the_gradient_is_that_of_finite_differences(net):
 
 def test_bad_labels_are_named(unchecked):
     x, t = torch.zeros(2, 2), torch.rand(2)
-    with pytest.raises(ValueError, match="cond must be None"):
+    with pytest.raises(ValueError, match="cond must be None, because this network was made with classes=0"):
         MLP(classes=0)(x, t, torch.tensor([0, 1]))
-    for cond in (torch.tensor([0.0, 1.0]), torch.tensor([0]), torch.tensor([[0], [1]])):
-        with pytest.raises(ValueError, match="cond must hold one whole number for each of 2"):
+    many = torch.zeros(2, 1000, dtype=torch.long)
+    for cond in (torch.tensor([0.0, 1.0]), torch.tensor([0]), many, torch.tensor([True, False]), [0, 1]):
+        with pytest.raises(ValueError, match="cond must be one integer label for each of 2 items, got") as error:
             MLP(classes=3)(x, t, cond)
+        assert len(str(error.value)) < 120  # it never prints the data
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8])
+def test_unknown_labels_are_named_with_those_that_are_known(dtype):
+    condition, labels = Condition(8, classes=10), torch.tensor([0, 11, 10, 11], dtype=dtype)
+    message = r'cond contains label 11, but this network knows the labels 0 to 9 \(and 10 for "any class"\)'
+    for ask in (lambda: condition.check(labels, 4), lambda: condition(torch.rand(4), labels)):
+        with pytest.raises(ValueError, match=message):
+            ask()
+    condition.check(torch.arange(11, dtype=dtype), 11)
+    condition.check(None, 4)
+    condition.check(labels.to("meta"), 4)  # not on the CPU: its values are not read
+    with pytest.raises(ValueError, match="cond contains label 11 and 12 and 13 and 14 and 15, but"):
+        condition.check(torch.arange(100, dtype=dtype), 100)
+
+
+def test_a_negative_label_is_named():
+    with pytest.raises(ValueError, match="cond contains label -1 and 4, but this network knows the labels 0 to 2"):
+        Condition(8, classes=3).check(torch.tensor([4, 0, -1]), 3)
 
 
 def test_bad_words_are_named(unchecked):
-    x, t = torch.zeros(2, 1, 4, 4), torch.rand(2)
     for net in conditioned(context=5):
-        for shape in ((2, 4), (3, 5), (2, 0, 5), (2, 3, 4), (2,), (2, 1, 1, 5)):
-            with pytest.raises(ValueError, match=r"cond must be embeddings of shape \(2, 5\) or \(2, words, 5\)"):
-                net(x, t, torch.zeros(shape))
+        (x, t), whole = inputs_of(net, 2), torch.zeros(2, 5, dtype=torch.long)
+        shapes = ((2, 4), (3, 5), (2, 0, 5), (2, 3, 4), (2,), (5,), (2, 1, 1, 5))
+        for cond in (*map(torch.zeros, shapes), whole, [[0.0] * 5] * 2):
+            with pytest.raises(ValueError, match=r"cond must be embeddings of shape \(2, 5\) or \(2, words, 5\), got"):
+                net(x, t, cond)
     with pytest.raises(ValueError, match="classes or context must be 0"):
         DiT(classes=2, context=2)
 
@@ -453,9 +630,14 @@ def test_bad_sizes_of_a_dit_are_named(unchecked):
     for sizes in ({"width": 96}, {"width": 0}, {"depth": 0}, {"patch": 0}, {"bottleneck": -1}, {"channels": 0}):
         with pytest.raises(ValueError, match="width must be a multiple of 64, and the others at least 1"):
             DiT(**sizes)
-    for shape in ((1, 1, 6, 4), (1, 1, 4, 6), (1, 2, 4, 4)):
-        with pytest.raises(ValueError, match=r"x must be \(batch, 1, height, width\), sides that divide by 4"):
-            DiT()(torch.zeros(shape), torch.zeros(1))
+
+
+@pytest.mark.parametrize("net, factor", [(DiT(), 4), (UNet(1, (16, 16, 32), (1, 1, 1)), 4)])
+def test_images_of_another_shape_are_named(net, factor, unchecked):
+    for shape in ((1, 1, 6, 4), (1, 1, 4, 6), (1, 2, 4, 4), (1, 4, 4), (1, 1, 1, 4, 4)):
+        wanted = rf"x must be \(batch, 1, height, width\) with sides divisible by {factor}, got \({shape[0]}, "
+        with pytest.raises(ValueError, match=wanted):
+            net(torch.zeros(shape), torch.zeros(1))
 
 
 def test_bad_widths_are_named(unchecked):

@@ -1,12 +1,22 @@
-"""Networks and nothing but networks: net(x, t, cond) -> output of the shape of x."""
+"""The networks, and nothing but networks: net(x, t, cond) -> output of the shape of x."""
 
-from . import dit, unet
+from .base import NETS
 from .classifier import Classifier, fashion_classifier
 from .dit import DiT
 from .mlp import MLP
 from .unet import UNet
 
-NETS = {"MLP": MLP, "UNet": UNet, "DiT": DiT}
-SIZES = {"UNet": unet.SIZES, "DiT": dit.SIZES}  # UNet(**SIZES["UNet"]["small"], classes=10)
+SIZES: dict[str, dict[str, dict]] = {  # UNet(**SIZES["UNet"]["small"], classes=10)
+    "UNet": {
+        "small": dict(widths=(32, 64, 128), blocks=(1, 2, 2)),  # trains on two CPU cores
+        "base": dict(widths=(128, 256, 256), blocks=(2, 2, 2)),  # this and the next need a GPU
+        "large": dict(widths=(256, 512, 512), blocks=(3, 3, 3)),
+    },
+    "DiT": {
+        "small": dict(patch=4, width=128, depth=6),
+        "base": dict(patch=2, width=384, depth=12),  # DiT-S/2 of Peebles and Xie (2023)
+        "large": dict(patch=2, width=1024, depth=24),  # DiT-L/2
+    },
+}
 
 __all__ = ["MLP", "NETS", "SIZES", "Classifier", "DiT", "UNet", "fashion_classifier"]

@@ -1,40 +1,44 @@
-"""Attention: every place asks every other, or the words of the condition, for what it should know."""
+"""Attention: among the places of an image, and from there to the words of the condition."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .base import zeroed
+from .embedding import is_word
+
 
 def attend(
-    q: Float[Tensor, "batch head place width"],
-    k: Float[Tensor, "batch head other width"],
-    v: Float[Tensor, "batch head other width"],
-) -> Float[Tensor, "batch head place width"]:
-    """softmax(q k^T / sqrt(width)) v (Vaswani et al. 2017, eq. 1)."""
+    q: Float[Tensor, "b h n d"], k: Float[Tensor, "b h m d"], v: Float[Tensor, "b h m d"], mask: Tensor | None = None
+) -> Float[Tensor, "b h n d"]:
+    """softmax(q k^T / sqrt(d)) v (Vaswani et al. 2017, eq. 1) in each of h heads; weight 0 where the mask is False."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        # there the fused kernel's way back takes five to ten times as long as that of the formula
-        return (q @ k.transpose(2, 3) / q.shape[3] ** 0.5).softmax(3) @ v
-    return F.scaled_dot_product_attention(q, k, v)
+        # here the backward pass of the fused kernel is five to ten times slower than the plain formula
+        scores = q @ k.transpose(2, 3) / q.shape[3] ** 0.5
+        return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(3) @ v
+    return F.scaled_dot_product_attention(q, k, v, mask)
 
 
 class CrossAttention(nn.Module):
-    """What each place of a picture hears from the words (Rombach et al. 2022, sec. 3.3); at first, nothing.
+    """From x (batch, place, width) to words (batch, word, context): what to add to x (Rombach et al. 2022, sec. 3.3).
 
-    Nothing but words is ever added: words of zeros add exactly zero.
+    Zero-initialised. Words of zeros are padding and have no influence; where all are zero, exactly zero is added.
     """
 
     def __init__(self, width: int, context: int, heads: int):
         super().__init__()
         self.heads, self.q = heads, nn.Linear(width, width)
-        self.kv, self.out = nn.Linear(context, 2 * width, bias=False), nn.Linear(width, width, bias=False)
-        nn.init.zeros_(self.out.weight)
+        self.kv, self.out = nn.Linear(context, 2 * width, bias=False), zeroed(nn.Linear(width, width, bias=False))
 
-    def forward(
-        self, x: Float[Tensor, "batch place width"], words: Float[Tensor, "batch word context"]
-    ) -> Float[Tensor, "batch place width"]:
+    def forward(self, x: Tensor, words: Tensor) -> Tensor:
         parts = self.q(F.layer_norm(x, x.shape[2:])), *self.kv(words).chunk(2, dim=2)
-        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
-        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
+        q, k, v = (rearrange(part, "b n (h d) -> b h n d", h=self.heads) for part in parts)
+        # A softmax over no words would be nan, so if all words are padding we attend to them: kv has no bias, and the
+        # values are zero. One extra word of zeros would avoid nan too, but it would take weight from the real words.
+        real = is_word(words)
+        mask = (real | ~real.any(1, keepdim=True))[:, None, None]
+        return self.out(rearrange(attend(q, k, v, mask), "b h n d -> b n (h d)"))

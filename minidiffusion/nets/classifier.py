@@ -1,4 +1,4 @@
-"""A small classifier of 28x28 pictures. Its features are the eyes with which quality is measured."""
+"""A small classifier of 28x28 images. Quality is measured in its features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _stage(before: int, after: int) -> nn.Sequential:
 
 
 class Classifier(nn.Module):
-    """pictures (batch, 1, height, width) in [-1, 1] -> class scores (batch, classes)."""
+    """images (batch, 1, height, width) in [-1, 1] -> one score (logit) for each class, (batch, classes)."""
 
     def __init__(self, classes: int = 10):
         super().__init__()
@@ -31,7 +31,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(128, classes)
 
     def features(self, x: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch 128"]:
-        """What the last layer sees: 128 numbers a picture."""
+        """The 128 numbers for each image that enter the last layer."""
         return self.body(x).flatten(1)
 
     def forward(self, x: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch classes"]:
@@ -39,7 +39,7 @@ class Classifier(nn.Module):
 
 
 def fashion_classifier() -> Classifier:
-    """The one in the package, trained on Fashion-MNIST by figures/classifier.py."""
+    """The classifier that ships with the package, trained on Fashion-MNIST by figures/classifier.py."""
     net = Classifier()
     with as_file(files("minidiffusion") / "weights" / "fashion_classifier.safetensors") as path:
         net.load_state_dict(load_file(path))

@@ -1,31 +1,38 @@
-"""How time and condition enter a network: one vector, added up, and words to be attended to."""
+"""How time and condition enter a network: as one vector for all layers, and as words for cross-attention."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from jaxtyping import Float, Int
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-# What may be asked for: a label, or an embedding, or several of them in a row, such as the words of a text
-Cond = Int[Tensor, "batch"] | Float[Tensor, "batch *word context"]
+from ..check import came
+
+# A label for each item, or one embedding, or several in a row, such as the words of a text
+Cond = Integer[Tensor, "batch"] | Float[Tensor, "batch *word context"]
 
 
 def sinusoids(t: Float[Tensor, "batch"], size: int) -> Float[Tensor, "batch size"]:
-    """Waves of t from slow to fast, so that near times look alike and far ones do not (Vaswani et al. 2017)."""
+    """Cosines and sines of t, at frequencies from 1 to 1000 because t is in [0, 1] (Vaswani et al. 2017, sec. 3.5)."""
     frequencies = torch.exp(torch.linspace(0.0, math.log(1000.0), size // 2, device=t.device))
     angles = t[:, None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
-class Condition(nn.Module):
-    """(t, cond) -> one vector: time, plus the label, or plus the mean of the words. One route for what is asked for.
+def is_word(words: Float[Tensor, "batch word context"]) -> Bool[Tensor, "batch word"]:
+    """False for padding, which is a word of zeros."""
+    return (words != 0).any(2)
 
-    classes > 0: cond is a label for each item, where number `classes` is the null label, "anything".
-    context > 0: cond is an embedding for each item (batch, context), of an image say, or words (batch, word, context);
-    an embedding is a single word. Words of zeros ask for nothing, and add exactly nothing.
-    None asks for nothing for all.
+
+class Condition(nn.Module):
+    """(t, cond) -> (batch, size): an embedding of the time plus an embedding of the condition.
+
+    classes > 0: cond holds labels, (batch,); the label `classes` is the null label, "any class". context > 0: cond
+    holds embeddings, (batch, context), or words, (batch, word, context), whose mean is embedded. Words of zeros are
+    padding and have no influence; where all are zero, the condition adds exactly zero. None: the null label, or zeros.
     """
 
     def __init__(self, size: int, classes: int = 0, context: int = 0):
@@ -37,25 +44,47 @@ class Condition(nn.Module):
         self.label = nn.Embedding(classes + 1, size) if classes else None
         self.mean = nn.Linear(context, size, bias=False) if context else None
 
-    def forward(self, t: Float[Tensor, "batch"], cond: Cond | None = None) -> Tensor:
+    def forward(self, t: Float[Tensor, "batch"], cond: Cond | None = None) -> Float[Tensor, "batch size"]:
+        self.check(cond, len(t))
         embedded = self.time(sinusoids(t, self.size))
         if self.label is not None:
-            if cond is None:
-                cond = torch.full((len(t),), self.classes, device=t.device)
-            if cond.shape != t.shape or cond.is_floating_point():
-                raise ValueError(f"cond must hold one whole number for each of {len(t)} items, got {cond!r}")
-            embedded = embedded + self.label(cond)
-        elif self.mean is not None:
-            embedded = embedded + self.mean(self.words(t, cond).mean(1))
-        elif cond is not None:
-            raise ValueError("cond must be None: this network was made with classes=0 and context=0")
-        return nn.functional.silu(embedded)
+            label = torch.full((len(t),), self.classes, device=t.device) if cond is None else cond.long()
+            embedded = embedded + self.label(label)
+        if self.mean is not None:
+            words = self.words(t, cond)
+            embedded = embedded + self.mean(words.sum(1) / is_word(words).sum(1, keepdim=True).clamp(min=1))
+        return F.silu(embedded)
 
     def words(self, t: Float[Tensor, "batch"], cond: Cond | None) -> Float[Tensor, "batch word context"]:
-        """The condition as words, for layers that attend to them."""
-        if cond is None:
+        """The condition as words for cross-attention: padding where there is none, and of width 0 if context is 0."""
+        if cond is None or not self.context:
             return t.new_zeros(len(t), 1, self.context)
-        if cond.ndim not in (2, 3) or (len(cond), cond.shape[-1]) != (len(t), self.context) or 0 in cond.shape:
-            wanted = f"({len(t)}, {self.context}) or ({len(t)}, words, {self.context})"
-            raise ValueError(f"cond must be embeddings of shape {wanted}, got {tuple(cond.shape)}")
         return cond[:, None] if cond.ndim == 2 else cond
+
+    def forget(self, cond: Cond, dropped: Bool[Tensor, "batch"]) -> Cond:
+        """cond, except that dropped items get the null label, or zeros, in place of theirs."""
+        if self.classes:
+            return cond.long().masked_fill(dropped, self.classes)
+        return cond.masked_fill(dropped.view(-1, *[1] * (cond.ndim - 1)), 0)
+
+    def check(self, cond: Cond | None, count: int) -> None:
+        """ValueError unless cond fits `count` items. Labels on a GPU are not read, because that would make it wait."""
+        if cond is None:
+            return
+        shape = tuple(cond.shape) if isinstance(cond, Tensor) else ()
+        fits, wanted = False, "None, because this network was made with classes=0 and context=0"
+        if self.classes:
+            wanted = f"one integer label for each of {count} items"
+            fits = shape == (count,) and not cond.is_floating_point() and cond.dtype != torch.bool
+        elif self.context:
+            wanted = f"embeddings of shape ({count}, {self.context}) or ({count}, words, {self.context})"
+            shapes = (count, self.context), (count, *shape[1:2], self.context)
+            fits = shape in shapes and shape[1] > 0 and cond.is_floating_point()
+        if not fits:
+            raise ValueError(f"cond must be {wanted}, got {came(cond)}")
+        if self.classes and cond.device.type == "cpu" and not torch.compiler.is_compiling():
+            wrong = sorted({label for label in cond.tolist() if not 0 <= label <= self.classes})
+            if wrong:
+                named, last = " and ".join(map(str, wrong[:5])), self.classes - 1
+                known = f'the labels 0 to {last} (and {self.classes} for "any class")'
+                raise ValueError(f"cond contains label {named}, but this network knows {known}")

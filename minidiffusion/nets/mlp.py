@@ -1,24 +1,27 @@
-"""A multilayer perceptron for points: the smallest network that learns a denoiser."""
+"""A multilayer perceptron for points and embeddings: the smallest network that learns a denoiser."""
 
 from __future__ import annotations
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from .embedding import Condition
+from .base import Net
+from .embedding import Cond, Condition
 
 
-class MLP(nn.Module):
+class MLP(Net):
     """net(x, t, cond) -> output of the shape of x, for x of shape (batch, dimension).
 
-    Residual layers of `width` units, each told the time anew. classes: number of labels, 0 for none; label
-    number `classes` means "anything". answers: outputs side by side, 2 for a LearnedVariance.
+    Residual layers of `width` units; the embedding of time and condition is added to the input of each. classes,
+    context: what cond holds (see Condition). answers: number of outputs side by side, 2 for a LearnedVariance.
+    ValueError: x or cond of another shape.
     """
 
-    def __init__(self, dimension: int = 2, width: int = 128, depth: int = 3, classes: int = 0, answers: int = 1):
+    def __init__(
+        self, dimension: int = 2, width: int = 128, depth: int = 3, classes: int = 0, context: int = 0, answers: int = 1
+    ):
         super().__init__()
-        self.config = dict(dimension=dimension, width=width, depth=depth, classes=classes, answers=answers)
-        self.condition = Condition(width, classes)
+        self.condition = Condition(width, classes, context)
         self.first = nn.Linear(dimension, width)
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(depth)
@@ -26,10 +29,7 @@ class MLP(nn.Module):
         self.last = nn.Sequential(nn.SiLU(), nn.Linear(width, answers * dimension))
 
     def forward(
-        self,
-        x: Float[Tensor, "batch dimension"],
-        t: Float[Tensor, "batch"],
-        cond: Int[Tensor, "batch"] | None = None,
+        self, x: Float[Tensor, "batch dimension"], t: Float[Tensor, "batch"], cond: Cond | None = None
     ) -> Float[Tensor, "batch answers"]:
         if x.ndim != 2 or x.shape[1] != self.config["dimension"]:
             raise ValueError(f"x must be (batch, {self.config['dimension']}), got {tuple(x.shape)}")
