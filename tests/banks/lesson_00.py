@@ -215,10 +215,8 @@ SAMPLE_WRONG = [
     (lambda d, x, times, schedule: sample(d, x, [1.0, 0.5, 0.0], schedule), "call the network at"),
     (lambda d, x, times, schedule: sample(d, x, times[:-1], schedule), "call the network at"),
     (lambda d, x, times, schedule: schedule.alpha(times[-1]) * x, "called it at []"),
-    (
-        lambda d, x, times, schedule: sample(lambda x, t: d(x, times.index(t)), x, times, schedule),
-        "call the network at",
-    ),
+    (lambda d, x, times, sch: sample(lambda x, t: d(x, times.index(t)), x, times, sch), "call the network at"),
+    (lambda d, x, times, sch: sample(d, x.as_subclass(Agreeable), times, sch), "give to the network must be a tensor"),
 ]
 
 BANK = {
