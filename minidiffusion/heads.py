@@ -6,8 +6,8 @@ Every output is a pair (a, b) of functions of alpha and sigma, so that it and x_
     x_t    = alpha x0 + sigma eps,       det = a sigma - b alpha
 
 Cramer's rule gives x0 = (sigma output - b x_t) / det and eps = (a x_t - alpha output) / det. At fixed x_t, the gain is
-|d output / d x0| = |det| / sigma. Where det = 0 the head is singular: its output adds nothing to what x_t says about x0.
-For EPS and SCORE that is so at pure noise, where alpha = 0.
+|d output / d x0| = |det| / sigma. Where det = 0 the head is singular: its output adds nothing to what x_t says about
+x0. For EPS and SCORE that is so at pure noise, where alpha = 0.
 """
 
 from __future__ import annotations

@@ -32,13 +32,13 @@ def repaint(
 ) -> Float[Tensor, "batch *shape"]:
     """Inpainting that goes back and forth: after each ddpm step down, one back up, `resample` times.
 
-    RePaint (Lugmayr et al. 2022, algorithm 1; jumps of one step). On the way back up, x_t is drawn from q(x_t | x_s), so
-    the noise of the known part and of the filling mix again, and the filling comes to agree with what is known. (The
-    paper draws the known part anew from q(x_s | known): the same distribution, but without memory of x_t.)
-    resample = 1 is plain `inpaint`; the cost is resample (steps - 1) + 1 calls. known, mask: as for `inpaint`.
+    RePaint (Lugmayr et al. 2022, algorithm 1; jumps of one step). On the way back up, x_t is drawn from q(x_t | x_s),
+    so the noise of the known part and of the filling mix again, and the filling comes to agree with what is known. (The
+    paper draws the known part anew from q(x_s | known): the same distribution, but without memory of x_t.) resample = 1
+    is plain `inpaint`; the cost is resample (steps - 1) + 1 calls. known, mask: as for `inpaint`.
 
-    With ever smaller steps the filling has an error of order 1 / resample. With few steps, large values of resample make
-    it too narrow, because each repetition adds the variance that a long ddpm step lacks.
+    With ever smaller steps the filling has an error of order 1 / resample. With few steps, large values of resample
+    make it too narrow, because each repetition adds the variance that a long ddpm step lacks.
     """
     check.whole("steps", steps)
     check.whole("resample", resample)

@@ -36,11 +36,11 @@ def classifier_free(
     """x0_hat = x0_against + scale (x0_cond - x0_against): beyond the condition, away from no condition at all.
 
     Ho and Salimans 2022, eq. 6, whose w is scale - 1; they write it for eps_hat, and x0_hat is affine in eps_hat.
-    scale: 1 is no guidance, 0 unconditional, from 2 to 8 usual. against: another condition to move away from, known as a
-    negative prompt; None is no condition. interval: the times at which it guides; at all others the condition stands
-    alone, which preserves variety (Kynkäänniemi et al. 2024). At each t the score becomes that of
-    q(x_t | y)^scale q(x_t)^(1 - scale); but these do not diffuse into one another, so the samples do not follow that
-    distribution at t = 0. cond=None is a ValueError. Two calls where it guides, one where it does not.
+    scale: 1 is no guidance, 0 unconditional, from 2 to 8 usual. against: another condition to move away from, known as
+    a negative prompt; None is no condition. interval: the times at which it guides; at all others the condition stands
+    alone, which preserves variety (Kynkäänniemi et al. 2024). At each t the score becomes that of q(x_t | y)^scale
+    q(x_t)^(1 - scale); but these do not diffuse into one another, so the samples do not follow that distribution at t =
+    0. cond=None is a ValueError. Two calls where it guides, one where it does not.
     """
     check.number("scale", scale)
     try:
@@ -57,7 +57,7 @@ def classifier_free(
         w: Any = scale if not isinstance(t, Tensor) and low <= t <= high else 1.0
         if isinstance(t, Tensor):
             w = torch.where((low <= t) & (t <= high), scale, 1.0).to(x_t).reshape(-1, *[1] * (x_t.ndim - 1))
-        if not isinstance(w, Tensor) and w == 1 or isinstance(w, Tensor) and not w.is_cuda and bool((w == 1).all()):
+        if w == 1 if not isinstance(w, Tensor) else not w.is_cuda and bool((w == 1).all()):
             return denoise(x_t, t, cond)
         x0_against = denoise(x_t, t, against)
         return x0_against + w * (denoise(x_t, t, cond) - x0_against)
@@ -139,7 +139,8 @@ def inpaint(
     (x_t - alpha known) / sigma is the noise that x_t really contains. A ddim step keeps it, and a ddpm step draws x_s
     from q(x_s | x_t, known); so if the known part of x_1 follows q(x_1 | known), that of x_t follows q(x_t | known) at
     every t, and x_0 is known. The mean of the prior differs from that of q(x_1 | known) by alpha(1) known: at t, ddim
-    still has sigma(t) / sigma(1) of this difference, and ddpm only snr(1) / snr(t) alpha(t) / alpha(1), next to nothing.
+    still has sigma(t) / sigma(1) of this difference, and ddpm only snr(1) / snr(t) alpha(t) / alpha(1), next to
+    nothing.
 
     The filling is biased. It aims at E[x0 | x_t], which sees known through noise, and not at E[x0 | x_t, known]; they
     differ by sigma^2 / alpha grad log q(known | x_t) (Ho et al. 2022, Video diffusion models, sec. 3.1). Of two pixels

@@ -98,8 +98,8 @@ def reconstruction(
     """-log p(x0 | x_t) in nats at x_t = alpha x0 + sigma eps, for the decoder N(x0_hat(x_t, t), (sigma / alpha)^2).
 
     The width is that of x_t / alpha around x0. levels=None: a density. levels=256: the probability of the grey level of
-    x0, the decoder's mass up to half way to both neighbouring levels; the outer two levels reach to infinity, so that all
-    256 sum to one (Ho et al. 2020, eq. 13).
+    x0, the decoder's mass up to half way to both neighbouring levels; the outer two levels reach to infinity, so that
+    all 256 sum to one (Ho et al. 2020, eq. 13).
     """
     t = torch.as_tensor(t, dtype=torch.float64)
     log_snr = schedule.log_snr(t).to(x0)
@@ -111,7 +111,7 @@ def reconstruction(
     low, high = ((x0 + side - x0_hat) * (log_snr / 2).exp() for side in (-half, half))
     # 1e9 instead of inf, which has no gradient
     low, high = low.masked_fill(x0 < half - 1, -1e9), high.masked_fill(x0 > 1 - half, 1e9)
-    # Phi(high) - Phi(low), computed in the tail where both are small: a difference of numbers near 1 would lose all digits
+    # Phi(high) - Phi(low), computed in the tail where both are small: a difference of ones would lose all digits
     mirrored = low + high > 0
     low, high = torch.where(mirrored, -high, low), torch.where(mirrored, -low, high)
     log_mass = log_ndtr(high) + torch.log1p(-(log_ndtr(low) - log_ndtr(high)).exp())

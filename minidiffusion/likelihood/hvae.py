@@ -5,8 +5,8 @@
     diffusion   the HVAE whose (1) latents have the size of the data, (2) encoder is a fixed linear Gaussian, not
                 learned, and (3) last latent is N(0, I) for every x: `diffusion` below
 
-The bound of a diffusion model can then be summed in two ways with the same mean. `consistency_bound` compares how x_t is
-reached from both its neighbours; `elbo` compares how x_s is reached from x_t, with and without x0.
+The bound of a diffusion model can then be summed in two ways with the same mean. `consistency_bound` compares how x_t
+is reached from both its neighbours; `elbo` compares how x_s is reached from x_t, with and without x0.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def consistency_matching(
 ) -> Float[Tensor, "batch"]:
     """log q(x_t | x_s) - log p(x_t | x_u) in nats on a path up from x0, s < t < u; eps: the noise of its three steps.
 
-    s = None: x_s is x0. x_t lies on the path to x_u, so the mean over paths is not a KL divergence, and may be negative:
-    in KL(q(x_t | x_s) || p(x_t | x_u)), x_t would be independent of x_u, and the sum would not be the bound.
+    s = None: x_s is x0. x_t lies on the path to x_u, so the mean over paths is not a KL divergence, and may be
+    negative: in KL(q(x_t | x_s) || p(x_t | x_u)), x_t would be independent of x_u, and the sum would not be the bound.
     """
     x_s = x0 if s is None else diffuse(x0, s, eps[0], schedule)
     q = forward(x_s, s, t, schedule)

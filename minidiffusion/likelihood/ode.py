@@ -1,7 +1,7 @@
 """The exact likelihood of a denoiser: its prior, transported to t = 0 by the probability-flow ODE.
 
-This is another model of the same denoiser than the one that the bound belongs to (Song et al. 2021, eq. 39). Its density
-follows from the divergence of the flow (Chen et al. 2018, eq. 8).
+This is another model of the same denoiser than the one that the bound belongs to (Song et al. 2021, eq. 39). Its
+density follows from the divergence of the flow (Chen et al. 2018, eq. 8).
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def ode_log_likelihood(
 
         dx / dlog_snr = f = a / 2 (x0_hat - a x),     d log p(x) / dlog_snr = -div f
 
-    It is solved from x = a x0 at log_snr(0) to log_snr(1), in float64, by scipy's DOP853. p is the density of the model:
-    the prior of `process.prior` at t = 1, whether or not the data's x_1 follows it. Where sigma(0) is above 0, as in
-    `ve`, p is the density of what is there at t = 0: data with noise of std sigma / alpha.
+    It is solved from x = a x0 at log_snr(0) to log_snr(1), in float64, by scipy's DOP853. p is the density of the
+    model: the prior of `process.prior` at t = 1, whether or not the data's x_1 follows it. Where sigma(0) is above 0,
+    as in `ve`, p is the density of what is there at t = 0: data with noise of std sigma / alpha.
 
     trace: "exact" takes one backward pass for each dimension, "hutchinson" one in all: unbiased, with one vector of
     random signs for each item, kept for the whole solution (Grathwohl et al. 2019, eq. 7 and 8). rtol: of the solver,

@@ -1,7 +1,7 @@
 """Fewer steps: train a network to jump straight to the end of its teacher's sampling trajectory.
 
-The teacher's trajectory through x_t, a solution of the probability-flow ODE, ends in one clean x0. A consistency model f
-predicts this end from every point of the trajectory (Song et al. 2023, sec. 3), so its answer is the same all along:
+The teacher's trajectory through x_t, a solution of the probability-flow ODE, ends in one clean x0. A consistency model
+f predicts this end from every point of the trajectory (Song et al. 2023, sec. 3), so its answer is the same all along:
 
     f(x_t, t) = f(x_s, s),    x_s one small step further on the teacher's trajectory,    f(x_0, 0) = x_0
 
@@ -35,9 +35,9 @@ def consistency_loss(teacher: Denoise, levels: int = 4, c: float = 0.03) -> Loss
 
     teacher: any denoiser. levels: few are learned fast, many follow the trajectory closely. A step calls the teacher
     twice, at t and half way to s, and aims at its second answer: eight such steps preserve a small variance better than
-    32 steps of ddim. The distance between two answers is the pseudo-Huber distance sqrt(|d|^2 + h^2) - h, and the answer
-    at s is the network's own, held fixed (Song and Dhariwal 2024, sec. 3.2 and 3.3). c: h is c sqrt(dimensions); they
-    use 0.03 for pictures of 32x32x3.
+    32 steps of ddim. The distance between two answers is the pseudo-Huber distance sqrt(|d|^2 + h^2) - h, and the
+    answer at s is the network's own, held fixed (Song and Dhariwal 2024, sec. 3.2 and 3.3). c: h is c sqrt(dimensions);
+    they use 0.03 for pictures of 32x32x3.
     """
     check.function("teacher", teacher, SIGNATURE)
     check.whole("levels", levels)

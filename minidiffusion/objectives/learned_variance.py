@@ -26,8 +26,8 @@ from .weighted import Loss
 class LearnedVariance(Denoiser):
     """A Denoiser whose network gives two answers, both of the shape of x_t: its head's output, and 2 v - 1.
 
-    net(x, t, cond) -> (batch, 2 channels, ...), the head's output first. A network whose output is 0 takes the middle of
-    the two bounds, on the logarithmic scale.
+    net(x, t, cond) -> (batch, 2 channels, ...), the head's output first. A network whose output is 0 takes the middle
+    of the two bounds, on the logarithmic scale.
     """
 
     v: Tensor  # the network's second answer in its latest call

@@ -36,8 +36,8 @@ class Patches(Oracle):
     is cut off is zero in both patches and drops out. The paper fits a size to each noise level; here there is one size.
 
     `score` follows from the guess by Tweedie's formula, but it is not the gradient of a log-density: the pixels are
-    predicted one by one, and need not fit one distribution. So there is neither `log_density` nor an exact `sample`; use
-    md.sample.
+    predicted one by one, and need not fit one distribution. So there is neither `log_density` nor an exact `sample`;
+    use md.sample.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Patches(Oracle):
         return torch.cat(means).view(shape).permute(0, 3, 1, 2)
 
     def _patches(self, images: Tensor, rows: Span, columns: Span) -> tuple[Tensor, Tensor]:
-        """The patches around these rows and columns, (n, D), without what the border cuts off, and their middle pixels."""
+        """The patches around these rows and columns, (n, D), without what the border cuts off, and their middles."""
         cut, reach = images, self.size // 2
         for dim, (first, last) in ((2, rows), (3, columns)):
             start, stop = max(first - reach, 0), min(last + reach, images.shape[dim])

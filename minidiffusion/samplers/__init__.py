@@ -1,7 +1,7 @@
 """Samplers: from noise to data, one call of the denoiser after another.
 
-A step is a function (denoise, x_t, t, s, ...) -> (x_s, x0_hat), from the level t to the level s of less noise, and reads
-like its paper. One loop, `trajectory`, yields after each step; `sample` keeps only the end.
+A step is a function (denoise, x_t, t, s, ...) -> (x_s, x0_hat), from the level t to the level s of less noise, and
+reads like its paper. One loop, `trajectory`, yields after each step; `sample` keeps only the end.
 """
 
 from .deterministic import dpmpp_2m, euler, heun, unipc

@@ -78,8 +78,8 @@ def _corrected(x0: Tensor, t: Level, past: deque[Visit]) -> Tensor:
 
     x_t = (sigma_t / sigma_last) x_last + alpha_t int_0^1 h e^(h (u - 1)) x0_hat(u) du,    u = 1 at t, 0 at last,
 
-    where 1, u and u^2 integrate to psi_0 = 1 - e^-h, psi_1 = 1 - psi_0 / h and 1 - 2 psi_1 / h. With only one prediction
-    in the past, UniC-1 takes the mean of that and the one at t.
+    where 1, u and u^2 integrate to psi_0 = 1 - e^-h, psi_1 = 1 - psi_0 / h and 1 - 2 psi_1 / h. With only one
+    prediction in the past, UniC-1 takes the mean of that and the one at t.
     """
     *before, last = past
     h = (t.log_snr - last.level.log_snr) / 2

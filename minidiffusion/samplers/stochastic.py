@@ -45,8 +45,8 @@ def ddim(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise, *, eta
 def euler_ancestral(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise) -> Pair:
     """An Euler step to sigma_down, below sigma_s, and fresh noise that raises it to sigma_s (k-diffusion's euler_a).
 
-    In sigma / alpha, sigma_down^2 + sigma_up^2 = sigma_s^2 with sigma_up^2 = sigma_s^2 (1 - sigma_s^2 / sigma_t^2). That
-    is ddim with eta = 1, and so ddpm: three names for one step.
+    In sigma / alpha, sigma_down^2 + sigma_up^2 = sigma_s^2 with sigma_up^2 = sigma_s^2 (1 - sigma_s^2 / sigma_t^2).
+    That is ddim with eta = 1, and so ddpm: three names for one step.
     """
     return ddim(denoise, x_t, t, s, noise, eta=1.0)
 
@@ -82,8 +82,8 @@ def langevin(
 ) -> Pair:
     """Annealed Langevin dynamics: at each noise level, `rounds` noisy steps uphill (Song and Ermon 2019, alg. 1).
 
-    Between two levels only the signal grows, with alpha, and the rounds must remove noise, so it takes a thousand levels.
-    At sigma = 0 there is no score, and x0_hat is the answer.
+    Between two levels only the signal grows, with alpha, and the rounds must remove noise, so it takes a thousand
+    levels. At sigma = 0 there is no score, and x0_hat is the answer.
     """
     x0 = denoise(x_t, t.time)
     if s.sigma == 0:
