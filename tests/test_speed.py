@@ -1,4 +1,4 @@
-"""The bench of figures/speed: its arithmetic, and whether its page says what its files say."""
+"""The benchmark in figures/speed: its arithmetic, and whether its page agrees with its files."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ def test_contenders_take_turns_and_none_always_follows_the_same():
 
 
 def test_a_ratio_is_taken_within_its_round():
-    # the second round ran on a machine a tenth as fast: the medians' ratio would be 2.2 / 1, or worse
+    # in the second round the machine was ten times slower, so the ratio of the medians would be 2.0 and not 3.0
     assert protocol.ratios([2.0, 0.3, 4.0], [1.0, 0.1, 1.0]) == (pytest.approx(3.0), 2.0, 4.0)
 
 

@@ -146,8 +146,11 @@ def times(item: Item) -> list[str]:
 
 
 def tables(result: Result) -> str:
-    parts = ["How many times as good as diffusers this package is (median, and the lowest and highest round):\n"]
-    parts.append(table(["", "times", "aim"], [times(item) for item in items(result)]))
+    parts = [
+        "By which factor this package is better than diffusers: the median over the rounds, and in brackets the lowest "
+        "and the highest round. For time and memory, less is better, so the factor is diffusers' number over ours.\n"
+    ]
+    parts.append(table(["", "factor", "aim"], [times(item) for item in items(result)]))
     for what, projects in _rates(result):
         columns: dict[str, Callable[[Result], str]] = {
             "parameters": lambda p: f"{p['parameters']:,}",
@@ -196,7 +199,7 @@ def tables(result: Result) -> str:
             parts.append(table(head, [[name, *map(spread, each.values())] for name, each in values.items()]))
     if "growth" in result:
         processes = result["growth"]["processes"]
-        parts.append(table(["processes", *processes], [["images/s, in sum", *map(number, processes.values())]]))
+        parts.append(table(["processes", *processes], [["images/s in total", *map(number, processes.values())]]))
     return "\n".join(parts)
 
 
@@ -208,7 +211,7 @@ def limits(part: Result) -> list[str]:
         speed, limit = step["gflop_per_second"], products[step["precision"]]
         reached = f"{speed['median'] / limit['median']:.0%}"
         rows.append([name, step["precision"], number(step["gflop"]), spread(speed), spread(limit), reached])
-    head = ["a training step, or drawing", "precision", "GFLOP", "GFLOP/s", "GFLOP/s of a matrix product", "reached"]
+    head = ["training step or sampling", "precision", "GFLOP", "GFLOP/s", "GFLOP/s of a matrix product", "reached"]
     kinds = list(next(iter(steps.values()))["shares"])
     where = [[name, *(f"{step['shares'][kind]:.0%}" for kind in kinds)] for name, step in steps.items()]
     return [table(head, rows), table(["where its time goes", *kinds], where)]
@@ -217,17 +220,17 @@ def limits(part: Result) -> list[str]:
 def section(file: Path) -> str:
     result = json.loads(file.read_text())
     about = result["machine"]
-    bfloat16 = "" if about["device"] != "cpu" else f", bfloat16 by {about['fast_bfloat16']}"
+    bfloat16 = f", instructions for bfloat16: {about['fast_bfloat16']}" if about["device"] == "cpu" else ""
     lines = [
         f"### {about['processor']}, {about['cores']} cores\n",
-        f"Device {about['device']}{bfloat16}, {about['threads']} threads, {about['system']}; "
-        f"from [{file.name}]({file.name}).\n",
+        f"Device: {about['device']} with {about['threads']} threads on {about['system']}{bfloat16}. "
+        f"The numbers are in [{file.name}]({file.name}).\n",
     ]
     lines += [provenance(name, part) for name, part in result.items() if "load" in part]
     return "\n".join(
         [
             *lines,
-            f"\n![How many times as good as diffusers each project is, a row a measurement]({file.stem}.png)\n",
+            f"\n![How each project compares with diffusers, with a row for each measurement]({file.stem}.png)\n",
             tables(result),
         ]
     )
@@ -238,8 +241,8 @@ def provenance(name: str, part: Result) -> str:
     state = "**provisional: the machine was not free**" if load["provisional"] else "the machine was free"
     versions = ", ".join(f"{project} {version}" for project, version in part["versions"].items())
     return (
-        f"- {name}, by `{part['command']}`: {part['rounds']} rounds, {part['seconds_a_run']:g} s a run; {state} "
-        f"(others used {load['cores_used_by_others']} cores). Commit {part['commit']}; {versions}"
+        f"- {name}: `{part['command']}`, {part['rounds']} rounds with runs of {part['seconds_a_run']:g} s; {state} "
+        f"(other processes used {load['cores_used_by_others']} cores); commit {part['commit']}; {versions}"
     )
 
 
