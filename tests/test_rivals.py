@@ -117,8 +117,8 @@ def test_samples_of_the_aggregate_have_its_mean_and_variance():
 
 def test_one_gaussian_has_the_mean_and_covariance_of_the_codes():
     z = torch.randn(500, 3, generator=torch.Generator().manual_seed(0)) @ torch.randn(3, 3) + 1
-    exact = codes.one_gaussian(z, md.schedule.cosine())
-    drawn = exact.sample(100_000, torch.Generator().manual_seed(1))
+    fitted = codes.one_gaussian(z, md.schedule.cosine())
+    drawn = fitted.sample(100_000, torch.Generator().manual_seed(1))
     assert torch.allclose(drawn.mean(0), z.mean(0), atol=0.05)
     assert torch.allclose(torch.cov(drawn.T), torch.cov(z.T), atol=0.02 * torch.cov(z.T).trace().item())
 
@@ -127,14 +127,14 @@ def test_several_gaussians_find_clusters_and_their_shares():
     generator = torch.Generator().manual_seed(0)
     z = 0.1 * torch.randn(900, 2, generator=generator)
     z[300:] += torch.tensor([4.0, 0.0])
-    exact = codes.several_gaussians(z, md.schedule.cosine(), components=2)
-    order = exact.means[:, 0].argsort()
-    assert torch.allclose(exact.means[order], torch.tensor([[0.0, 0.0], [4.0, 0.0]]).double(), atol=0.03)
-    assert torch.allclose(exact.weights[order], torch.tensor([1 / 3, 2 / 3]).double(), atol=1e-6)
-    drawn = exact.sample(20_000, generator)
+    fitted = codes.several_gaussians(z, md.schedule.cosine(), components=2)
+    order = fitted.means[:, 0].argsort()
+    assert torch.allclose(fitted.means[order], torch.tensor([[0.0, 0.0], [4.0, 0.0]]).double(), atol=0.03)
+    assert torch.allclose(fitted.weights[order], torch.tensor([1 / 3, 2 / 3]).double(), atol=1e-6)
+    drawn = fitted.sample(20_000, generator)
     for cluster, points in ((drawn[:, 0] < 2, z[:300]), (drawn[:, 0] >= 2, z[300:])):
         assert torch.allclose(torch.cov(drawn[cluster].T), torch.cov(points.T), atol=5e-4)
-    with pytest.raises(ValueError, match="components must be from 1 to half"):
+    with pytest.raises(ValueError, match="components must be a whole number from 1 to 5, got 6"):
         codes.several_gaussians(z[:10], md.schedule.cosine(), components=6)
 
 

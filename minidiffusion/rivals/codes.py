@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import check
 from ..oracle.gaussians import Mixture, gaussian, mixture
 from ..schedule import Schedule
 
@@ -51,8 +52,7 @@ def several_gaussians(
     codes: Float[Tensor, "N latent"], schedule: Schedule, components: int = 10, seed: int = 0
 ) -> Mixture:
     """A mixture with one Gaussian for each k-means cluster, of the mean, covariance and share of its codes."""
-    if not 1 <= components <= len(codes) // 2:  # a covariance takes at least two codes
-        raise ValueError(f"components must be from 1 to half the number of codes, {len(codes)}, got {components}")
+    check.whole("components", components, 1, len(codes) // 2)  # because a covariance takes at least two codes
     from scipy.cluster.vq import kmeans2  # imported here, because it takes longer than all the other imports
 
     points = codes.double()
