@@ -87,10 +87,10 @@ def real_data_floor(
 def frechet_distance(a: Float[Tensor, "count_a features"], b: Float[Tensor, "count_b features"]) -> float:
     """The squared Frechet distance between Gaussians fitted to the rows (Heusel et al. 2017, eq. 6).
 
-        |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)),   A and B the covariances
+        |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)),   A and B the covariances of two rows or more
 
-    Two rows or more of each. Bias: for two samples of the same distribution it is too high by about
-    tr(covariance) features / (2 count), so compare equal counts only.
+    Bias: for two samples of the same distribution about tr(covariance) features / (2 count) too high, so compare equal
+    counts only.
     """
     a, b = _rows(2, a=a, b=b)
     apart = (a.mean(0) - b.mean(0)).square().sum()
@@ -116,9 +116,8 @@ def precision_recall(
 
     The manifold of a set is the union of balls around its rows, each reaching to the k-th nearest other row
     (Kynkäänniemi et al. 2019, eq. 1 and 2). More than k rows of each. Bias: two samples of the same distribution score
-    below 1 (in one dimension with k = 1 they tend to 3/4), and lower the more features there are. The score also
-    changes with the count (for 128 normal features it falls from 0.71 at 50 rows to 0.57 at 1,000), so compare equal
-    counts only.
+    below 1 (3/4 in one dimension at k = 1), and lower with more features. The score changes with the count (for 128
+    normal features it falls from 0.71 at 50 rows to 0.57 at 1,000), so compare equal counts only.
     """
     real, fake = _rows(2, real=real, fake=fake)
     check.whole("k", k, 1, min(len(real), len(fake)) - 1)

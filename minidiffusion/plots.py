@@ -32,8 +32,7 @@ def tile(
     """
     pictures = to_uint8(images.detach().cpu().float()).permute(0, 2, 3, 1).numpy()
     count, height, width, _ = pictures.shape
-    columns = min(columns, count)
-    rows = -(-count // columns)
+    rows, columns = math.ceil(count / columns), min(columns, count)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
     for i, picture in enumerate(pictures):
         top, left = i // columns * (height + gap), i % columns * (width + gap)
@@ -95,12 +94,11 @@ def curves(
     """
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axis = figure.subplots()
-    _plot(axis, lines, x_scale, y_scale)
+    _plot(axis, lines, x_scale, y_scale, x_label, y_label)
     for name, height in (levels or {}).items():
         axis.axhline(height, color="0.4", lw=1, ls="--", zorder=1)
         axis.text(1.01, height, name, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
     axis.legend(frameon=False, fontsize=8)
-    _label(axis, x_label, y_label)
     return figure
 
 
@@ -111,9 +109,8 @@ def panels(
     figure = Figure(figsize=(3.5 * len(titled) + 0.8, 3.4), layout="constrained")
     axes = figure.subplots(1, len(titled), squeeze=False)[0]
     for axis, (title, lines) in zip(axes, titled.items(), strict=True):
-        _plot(axis, lines, x_scale, y_scale)
+        _plot(axis, lines, x_scale, y_scale, "", y_label if axis is axes[0] else "")
         axis.set_title(title, fontsize=9)
-        _label(axis, "", y_label if axis is axes[0] else "")
     figure.supxlabel(x_label, fontsize=9)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return figure
@@ -138,7 +135,7 @@ def verdicts(rows: Sequence[Mapping[str, Any]], columns: int = 7) -> Figure:
     rows: as `ledger.ledger()` returns them, with `id` and `verdict` (supported, partly, wrong or open).
     """
     colours = {"supported": COLOURS[2], "partly": COLOURS[5], "wrong": COLOURS[1], "open": "white"}
-    lines = -(-len(rows) // columns)
+    lines = math.ceil(len(rows) / columns)
     figure = Figure(figsize=(columns, 0.62 * lines), layout="constrained")
     axis = figure.subplots()
     for i, row in enumerate(rows):
@@ -182,12 +179,13 @@ def _styles(count: int) -> list[tuple[str, str]]:
     return list(zip(COLOURS, MARKERS, strict=True))[:count]
 
 
-def _plot(axis: Axes, lines: Lines, x_scale: str, y_scale: str) -> None:
+def _plot(axis: Axes, lines: Lines, x_scale: str, y_scale: str, x_label: str, y_label: str) -> None:
     for (name, (x, y)), (colour, marker) in zip(lines.items(), _styles(len(lines)), strict=True):
         axis.plot(np.asarray(x), np.asarray(y), color=colour, marker=marker, markersize=4, lw=1.5, label=name)
     if x_scale != "linear":  # if it is, x may be strings
         axis.set_xscale(x_scale)
     axis.set_yscale(y_scale)
+    _label(axis, x_label, y_label)
 
 
 def _label(axis: Axes, x_label: str, y_label: str) -> None:

@@ -63,7 +63,8 @@ def load(name: str, split: str = "train") -> tuple[Tensor, Tensor | list[str]]:
     if name == "emoji":
         return _emoji(split)
     if name == "fashion_mnist_6k":
-        images, labels = _fashion_mnist_6k(split)
+        images, labels = _embedded("fashion_mnist_6k.npz", f"{split}_images", f"{split}_labels")
+        images = images[:, None]
     elif name == "cifar10":
         images, labels = _cifar10(split)
     else:
@@ -74,21 +75,15 @@ def load(name: str, split: str = "train") -> tuple[Tensor, Tensor | list[str]]:
 
 
 def _emoji(split: str) -> tuple[Tensor, list[str]]:
-    arrays = _embedded("emoji32.npz", "images", "captions", "holdout")
-    chosen = arrays["holdout"] == (split == "test")
-    images = torch.tensor(arrays["images"][chosen]).permute(0, 3, 1, 2).contiguous()
-    return images, arrays["captions"][chosen].tolist()
+    images, captions, holdout = _embedded("emoji32.npz", "images", "captions", "holdout")
+    chosen = holdout == (split == "test")
+    return torch.tensor(images[chosen]).permute(0, 3, 1, 2).contiguous(), captions[chosen].tolist()
 
 
-def _fashion_mnist_6k(split: str) -> tuple[NDArray, NDArray]:
-    arrays = _embedded("fashion_mnist_6k.npz", f"{split}_images", f"{split}_labels")
-    return arrays[f"{split}_images"][:, None], arrays[f"{split}_labels"]
-
-
-def _embedded(file: str, *wanted: str) -> dict[str, NDArray]:
+def _embedded(file: str, *wanted: str) -> list[NDArray]:
     with files(__package__).joinpath(f"files/{file}").open("rb") as stream:
         arrays = np.load(stream, allow_pickle=False)
-        return {name: arrays[name] for name in wanted}
+        return [arrays[name] for name in wanted]
 
 
 def _cifar10(split: str) -> tuple[NDArray, NDArray]:

@@ -158,8 +158,7 @@ def _tensors(path: str | os.PathLike, header: dict[str, Any]) -> dict[str, Tenso
 
 def _checksum(blob: bytes, claimed: str) -> str:
     """The sha256 of a file from its ninth byte on, with zeros in the place of the checksum that it claims."""
-    place, view = blob.find(claimed.encode(), 8), memoryview(blob)
-    checksum = hashlib.sha256(view[8:place])
-    checksum.update(ZEROS.encode())
-    checksum.update(view[place + len(claimed) :])
+    place, view, checksum = blob.find(claimed.encode(), 8), memoryview(blob), hashlib.sha256()
+    for piece in (view[8:place], ZEROS.encode(), view[place + len(claimed) :]):
+        checksum.update(piece)
     return checksum.hexdigest()
