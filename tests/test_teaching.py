@@ -60,7 +60,7 @@ def test_the_blocks_of_the_guide_are_python():
 def test_the_assertion_for_nbgrader_holds_for_a_right_answer_only():
     (block,) = [block for block in BLOCKS if block.startswith("from minidiffusion") and "otter" not in block]
     exec(block, {"signal_left": lambda betas: (1 - betas).prod().sqrt()})
-    with pytest.raises(AssertionError, match="take its root"):
+    with pytest.raises(AssertionError, match="Take its square root"):
         exec(block, {"signal_left": lambda betas: (1 - betas).prod()})
 
 
