@@ -102,7 +102,7 @@ TOYS: dict[str, Callable[..., Toy]] = {
 }
 
 
-def _generator(count: int, seed: int) -> np.random.Generator:
+def _generator(count: int, seed: int) -> "np.random.Generator":  # a string, because numpy.random takes long to import
     whole("count", count, 1)
     whole("seed", seed, 0)
     return np.random.default_rng(seed)
