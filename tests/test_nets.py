@@ -183,9 +183,9 @@ def test_near_times_look_alike_and_far_ones_do_not():
 @pytest.mark.parametrize("net", [small_mlp(classes=3), small_unet(classes=3), small_dit(classes=3)])
 def test_the_null_label_is_no_label(net):
     x, t = inputs_of(net, 4)
-    nothing = net(x, t)
-    assert torch.equal(nothing, net(x, t, torch.full((4,), 3)))
-    outputs = [nothing, *(net(x, t, torch.full((4,), label)) for label in range(3))]
+    unconditional = net(x, t)
+    assert torch.equal(unconditional, net(x, t, torch.full((4,), 3)))
+    outputs = [unconditional, *(net(x, t, torch.full((4,), label)) for label in range(3))]
     for i in range(4):
         for j in range(i):
             assert not torch.allclose(outputs[i], outputs[j], atol=1e-4)
@@ -220,10 +220,10 @@ def test_labels_may_have_any_integer_type(net):
 @pytest.mark.parametrize("net", conditioned(context=5))
 def test_words_of_zeros_equal_no_condition_to_the_bit(net):
     x, t = inputs_of(net, 2)
-    nothing = net(x, t)
+    unconditional = net(x, t)
     for shape in ((2, 5), (2, 1, 5), (2, 7, 5)):
-        assert torch.equal(net(x, t, torch.zeros(shape)), nothing)
-        assert not torch.allclose(net(x, t, randn(*shape)), nothing, atol=1e-3)
+        assert torch.equal(net(x, t, torch.zeros(shape)), unconditional)
+        assert not torch.allclose(net(x, t, randn(*shape)), unconditional, atol=1e-3)
 
 
 @pytest.mark.parametrize("net", conditioned(context=5))
@@ -241,7 +241,7 @@ def test_an_embedding_is_one_word_and_words_have_no_order(net):
 def test_padding_changes_nothing(net, precision):
     (x, t), words = inputs_of(net, 3), randn(3, 4, 5)
     words[1, 2:] = 0  # two words, then padding
-    words[2] = 0  # nothing but padding
+    words[2] = 0  # only padding
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
         expected = net(x, t, words)
         assert torch.equal(net(x, t, padded(words, 2)), expected)  # sums of four and of six take the same path
@@ -404,10 +404,10 @@ def test_a_position_is_the_sinusoids_of_its_row_and_of_its_column():
             waves = [f(place * frequencies) for place in (row, column) for f in (np.cos, np.sin)]
             np.testing.assert_allclose(where[3 * row + column], np.concatenate(waves), atol=1e-6)
     many = positions(32, 32, 128, torch.device("cpu"))
-    assert torch.cdist(many, many).fill_diagonal_(1.0).min() > 0.1  # no two alike
+    assert torch.cdist(many, many).fill_diagonal_(1.0).min() > 0.1  # no two are alike
 
 
-def test_a_block_of_the_dit_is_its_formula_and_begins_as_the_identity():
+def test_a_block_of_the_dit_is_its_formula_and_starts_as_the_identity():
     x, embedded, words = randn(2, 6, 64), randn(2, 64, seed=1), randn(2, 3, 5, seed=2)
     assert torch.equal(dit.Block(64, context=5)(x, embedded, words), x)
     block = randomised(dit.Block(64, context=5), std=0.2).double()
@@ -452,7 +452,7 @@ def test_blocks_ignore_positions_and_the_dit_uses_them():
 def test_a_new_dit_gives_zeros_and_its_skeleton_distinguishes_rows_from_columns():
     net, x, t = DiT(2, 2, 64, 2, classes=3), randn(2, 2, 4, 6), torch.rand(2)
     assert (net(x, t, torch.tensor([0, 2])) == 0).all()
-    # blocks begin as the identity, so with a last layer only patches and positions are left
+    # new blocks are the identity, so with a random last layer only patches and positions are left
     torch.nn.init.normal_(net.last.weight)
     h = net.first(patchify(x, 2)) + positions(2, 3, 64, x.device)
     torch.testing.assert_close(net(x, t), unpatchify(net.last(F.layer_norm(h, (64,), eps=1e-6)), 2, 4, 6))
@@ -515,7 +515,7 @@ def test_attention_is_a_loop_over_heads_and_pixels():
     torch.testing.assert_close(layer(x), by_hand, rtol=1e-9, atol=1e-9)
 
 
-def test_a_block_is_its_formula_and_begins_as_the_identity():
+def test_a_block_is_its_formula_and_starts_as_the_identity():
     x, embedded = randn(2, 32, 4, 4), randn(2, 8, seed=1)
     assert torch.equal(Block(32, 8)(x, embedded), x)
     block = randomised(Block(32, 8))
@@ -532,7 +532,7 @@ def test_a_block_is_its_formula_and_begins_as_the_identity():
 
 
 def test_the_way_up_adds_what_the_way_down_saw():
-    # Blocks and attention begin as the identity, so an untrained net with a last layer is its skeleton
+    # New blocks and attention layers are the identity, so with a random last layer only the skeleton is left
     net = UNet(1, (16, 32, 64), (1, 1, 1))
     torch.nn.init.normal_(net.last[2].weight)
     x = randn(2, 1, 8, 8)
@@ -579,7 +579,7 @@ def test_the_gradient_is_that_of_finite_differences(net):
         central = (values[0] - values[1]) / (2 * h)
         assert slope == pytest.approx(central, rel=1e-5, abs=1e-7), name
         if ".norm" not in name and "qkv.bias" not in name:
-            assert slope != 0, name  # nothing is left out
+            assert slope != 0, name  # every parameter matters
 
 
 # Errors
@@ -600,9 +600,9 @@ def test_bad_labels_are_named(unchecked):
 def test_unknown_labels_are_named_with_those_that_are_known(dtype):
     condition, labels = Condition(8, classes=10), torch.tensor([0, 11, 10, 11], dtype=dtype)
     message = r'cond contains label 11, but this network knows the labels 0 to 9 \(and 10 for "any class"\)'
-    for ask in (lambda: condition.check(labels, 4), lambda: condition(torch.rand(4), labels)):
+    for call in (lambda: condition.check(labels, 4), lambda: condition(torch.rand(4), labels)):
         with pytest.raises(ValueError, match=message):
-            ask()
+            call()
     condition.check(torch.arange(11, dtype=dtype), 11)
     condition.check(None, 4)
     condition.check(labels.to("meta"), 4)  # not on the CPU: its values are not read
@@ -635,7 +635,7 @@ def test_bad_sizes_of_a_dit_are_named(unchecked):
 @pytest.mark.parametrize("net, factor", [(DiT(), 4), (UNet(1, (16, 16, 32), (1, 1, 1)), 4)])
 def test_images_of_another_shape_are_named(net, factor, unchecked):
     for shape in ((1, 1, 6, 4), (1, 1, 4, 6), (1, 2, 4, 4), (1, 4, 4), (1, 1, 1, 4, 4)):
-        wanted = rf"x must be \(batch, 1, height, width\) with sides divisible by {factor}, got \({shape[0]}, "
+        wanted = rf"x must be \(batch, 1, height, width\) with sides divisible by {factor}, got "
         with pytest.raises(ValueError, match=wanted):
             net(torch.zeros(shape), torch.zeros(1))
 

@@ -1,7 +1,5 @@
 """Attention: among the places of an image, and from there to the words of the condition."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange

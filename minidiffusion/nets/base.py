@@ -1,14 +1,14 @@
 """What the networks share: a record of their settings, zero-initialised layers, and a check of images."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from typing import Any
 
 from torch import Tensor, nn
 
-NETS: dict[str, type[Net]] = {}  # every subclass of Net under its name
+from ..check import must_be
+
+NETS: dict[str, type["Net"]] = {}  # every subclass of Net under its name
 
 
 class Net(nn.Module):
@@ -31,7 +31,7 @@ class Net(nn.Module):
 
 
 def zeroed(layer: nn.Module) -> nn.Module:
-    """The layer with all its parameters set to zero, so that at first the branch which it ends adds nothing."""
+    """The layer, zero-initialised: the branch that ends with it adds nothing until training changes its parameters."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
@@ -39,6 +39,5 @@ def zeroed(layer: nn.Module) -> nn.Module:
 
 def check_images(x: Tensor, channels: int, factor: int) -> None:
     """ValueError unless x is (batch, channels, height, width), with sides divisible by `factor`."""
-    if x.ndim != 4 or x.shape[1] != channels or x.shape[2] % factor or x.shape[3] % factor:
-        wanted = f"(batch, {channels}, height, width) with sides divisible by {factor}"
-        raise ValueError(f"x must be {wanted}, got {tuple(x.shape)}")
+    fits = x.ndim == 4 and x.shape[1] == channels and x.shape[2] % factor == x.shape[3] % factor == 0
+    must_be(f"(batch, {channels}, height, width) with sides divisible by {factor}", "x", x, fits)

@@ -1,7 +1,5 @@
 """A small classifier of 28x28 images. Quality is measured in its features."""
 
-from __future__ import annotations
-
 from importlib.resources import as_file, files
 
 from jaxtyping import Float
@@ -10,14 +8,10 @@ from torch import Tensor, nn
 
 
 def _stage(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU(),
-        nn.Conv2d(after, after, 3, padding=1, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU(),
-    )
+    def convolution(width: int) -> tuple[nn.Module, ...]:
+        return nn.Conv2d(width, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
+
+    return nn.Sequential(*convolution(before), *convolution(after))
 
 
 class Classifier(nn.Module):

@@ -7,8 +7,6 @@ DiT (Peebles and Xie 2023); with large patches of plain pixels and a bottleneck 
 head X0 for that: a patch of a clean image passes through a narrow layer with little loss, and noise does not.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange

@@ -1,7 +1,5 @@
 """How time and condition enter a network: as one vector for all layers, and as words for cross-attention."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -9,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from ..check import came
+from ..check import must_be
 
 # A label for each item, or one embedding, or several in a row, such as the words of a text
 Cond = Integer[Tensor, "batch"] | Float[Tensor, "batch *word context"]
@@ -80,8 +78,7 @@ class Condition(nn.Module):
             wanted = f"embeddings of shape ({count}, {self.context}) or ({count}, words, {self.context})"
             shapes = (count, self.context), (count, *shape[1:2], self.context)
             fits = shape in shapes and shape[1] > 0 and cond.is_floating_point()
-        if not fits:
-            raise ValueError(f"cond must be {wanted}, got {came(cond)}")
+        must_be(wanted, "cond", cond, fits)
         if self.classes and cond.device.type == "cpu" and not torch.compiler.is_compiling():
             wrong = sorted({label for label in cond.tolist() if not 0 <= label <= self.classes})
             if wrong:

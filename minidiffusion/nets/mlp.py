@@ -1,10 +1,9 @@
 """A multilayer perceptron for points and embeddings: the smallest network that learns a denoiser."""
 
-from __future__ import annotations
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..check import must_be
 from .base import Net
 from .embedding import Cond, Condition
 
@@ -31,8 +30,8 @@ class MLP(Net):
     def forward(
         self, x: Float[Tensor, "batch dimension"], t: Float[Tensor, "batch"], cond: Cond | None = None
     ) -> Float[Tensor, "batch answers"]:
-        if x.ndim != 2 or x.shape[1] != self.config["dimension"]:
-            raise ValueError(f"x must be (batch, {self.config['dimension']}), got {tuple(x.shape)}")
+        dimension = self.config["dimension"]
+        must_be(f"(batch, {dimension})", "x", x, x.ndim == 2 and x.shape[1] == dimension)
         embedded = self.condition(t, cond)
         h = self.first(x)
         for layer in self.layers:

@@ -5,8 +5,6 @@
   +---------+--------+-->     on the way up, each block adds the output of its counterpart on the way down
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 
