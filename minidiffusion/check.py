@@ -4,8 +4,6 @@ A message names the argument, says what is wanted and what came, and never print
 GPU are not looked at, because that would make the GPU wait: a time outside [0, 1] gives nan there instead of an error.
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 import numbers

@@ -1,18 +1,15 @@
 """A network as a denoiser: (x_t, t, cond) -> x0_hat."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from . import check
 from .heads import Head
-from .schedule import Schedule, Time
+from .schedule import Batch, Schedule, Time
 
 Denoise = Callable[..., Tensor]  # the one function of this package: denoise(x_t, t, cond=None) -> x0_hat
 SIGNATURE = "denoise(x_t, t, cond) -> x0_hat"
@@ -41,7 +38,7 @@ class Denoiser(nn.Module):
         check.instance("head", head, Head, "heads.V")
         self.net, self.schedule, self.head = net, schedule, head
 
-    def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Tensor:
+    def output(self, x_t: Batch, t: Time, cond: Any = None) -> Tensor:
         """The network's prediction in the terms of its head (c_in in Karras et al. 2022, table 1, scales its input)."""
         level, d = self.schedule.at(t, like=x_t), self.head.data_std
         if isinstance(t, Tensor):
@@ -53,6 +50,6 @@ class Denoiser(nn.Module):
             times = x_t.new_full((len(x_t),), t, dtype=torch.float32)
         return self.net(x, times, cond).to(x_t.dtype)
 
-    def forward(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+    def forward(self, x_t: Batch, t: Time, cond: Any = None) -> Batch:
         """x0_hat, the best guess of the clean data, in the shape of x_t."""
         return self.head.to_x0(self.output(x_t, t, cond), x_t, t, self.schedule)

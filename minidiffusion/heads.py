@@ -10,18 +10,15 @@ Cramer's rule gives x0 = (sigma output - b x_t) / det and eps = (a x_t - alpha o
 x0. For EPS and SCORE that is so at pure noise, where alpha = 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from . import check
 from .process import eps_hat, mix
-from .schedule import Scale, Schedule, Time
+from .schedule import Batch, Scale, Schedule, Time
 
 TINY = 1e-30  # stands for sigma = 0, so that each formula takes its limit
 
@@ -33,9 +30,7 @@ class Head:
     data_std: float = 1.0  # the standard deviation of the data for which the network's input has unit variance
     needs_noise: bool = False  # whether the target is infinite at sigma = 0
 
-    def target(
-        self, x0: Float[Tensor, "batch *shape"], eps: Float[Tensor, "batch *shape"], t: Time, schedule: Schedule
-    ) -> Float[Tensor, "batch *shape"]:
+    def target(self, x0: Batch, eps: Batch, t: Time, schedule: Schedule) -> Batch:
         """a x0 + b eps, what the network should predict; ValueError for SCORE at sigma = 0, where it is infinite."""
         check.same_shape(x0=x0, eps=eps)
         level = schedule.at(t, like=x0)
@@ -44,9 +39,7 @@ class Head:
         a, b = self.pair(level.alpha, level.sigma)
         return mix(b, eps, a, x0)
 
-    def to_x0(
-        self, output: Float[Tensor, "batch *shape"], x_t: Float[Tensor, "batch *shape"], t: Time, schedule: Schedule
-    ) -> Float[Tensor, "batch *shape"]:
+    def to_x0(self, output: Batch, x_t: Batch, t: Time, schedule: Schedule) -> Batch:
         """The estimate of the clean x0 that this output stands for; ValueError where the head is singular."""
         check.same_shape(output=output, x_t=x_t)
         level = schedule.at(t, like=x_t)
@@ -87,9 +80,7 @@ F = Head("F", _edm_pair, data_std=0.5)
 HEADS = {head.name: head for head in (EPS, X0, V, SCORE, FLOW, F)}
 
 
-def to_eps(
-    x0: Float[Tensor, "batch *shape"], x_t: Float[Tensor, "batch *shape"], t: Time, schedule: Schedule
-) -> Float[Tensor, "batch *shape"]:
+def to_eps(x0: Batch, x_t: Batch, t: Time, schedule: Schedule) -> Batch:
     """The noise in x_t if x0 is the clean data, (x_t - alpha x0) / sigma; ValueError at sigma = 0."""
     check.same_shape(x0=x0, x_t=x_t)
     level = schedule.at(t, like=x_t)

@@ -6,17 +6,14 @@ Between two levels s < t, with r = snr_t / snr_s, `transition` is q(x_t | x_s) a
 `line` leads from x_t to x_s if x0_hat and eps_hat stay as they are; every sampler is built on it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from . import check
-from .schedule import Level, Scale, Schedule, Time
+from .schedule import Batch, Level, Scale, Schedule, Time
 
 
 def mix(a: Scale, x: Tensor, b: Scale, y: Tensor) -> Tensor:
@@ -24,9 +21,7 @@ def mix(a: Scale, x: Tensor, b: Scale, y: Tensor) -> Tensor:
     return (a * x).addcmul_(b, y) if isinstance(b, Tensor) else (a * x).add_(y, alpha=b)
 
 
-def diffuse(
-    x0: Float[Tensor, "batch *shape"], t: Time, eps: Float[Tensor, "batch *shape"], schedule: Schedule
-) -> Float[Tensor, "batch *shape"]:
+def diffuse(x0: Batch, t: Time, eps: Batch, schedule: Schedule) -> Batch:
     """x_t = alpha(t) x0 + sigma(t) eps (Ho et al. 2020, eq. 4). t is one time, or one for each item."""
     check.same_shape(x0=x0, eps=eps)
     level = schedule.at(t, like=x0)
@@ -65,9 +60,7 @@ def posterior_between(x_t: Tensor, x0: Tensor, t: Level, s: Level) -> tuple[Tens
     return mix(s.alpha * new, x0, t.alpha * s.sigma**2 / (s.alpha * t.sigma**2), x_t), s.sigma * new**0.5
 
 
-def posterior(
-    x_t: Float[Tensor, "batch *shape"], x0: Float[Tensor, "batch *shape"], t: Time, s: Time, schedule: Schedule
-) -> tuple[Float[Tensor, "batch *shape"], Scale]:
+def posterior(x_t: Batch, x0: Batch, t: Time, s: Time, schedule: Schedule) -> tuple[Batch, Scale]:
     """Mean and standard deviation of q(x_s | x_t, x0), 0 <= s < t <= 1 (Ho et al. 2020, eq. 6 and 7).
 
     mean = alpha_s (1 - r) x0 + (alpha_t sigma_s^2) / (alpha_s sigma_t^2) x_t
@@ -90,9 +83,7 @@ def prior_std(schedule: Schedule) -> float:
     return math.hypot(schedule.alpha(1.0), schedule.sigma(1.0))
 
 
-def prior(
-    shape: Sequence[int], schedule: Schedule, generator: torch.Generator | None = None
-) -> Float[Tensor, "batch *shape"]:
+def prior(shape: Sequence[int], schedule: Schedule, generator: torch.Generator | None = None) -> Batch:
     """Draw x_1 from the prior N(0, alpha(1)^2 + sigma(1)^2), on the generator's device, or on the CPU without one."""
     whole = isinstance(shape, Sequence) and all(isinstance(n, int) and n >= 0 for n in shape)
     check.must_be("whole numbers of at least 0", "shape", shape, whole)

@@ -330,8 +330,17 @@ def test_a_network_of_ones_own_gets_its_condition_untouched(unchecked):
             md.fit(md.Denoiser(own, COSINE, md.heads.V), (points(), wrong), 2)
 
 
+def test_pixels_from_0_to_255_are_named_before_they_train(unchecked):
+    denoiser = md.Denoiser(md.nets.UNet(1, (16, 32), (1, 1)), md.schedule.cosine(), md.heads.V)
+    with pytest.raises(ValueError, match=r"images in \[-1, 1\] or uint8, got floats up to 255"):
+        md.fit(denoiser, torch.arange(256.0).view(1, 1, 16, 16), 1)
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="data must be finite"):
+            md.fit(denoiser, torch.full((2, 1, 16, 16), bad), 1)
+
+
 def test_it_trains_on_latents_of_any_size():
-    latents = 30 * torch.randn(16, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+    latents = 10 * torch.randn(16, 4, 2, 2, generator=torch.Generator().manual_seed(0))
     denoiser = md.Denoiser(md.nets.UNet(4, (16, 32), (1, 1)), COSINE, md.heads.X0)
     (step,) = train(denoiser, latents, 1, batch_size=512)
     # zero-initialised, the network answers 0, so the loss is the mean square of the latents

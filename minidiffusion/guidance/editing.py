@@ -1,7 +1,5 @@
 """Editing: sample with a picture as a constraint or as a start, find the noise that leads to it, and blend noises."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,7 +13,7 @@ from .. import check
 from ..denoiser import Denoise, schedule_of
 from ..process import diffuse, eps_hat, mix, noise_like, transition
 from ..samplers import sample
-from ..schedule import Level, Schedule
+from ..schedule import Batch, Level, Schedule
 from .wrappers import Number, inpaint
 
 
@@ -23,13 +21,13 @@ def repaint(
     denoise: Denoise,
     known: Float[Tensor, "#batch *shape"],
     mask: Bool[Tensor, "..."] | Integer[Tensor, "..."] | Float[Tensor, "..."],
-    x_1: Float[Tensor, "batch *shape"],
+    x_1: Batch,
     schedule: Schedule | None = None,
     steps: int = 50,
     resample: int = 10,
     cond: Any = None,
     generator: torch.Generator | None = None,
-) -> Float[Tensor, "batch *shape"]:
+) -> Batch:
     """Inpainting that goes back and forth: after each ddpm step down, one back up, `resample` times.
 
     RePaint (Lugmayr et al. 2022, algorithm 1; jumps of one step). On the way back up, x_t is drawn from q(x_t | x_s),
@@ -56,14 +54,14 @@ def repaint(
 
 def sdedit(
     denoise: Denoise,
-    x: Float[Tensor, "batch *shape"],
+    x: Batch,
     t: Number,
     schedule: Schedule | None = None,
     steps: int = 50,
     method: str = "ddim",
     cond: Any = None,
     generator: torch.Generator | None = None,
-) -> Float[Tensor, "batch *shape"]:
+) -> Batch:
     """Image to image: diffuse x to time t, and sample from there (Meng et al. 2022, algorithm 1).
 
     x: a picture, or a rough sketch of one. t in [0, 1]: 0 returns x; the higher t, the less is left of x, and at 1 only
@@ -81,13 +79,13 @@ def sdedit(
 
 def invert(
     denoise: Denoise,
-    x0: Float[Tensor, "batch *shape"],
+    x0: Batch,
     schedule: Schedule | None = None,
     steps: int = 50,
     method: str = "euler",
     times: Sequence[float] | None = None,
     cond: Any = None,
-) -> Float[Tensor, "batch *shape"]:
+) -> Batch:
     """The x_1 from which a deterministic sampler returns to x0: the probability-flow ODE, solved upwards.
 
         x_s = (alpha_s / alpha_t) x_t + (sigma_s - sigma_t alpha_s / alpha_t) eps_hat,     t < s
@@ -121,9 +119,7 @@ def invert(
 
 
 def interpolate(
-    x: Float[Tensor, "batch *shape"],
-    y: Float[Tensor, "batch *shape"],
-    weights: Sequence[float] | Float[Tensor, "count"],
+    x: Batch, y: Batch, weights: Sequence[float] | Float[Tensor, "count"]
 ) -> Float[Tensor, "count batch *shape"]:
     """Points on the arc from x (weight 0) to y (weight 1), item by item: for states at t = 1.
 

@@ -3,8 +3,6 @@
 They can be nested: clipped(classifier_free(denoise, 4)).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +12,7 @@ from torch import Tensor
 
 from .. import check
 from ..denoiser import SIGNATURE, Denoise, schedule_of
-from ..schedule import Time
+from ..schedule import Batch, Time
 
 Number = float | int  # spelled out, because the tests check annotations to the letter
 
@@ -51,7 +49,7 @@ def classifier_free(
     check.number("interval", high, low, 1.0)
 
     @_in_place_of(denoise)
-    def guided(x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+    def guided(x_t: Batch, t: Time, cond: Any = None) -> Batch:
         if cond is None:
             raise ValueError("cond must say what to steer towards, got None")
         w: Any = scale if not isinstance(t, Tensor) and low <= t <= high else 1.0
@@ -77,7 +75,7 @@ def classifier(denoise: Denoise, log_prob: Callable[..., Tensor], scale: Number)
     schedule = schedule_of(denoise)
 
     @_in_place_of(denoise)
-    def guided(x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+    def guided(x_t: Batch, t: Time, cond: Any = None) -> Batch:
         level = schedule.at(t, like=x_t)
         check.nonzero("alpha", level.alpha, "pure noise tells a classifier nothing; start just below")
         keep = torch.is_grad_enabled() and x_t.requires_grad  # keep the graph if the caller differentiates
@@ -101,7 +99,7 @@ def clipped(denoise: Denoise, low: Number = -1.0, high: Number = 1.0) -> Denoise
     check.number("high", high, low)
 
     @_in_place_of(denoise)
-    def held(x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+    def held(x_t: Batch, t: Time, cond: Any = None) -> Batch:
         return denoise(x_t, t, cond).clamp(low, high)
 
     return held
@@ -116,7 +114,7 @@ def dynamic_threshold(denoise: Denoise, percentile: Number = 0.995) -> Denoise:
     check.number("percentile", percentile, 0.0, 1.0)
 
     @_in_place_of(denoise)
-    def held(x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+    def held(x_t: Batch, t: Time, cond: Any = None) -> Batch:
         x0 = denoise(x_t, t, cond).flatten(1)
         size = x0.abs().to(torch.promote_types(x0.dtype, torch.float32))  # torch has no quantiles in bfloat16
         s = size.quantile(percentile, dim=1, keepdim=True).clamp(min=1).to(x0)
@@ -156,7 +154,7 @@ def inpaint(
         raise ValueError(f"mask must broadcast to known, {tuple(known.shape)}, got {tuple(mask.shape)}") from None
 
     @_in_place_of(denoise)
-    def filled(x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Float[Tensor, "batch *shape"]:
+    def filled(x_t: Batch, t: Time, cond: Any = None) -> Batch:
         if known.shape[1:] != x_t.shape[1:] or len(known) not in (1, len(x_t)):
             raise ValueError(f"known must be like x_t, {tuple(x_t.shape)}, or one for all, got {tuple(known.shape)}")
         return torch.where(is_known.to(x_t.device), known.to(x_t), denoise(x_t, t, cond))

@@ -9,8 +9,6 @@ sigma(1)^2), p(x_s | x_t) = q(x_s | x_t, x0_hat(x_t, t)), and p(x0 | x_t0) a Gau
 terms depends on the schedule through log_snr alone.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from torch.special import log_ndtr
 from .. import check
 from ..denoiser import Denoise, schedule_of
 from ..process import diffuse, noise_like
-from ..schedule import Schedule, Time
+from ..schedule import Batch, Schedule, Time
 
 # Where Kingma et al. 2021 start their learned schedule: sigma / alpha = 0.0013, a third of half a grey level of 256
 T0_LOG_SNR = 13.3
@@ -53,12 +51,12 @@ class Bound:
         return self.prior + self.diffusion + self.reconstruction
 
 
-def bits_per_dim(log_likelihood: Tensor, x0: Float[Tensor, "batch *shape"]) -> Tensor:
+def bits_per_dim(log_likelihood: Tensor, x0: Batch) -> Tensor:
     """-log_likelihood / (D ln 2), for a log-likelihood in nats of items with D numbers each."""
     return -log_likelihood / (x0[0].numel() * math.log(2))
 
 
-def prior_kl(x0: Float[Tensor, "batch *shape"], schedule: Schedule) -> Float[Tensor, "batch"]:
+def prior_kl(x0: Batch, schedule: Schedule) -> Float[Tensor, "batch"]:
     """How far x_1 is from the prior: KL(q(x_1 | x0) || prior) in bits per dimension, one number for each item.
 
     It is the term L_T of the variational bound (Ho et al. 2020, eq. 5): what a sampler pays for starting from the prior
@@ -70,12 +68,7 @@ def prior_kl(x0: Float[Tensor, "batch *shape"], schedule: Schedule) -> Float[Ten
 
 
 def denoising_matching(
-    denoise: Denoise,
-    x0: Float[Tensor, "batch *shape"],
-    eps: Float[Tensor, "batch *shape"],
-    t: Time,
-    s: Time,
-    schedule: Schedule,
+    denoise: Denoise, x0: Batch, eps: Batch, t: Time, s: Time, schedule: Schedule
 ) -> Float[Tensor, "batch"]:
     """KL(q(x_s | x_t, x0) || q(x_s | x_t, x0_hat(x_t, t))) in nats at x_t = alpha x0 + sigma eps, s < t.
 
@@ -88,12 +81,7 @@ def denoising_matching(
 
 
 def reconstruction(
-    denoise: Denoise,
-    x0: Float[Tensor, "batch *shape"],
-    eps: Float[Tensor, "batch *shape"],
-    t: Time,
-    schedule: Schedule,
-    levels: int | None = None,
+    denoise: Denoise, x0: Batch, eps: Batch, t: Time, schedule: Schedule, levels: int | None = None
 ) -> Float[Tensor, "batch"]:
     """-log p(x0 | x_t) in nats at x_t = alpha x0 + sigma eps, for the decoder N(x0_hat(x_t, t), (sigma / alpha)^2).
 
@@ -120,7 +108,7 @@ def reconstruction(
 
 def elbo(
     denoise: Denoise,
-    x0: Float[Tensor, "batch *shape"],
+    x0: Batch,
     schedule: Schedule | None = None,
     steps: int = 100,
     times: Sequence[float] | None = None,

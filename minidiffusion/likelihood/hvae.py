@@ -9,8 +9,6 @@ The bound of a diffusion model can then be summed in two ways with the same mean
 is reached from both its neighbours; `elbo` compares how x_s is reached from x_t, with and without x0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,7 +20,7 @@ from torch.distributions import Normal, kl_divergence
 
 from ..denoiser import Denoise
 from ..process import diffuse, noise_like, posterior, prior_std, transition
-from ..schedule import Schedule
+from ..schedule import Batch, Schedule
 from .bound import Bound, bits_per_dim, checked, reconstruction, time_grid
 
 Transition = Callable[[Tensor], Normal]  # from one latent to the distribution of the next
@@ -43,9 +41,7 @@ class HVAE:
         if not len(self.encoder) == len(self.decoder) > 0:
             raise ValueError(f"encoder and decoder must be equally long, got {len(self.encoder)}, {len(self.decoder)}")
 
-    def elbo(
-        self, x0: Float[Tensor, "batch *shape"], generator: torch.Generator | None = None
-    ) -> Float[Tensor, "batch"]:
+    def elbo(self, x0: Batch, generator: torch.Generator | None = None) -> Float[Tensor, "batch"]:
         """One draw of log p(x0, z_1 ... z_T) - log q(z_1 ... z_T | x0) in nats, z drawn from q (Luo 2022, eq. 25).
 
         Its mean is at most log p(x0), and is log p(x0) where q is the model's true posterior.
@@ -59,7 +55,7 @@ class HVAE:
         return nats + _sum(self.prior.log_prob(z))
 
 
-def forward(x_s: Float[Tensor, "batch *shape"], s: float | None, t: float, schedule: Schedule) -> Normal:
+def forward(x_s: Batch, s: float | None, t: float, schedule: Schedule) -> Normal:
     """q(x_t | x_s), s < t: `process.transition` as a distribution. s = None: x_s is clean data."""
     if s is None:
         return Normal(schedule.alpha(t) * x_s, schedule.sigma(t))
@@ -92,7 +88,7 @@ def diffusion(denoise: Denoise, schedule: Schedule, times: Sequence[float]) -> H
 
 def consistency_matching(
     denoise: Denoise,
-    x0: Float[Tensor, "batch *shape"],
+    x0: Batch,
     eps: Float[Tensor, "3 batch *shape"],
     u: float,
     t: float,
@@ -115,7 +111,7 @@ def consistency_matching(
 
 def consistency_bound(
     denoise: Denoise,
-    x0: Float[Tensor, "batch *shape"],
+    x0: Batch,
     schedule: Schedule | None = None,
     steps: int = 100,
     times: Sequence[float] | None = None,

@@ -4,8 +4,6 @@ This is another model of the same denoiser than the one that the bound belongs t
 density follows from the divergence of the flow (Chen et al. 2018, eq. 8).
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -17,7 +15,7 @@ from torch import Tensor
 from .. import check
 from ..denoiser import Denoise
 from ..process import noise_like
-from ..schedule import Schedule
+from ..schedule import Batch, Schedule
 from .bound import checked
 
 # Where the ODE ends if log_snr has no end: what this leaves out is of the size of exp(-15) = 3e-7
@@ -26,7 +24,7 @@ ODE_LOG_SNR = 30.0
 
 def ode_log_likelihood(
     denoise: Denoise,
-    x0: Float[Tensor, "batch *shape"],
+    x0: Batch,
     schedule: Schedule | None = None,
     trace: str = "exact",
     rtol: float = 1e-5,

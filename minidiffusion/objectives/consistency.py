@@ -16,8 +16,6 @@ level by level, from t = 0 upwards. To sample, jump; to sample better, add fresh
     x0 = sample(step.ema, x_1, steps=2, method="consistency")
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -27,6 +25,7 @@ from torch import Tensor
 from .. import check
 from ..denoiser import SIGNATURE, Denoise, Denoiser
 from ..process import diffuse, line
+from ..schedule import Batch
 from .weighted import Loss
 
 
@@ -44,11 +43,7 @@ def consistency_loss(teacher: Denoise, levels: int = 4, c: float = 0.03) -> Loss
     check.positive("c", c)
 
     def loss(
-        denoiser: Denoiser,
-        x0: Float[Tensor, "batch *shape"],
-        t: Float[Tensor, "batch"],
-        eps: Float[Tensor, "batch *shape"],
-        cond: Any = None,
+        denoiser: Denoiser, x0: Batch, t: Float[Tensor, "batch"], eps: Batch, cond: Any = None
     ) -> Float[Tensor, "batch"]:
         i = (t.double() * levels).ceil().clamp(min=1)
         start, half_way, end = (denoiser.schedule.at(time / levels, like=x0) for time in (i, i - 0.5, i - 1))

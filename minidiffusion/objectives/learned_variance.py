@@ -7,8 +7,6 @@ bounds, one right for data that is pure noise and one for data that is a single 
     beta = sigma_t^2 (1 - r),    beta_tilde = sigma_s^2 (1 - r),    r = snr(t) / snr(s)
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -19,7 +17,7 @@ from torch import Tensor
 from .. import check
 from ..denoiser import Denoise, Denoiser
 from ..process import diffuse, fresh, posterior_between
-from ..schedule import Level, Time
+from ..schedule import Batch, Level, Time
 from .weighted import Loss
 
 
@@ -40,7 +38,7 @@ class LearnedVariance(Denoiser):
         output, v = both.chunk(2, dim=1)
         return output, (1 + v) / 2
 
-    def output(self, x_t: Float[Tensor, "batch *shape"], t: Time, cond: Any = None) -> Tensor:
+    def output(self, x_t: Batch, t: Time, cond: Any = None) -> Tensor:
         """The first answer alone: the prediction in the terms of the head."""
         output, self.v = self.answers(x_t, t, cond)
         return output
@@ -82,12 +80,7 @@ def hybrid_loss(steps: int = 1000) -> Loss:
 
 
 def hybrid_terms(
-    denoiser: LearnedVariance,
-    x0: Float[Tensor, "batch *shape"],
-    i: Int[Tensor, "batch"],
-    eps: Float[Tensor, "batch *shape"],
-    steps: int,
-    cond: Any = None,
+    denoiser: LearnedVariance, x0: Batch, i: Int[Tensor, "batch"], eps: Batch, steps: int, cond: Any = None
 ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
     """For the step from t = i / steps to s = (i - 1) / steps: the squared error of the output, and the term of L_vlb.
 

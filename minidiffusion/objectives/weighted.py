@@ -19,8 +19,6 @@ snr for eps, 1 for x0, snr + 1 for v, snr + 4 for F. So "eps with uniform" and "
 weighting with a slope undoes the schedule: it decides how often each noise level counts, although t stays uniform.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +30,7 @@ from torch import Tensor
 from .. import check
 from ..denoiser import Denoiser
 from ..process import diffuse, noise_like
+from ..schedule import Batch
 
 Loss = Callable[..., Tensor]  # loss(denoiser, x0, t, eps, cond) -> (batch,), as `fit` calls it
 
@@ -55,12 +54,7 @@ WEIGHTINGS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {
 
 
 def loss_per_item(
-    denoiser: Denoiser,
-    x0: Float[Tensor, "batch *shape"],
-    t: Float[Tensor, "batch"],
-    eps: Float[Tensor, "batch *shape"],
-    weighting: str = "uniform",
-    cond: Any = None,
+    denoiser: Denoiser, x0: Batch, t: Float[Tensor, "batch"], eps: Batch, weighting: str = "uniform", cond: Any = None
 ) -> Float[Tensor, "batch"]:
     """The loss of each item at the given times and noise, averaged over its dimensions."""
     weight = WEIGHTINGS[check.one_of("weighting", weighting, WEIGHTINGS)]
@@ -85,7 +79,7 @@ def draw_times(count: int, generator: torch.Generator | None = None) -> Float[Te
 
 def denoising_loss(
     denoiser: Denoiser,
-    x0: Float[Tensor, "batch *shape"],
+    x0: Batch,
     weighting: str = "uniform",
     cond: Any = None,
     generator: torch.Generator | None = None,

@@ -6,8 +6,6 @@
 If x0_hat and eps_hat did not change, the `line` of process.py would solve both exactly.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from typing import NamedTuple

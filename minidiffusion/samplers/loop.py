@@ -1,7 +1,5 @@
 """One loop for all samplers: take a step along a falling grid of times, and yield after each."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections import deque
@@ -10,13 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from .. import check
 from ..denoiser import Denoise, schedule_of
 from ..process import noise_like
-from ..schedule import Schedule
+from ..schedule import Batch, Schedule
 from . import deterministic as ode
 from . import stochastic as sde
 from .grids import uniform
@@ -29,7 +26,7 @@ METHODS: dict[str, SamplerStep] = {step.__name__: step for step in STEPS}
 
 def trajectory(
     denoise: Denoise,
-    x_1: Float[Tensor, "batch *shape"],
+    x_1: Batch,
     schedule: Schedule | None = None,
     steps: int = 50,
     method: str | SamplerStep = "ddim",
@@ -37,7 +34,7 @@ def trajectory(
     cond: Any = None,
     generator: torch.Generator | None = None,
     **options: Any,
-) -> Iterator[tuple[float, Float[Tensor, "batch *shape"], Float[Tensor, "batch *shape"]]]:
+) -> Iterator[tuple[float, Batch, Batch]]:
     """Sample from x_1 towards data; after each step yields (time reached, x there, the x0_hat that the step used).
 
     denoise: (x_t, t, cond) -> x0_hat. x_1: the state at times[0], usually from `prior`. schedule: None for the
@@ -82,7 +79,7 @@ def _bound(step: SamplerStep, options: dict[str, Any], **offers: Any) -> Sampler
     return functools.partial(step, **taken, **options)
 
 
-def sample(denoise: Denoise, x_1: Float[Tensor, "batch *shape"], *args: Any, **options: Any) -> Tensor:
+def sample(denoise: Denoise, x_1: Batch, *args: Any, **options: Any) -> Tensor:
     """The end of `trajectory`, which explains the arguments: the state at times[-1], clean data if that is 0."""
     ((_, x_0, _),) = deque(trajectory(denoise, x_1, *args, **options), maxlen=1)  # keeping all would cost memory
     return x_0

@@ -1,7 +1,5 @@
 """Steps with fresh noise: part of the noise in x_t is replaced by new noise."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import check
-from .base import Level, Scale, Schedule, Time
+from .base import Batch, Level, Scale, Schedule, Time
 from .published import cosine, flow, from_betas, linear, scaled_linear, shifted, sigmoid, ve, zero_terminal_snr
 
 NAMED: dict[str, Callable[[], Schedule]] = {

@@ -5,8 +5,6 @@ flow                  alpha = sigmoid(log_snr / 2),    sigma = sigmoid(-log_snr 
 variance exploding    alpha = 1,                       sigma = exp(-log_snr / 2)
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from .. import check
 Times = TypeVar("Times", float, np.ndarray, Tensor)
 Time = float | Float[Tensor, ""] | Float[Tensor, "batch"]
 Scale = float | Tensor  # alpha or sigma, ready to multiply a batch
+Batch = Float[Tensor, "batch *shape"]  # items of any shape: points, images, latents
 Curve = Callable[[Tensor], Tensor]
 Family = Callable[[Tensor], tuple[Tensor, Tensor]]  # log_snr -> (alpha, sigma)
 

@@ -1,7 +1,5 @@
 """The training loop, written once: a denoiser, a VAE and IMLE differ only in what they draw and in their loss."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Which device to use, and in which precision."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 

@@ -33,7 +33,7 @@ def pictures(split: str) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(images, 28 // SIDE).flatten(1)
 
 
-def frozen(data: torch.Tensor, noises: int, generator: torch.Generator) -> md.training.Loss:
+def frozen(data: torch.Tensor, noises: int, generator: torch.Generator) -> md.objectives.Loss:
     """The usual loss, but each image has a fixed set of noises, from which one is chosen."""
     bank = torch.randn(len(data), noises, data.shape[1], generator=generator)
 
@@ -45,7 +45,7 @@ def frozen(data: torch.Tensor, noises: int, generator: torch.Generator) -> md.tr
     return loss
 
 
-def towards_the_mean(data: torch.Tensor, schedule: md.schedule.Schedule) -> md.training.Loss:
+def towards_the_mean(data: torch.Tensor, schedule: md.schedule.Schedule) -> md.objectives.Loss:
     """The usual loss, but with the target E[x0 | x_t] instead of x0."""
     oracle = md.oracle.dataset(data, schedule)
 
