@@ -5,9 +5,14 @@ agree. We do not compare stderr, where libraries print messages about the machin
 """
 
 import math
+import os
 import re
 
 from nbval.plugin import IPyNbCell
+
+# one thread for each worker: two workers with two threads each would wait for one another on two cores
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 TENTH = 0.095  # of the larger number: 1.1 may stand for 1.0, but 9 may not stand for 10

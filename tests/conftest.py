@@ -1,11 +1,17 @@
 """Every schedule for the tests of exact formulas, and a way to hear our own messages about wrong shapes."""
 
+import os
+
 import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
 
 from minidiffusion import schedule as schedules
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each worker, and for the processes that it starts
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 
 # The same examples on every run: what is red here is red everywhere.
 settings.register_profile("same", deadline=None, derandomize=True, database=None, max_examples=60)
