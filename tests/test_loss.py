@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import minidiffusion as md
 from minidiffusion.heads import EPS, HEADS, X0, F, V
 from minidiffusion.objectives import WEIGHTINGS, draw_times, loss_per_item
-from minidiffusion.schedule.base import variance_preserving
+from minidiffusion.schedule import variance_preserving
 
 COSINE = md.schedule.cosine()
 

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..schedule import MAKERS, Schedule
-from ..schedule.base import variance_preserving
+from ..schedule import MAKERS, Schedule, variance_preserving
 
 
 class LearnedSchedule(nn.Module, Schedule):

@@ -2,21 +2,11 @@
 
     loss = mean over t, x0, eps of  w(t) || x0_hat(x_t, t) - x0 ||^2,    t uniform in (0, 1)
 
-    weighting       w(t), the weight of the error in x0           source
-    uniform         gain(t)^2: the plain error of the output      Ho et al. 2020, eq. 14 (their L_simple, for eps)
-    constant        1
-    snr             snr                                           Ho et al. 2020, eq. 14, for every head
-    snr_plus_one    snr + 1                                       Salimans and Ho 2022, sec. 4
-    truncated_snr   max(snr, 1)                                   Salimans and Ho 2022, sec. 4
-    min_snr         min(snr, 5)                                   Hang et al. 2023, eq. 8
-    p2              snr / (1 + snr)                               Choi et al. 2022, sec. 3, k = gamma = 1
-    edm             (snr + 4) N(log_sigma; -1.2, 1.2^2) slope / 2 Karras et al. 2022, table 1: lambda, and p(sigma)
-    elbo            snr slope / 2                                 Kingma et al. 2021, eq. 17: nats of the bound
-
-with slope = -d log_snr / dt, sigma / alpha for EDM's sigma, and 4 = 1 / 0.5^2 for its data of std 0.5. "uniform" is the
-only weighting that depends on the head, because an error in x0_hat is gain(t) times as large in the output (heads.py):
-snr for eps, 1 for x0, snr + 1 for v, snr + 4 for F. So "eps with uniform" and "x0 with snr" are the same number. A
-weighting with a slope undoes the schedule: it decides how often each noise level counts, although t stays uniform.
+WEIGHTINGS has w as a function of the snr and of slope = -d log_snr / dt. "uniform" is the plain error of the output,
+the only weighting that depends on the head: an error in x0_hat is gain(t) times as large in the output, so w =
+gain(t)^2, which is snr for eps, 1 for x0, snr + 1 for v and snr + 4 for F. "eps with uniform" and "x0 with snr" are the
+same number. A weighting with a slope undoes the schedule: it decides how often each noise level counts, although t
+stays uniform.
 """
 
 import math
@@ -36,20 +26,21 @@ Loss = Callable[..., Tensor]  # loss(denoiser, x0, t, eps, cond) -> (batch,), as
 
 
 def _edm(snr: Tensor, slope: Tensor) -> Tensor:
+    """lambda(sigma) p(sigma) for data of std 0.5 and sigma / alpha as sigma (Karras et al. 2022, table 1)."""
     log_sigma = -0.5 * snr.log()  # d log_sigma = slope / 2 dt turns a density over log_sigma into one over t
     return (snr + 4) * torch.exp(-0.5 * ((log_sigma + 1.2) / 1.2) ** 2) / (1.2 * math.sqrt(2 * math.pi)) * slope / 2
 
 
 WEIGHTINGS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {
-    "uniform": None,
+    "uniform": None,  # Ho et al. 2020, eq. 14: L_simple, if the head is eps
     "constant": lambda snr, slope: torch.ones_like(snr),
-    "snr": lambda snr, slope: snr,
-    "snr_plus_one": lambda snr, slope: snr + 1,
-    "truncated_snr": lambda snr, slope: snr.clamp(min=1.0),
-    "min_snr": lambda snr, slope: snr.clamp(max=5.0),
-    "p2": lambda snr, slope: snr / (1 + snr),
+    "snr": lambda snr, slope: snr,  # Ho et al. 2020, eq. 14, for every head
+    "snr_plus_one": lambda snr, slope: snr + 1,  # Salimans and Ho 2022, sec. 4
+    "truncated_snr": lambda snr, slope: snr.clamp(min=1.0),  # the same
+    "min_snr": lambda snr, slope: snr.clamp(max=5.0),  # Hang et al. 2023, eq. 8
+    "p2": lambda snr, slope: snr / (1 + snr),  # Choi et al. 2022, sec. 3, k = gamma = 1
     "edm": _edm,
-    "elbo": lambda snr, slope: snr * slope / 2,
+    "elbo": lambda snr, slope: snr * slope / 2,  # Kingma et al. 2021, eq. 17: nats of the bound
 }
 
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,14 +14,8 @@ from .. import check
 from ..denoiser import Denoise, schedule_of
 from ..process import noise_like
 from ..schedule import Batch, Schedule
-from . import deterministic as ode
-from . import stochastic as sde
 from .grids import uniform
-
-SamplerStep = Callable[..., tuple[Tensor, Tensor]]  # step(denoise, x_t, t, s, ...) -> (x_s, x0_hat)
-STEPS = (sde.ddpm, sde.ddim, ode.euler, ode.heun, ode.dpmpp_2m, ode.unipc, sde.euler_ancestral, sde.edm_churn)
-STEPS = (*STEPS, sde.langevin, sde.predictor_corrector, sde.consistency)
-METHODS: dict[str, SamplerStep] = {step.__name__: step for step in STEPS}
+from .steps import METHODS, SamplerStep
 
 
 def trajectory(
