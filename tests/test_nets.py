@@ -515,6 +515,16 @@ def test_attention_is_a_loop_over_heads_and_pixels():
     torch.testing.assert_close(layer(x), by_hand, rtol=1e-9, atol=1e-9)
 
 
+def test_each_pixel_of_the_unet_attends_to_the_words_by_itself():
+    layer, x, words = randomised(Attention(64, heads=2, context=3), std=0.2), randn(2, 64, 2, 3), randn(2, 4, 3)
+    with_words, layer.words, cross = layer(x, words), None, layer.words
+    without = layer(x)
+    for row in range(2):
+        for column in range(3):
+            pixel = without[:, None, :, row, column]
+            torch.testing.assert_close(with_words[:, None, :, row, column], pixel + cross(pixel, words))
+
+
 def test_a_block_is_its_formula_and_starts_as_the_identity():
     x, embedded = randn(2, 32, 4, 4), randn(2, 8, seed=1)
     assert torch.equal(Block(32, 8)(x, embedded), x)
@@ -634,7 +644,7 @@ def test_bad_sizes_of_a_dit_are_named(unchecked):
 
 @pytest.mark.parametrize("net, factor", [(DiT(), 4), (UNet(1, (16, 16, 32), (1, 1, 1)), 4)])
 def test_images_of_another_shape_are_named(net, factor, unchecked):
-    for shape in ((1, 1, 6, 4), (1, 1, 4, 6), (1, 2, 4, 4), (1, 4, 4), (1, 1, 1, 4, 4)):
+    for shape in ((1, 1, 6, 4), (1, 1, 4, 6), (1, 2, 4, 4), (1, 1, 4), (1, 1, 4, 4, 4)):
         wanted = rf"x must be \(batch, 1, height, width\) with sides divisible by {factor}, got "
         with pytest.raises(ValueError, match=wanted):
             net(torch.zeros(shape), torch.zeros(1))

@@ -15,14 +15,14 @@ def attend(
 ) -> Float[Tensor, "b h n d"]:
     """softmax(q k^T / sqrt(d)) v (Vaswani et al. 2017, eq. 1) in each of h heads; weight 0 where the mask is False."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        # here the backward pass of the fused kernel is five to ten times slower than the plain formula
+        # On a CPU in bfloat16, the fused kernel's backward pass is five to ten times slower than the plain formula
         scores = q @ k.transpose(2, 3) / q.shape[3] ** 0.5
         return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(3) @ v
     return F.scaled_dot_product_attention(q, k, v, mask)
 
 
 class CrossAttention(nn.Module):
-    """From x (batch, place, width) to words (batch, word, context): what to add to x (Rombach et al. 2022, sec. 3.3).
+    """What x (batch, place, width) gains by attending to words (batch, word, context) (Rombach et al. 2022, sec. 3.3).
 
     Zero-initialised. Words of zeros are padding and have no influence; where all are zero, exactly zero is added.
     """
