@@ -1,7 +1,6 @@
 """Checks of what a caller hands in, each written once. Public functions call them before work starts; formulas do not.
 
-A message names the argument, says what is wanted and what came, and never prints the data. The values of tensors on a
-GPU are not looked at, because that would make the GPU wait: a time outside [0, 1] gives nan there instead of an error.
+No message prints data, and tensors on a GPU are not looked into, which would make it wait: there, bad times give nan.
 """
 
 import difflib
@@ -29,8 +28,8 @@ def must_be(wanted: str, name: str, value: Any, met: bool, error: type[Exception
 
 def whole(name: str, value: Any, least: int = 1, most: Number = math.inf) -> None:
     wanted = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-    met = isinstance(value, numbers.Integral) and not isinstance(value, bool) and least <= value <= most
-    must_be(f"a whole number {wanted}", name, value, met)
+    integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    must_be(f"a whole number {wanted}", name, value, integer and least <= value <= most)
 
 
 def number(name: str, value: Any, low: Number = -math.inf, high: Number = math.inf) -> None:
@@ -61,8 +60,7 @@ def function(name: str, value: Any, signature: str) -> None:
     must_be(f"callable, {signature}", name, value, callable(value), TypeError)
 
 
-def same_shape(**tensors: Any) -> None:
-    """Floating point tensors of one shape: otherwise broadcasting would hide a mistake."""
+def same_shape(**tensors: Any) -> None:  # without this check, broadcasting would hide a wrong shape
     first, reference = next(iter(tensors.items()))
     for name, tensor in tensors.items():
         floating = isinstance(tensor, Tensor) and tensor.is_floating_point()
@@ -77,27 +75,23 @@ def items(name: str, value: Any) -> None:
 
 
 def one_for_each(name: str, value: Any, of: Tensor) -> None:
-    """A floating point tensor with one number, or one for each item of a batch."""
     same_shape(**{name: value})
     met = value.ndim <= 1 and value.numel() in (1, len(of))
     must_be(f"one number, or one for each of {len(of)} items", name, value, met)
 
 
 def within(name: str, value: Tensor, low: Number = 0.0, high: Number = 1.0) -> Tensor:
-    """`value`, if all of it lies in [low, high]."""
     if not value.is_cuda and not bool(((value >= low) & (value <= high)).all()):  # false for nan, too
         raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value.min():g} to {value.max():g}")
     return value
 
 
 def nonzero(name: str, value: Any, why: str) -> None:
-    """A number, or a tensor of numbers, that is 0 nowhere; it is 0 at the times where `name` is."""
     if not value.is_cuda and bool((value == 0).any()) if isinstance(value, Tensor) else value == 0:
         raise ValueError(f"t must not be where {name} = 0: {why}")
 
 
 def times(name: str, value: Any, rising: bool = False) -> list[float]:
-    """The times as floats, if they are two or more that fall (or rise) within [0, 1]."""
     try:
         grid = [float(t) for t in value]
     except (TypeError, ValueError):

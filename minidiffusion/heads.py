@@ -1,9 +1,8 @@
 """What the network's output means: one line for each head. The only place in which conversions live.
 
-Every output is a pair (a, b) of functions of alpha and sigma, so that it and x_t are two equations for x0 and eps:
+An output is a pair (a, b) of functions of alpha and sigma; with x_t, these are two equations for x0 and eps:
 
-    output = a x0 + b eps
-    x_t    = alpha x0 + sigma eps,       det = a sigma - b alpha
+    output = a x0 + b eps,    x_t = alpha x0 + sigma eps,    det = a sigma - b alpha
 
 Cramer's rule gives x0 = (sigma output - b x_t) / det and eps = (a x_t - alpha output) / det. At fixed x_t, the gain is
 |d output / d x0| = |det| / sigma. Where det = 0 the head is singular: its output adds nothing to what x_t says about
@@ -27,7 +26,7 @@ TINY = 1e-30  # stands for sigma = 0, so that each formula takes its limit
 class Head:
     name: str
     pair: Callable[[Scale, Scale], tuple[Scale, Scale]]  # (alpha, sigma) -> (a, b)
-    data_std: float = 1.0  # the standard deviation of the data for which the network's input has unit variance
+    data_std: float = 1.0  # the std of the data for which the network's input has unit variance
     needs_noise: bool = False  # whether the target is infinite at sigma = 0
 
     def target(self, x0: Batch, eps: Batch, t: Time, schedule: Schedule) -> Batch:
@@ -55,13 +54,9 @@ class Head:
         return -b / det, sigma / det
 
     def gain(self, t: Time, like: Tensor, schedule: Schedule) -> Tensor:
-        """|d output / d x0| at fixed x_t, in float64: an error of 1 in x0_hat is an error of `gain` in the output.
-
-        Infinite where sigma = 0 for all heads but X0: without noise, no output can move x0_hat away from x_t.
-        """
+        """|d output / d x0| at fixed x_t, in float64; infinite at sigma = 0, where no output but X0's moves x0_hat."""
         _, alpha, sigma, _ = schedule.at(torch.as_tensor(t, dtype=torch.float64), like=like.double())
-        sigma = sigma.clamp(min=5e-324)
-        a, b = self.pair(alpha, sigma)
+        a, b = self.pair(alpha, sigma := sigma.clamp(min=5e-324))
         return (a * sigma - b * alpha).abs() / sigma
 
 

@@ -1,6 +1,4 @@
-"""The forward process destroys data in one line; if x0 is known, it can be undone one step at a time.
-
-q(x_t | x0) = N(alpha_t x0, sigma_t^2 I)                                                   Ho et al. 2020, eq. 4
+"""The forward process destroys data in one line, q(x_t | x0) = N(alpha_t x0, sigma_t^2 I) (Ho et al. 2020, eq. 4).
 
 Between two levels s < t, with r = snr_t / snr_s, `transition` is q(x_t | x_s) and `posterior` is q(x_s | x_t, x0).
 `line` leads from x_t to x_s if x0_hat and eps_hat stay as they are; every sampler is built on it.
@@ -10,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from . import check
 from .schedule import Batch, Level, Scale, Schedule, Time
@@ -29,11 +27,7 @@ def diffuse(x0: Batch, t: Time, eps: Batch, schedule: Schedule) -> Batch:
 
 
 def line(x_t: Tensor, x0: Tensor, t: Level, s: Level) -> Tensor:
-    """alpha_s x0 + sigma_s eps, with the eps for which x_t = alpha_t x0 + sigma_t eps.
-
-    Written as (sigma_s / sigma_t) x_t + (alpha_s - alpha_t sigma_s / sigma_t) x0, it never divides by alpha, so it also
-    holds where x_t is pure noise.
-    """
+    """alpha_s x0 + sigma_s eps, for the eps in x_t; nothing is divided by alpha, so this holds in pure noise too."""
     shrink = s.sigma / t.sigma
     return mix(shrink, x_t, s.alpha - t.alpha * shrink, x0)
 
@@ -61,10 +55,9 @@ def posterior_between(x_t: Tensor, x0: Tensor, t: Level, s: Level) -> tuple[Tens
 
 
 def posterior(x_t: Batch, x0: Batch, t: Time, s: Time, schedule: Schedule) -> tuple[Batch, Scale]:
-    """Mean and standard deviation of q(x_s | x_t, x0), 0 <= s < t <= 1 (Ho et al. 2020, eq. 6 and 7).
+    """Mean and standard deviation of q(x_s | x_t, x0), s < t (Ho et al. 2020, eq. 6 and 7; Kingma et al. 2021, eq. 25).
 
-    mean = alpha_s (1 - r) x0 + (alpha_t sigma_s^2) / (alpha_s sigma_t^2) x_t
-    std  = sigma_s sqrt(1 - r),    r = snr_t / snr_s             Kingma et al. 2021, eq. 25
+    mean = alpha_s (1 - r) x0 + (alpha_t sigma_s^2) / (alpha_s sigma_t^2) x_t,    std = sigma_s sqrt(1 - r)
     """
     check.same_shape(x_t=x_t, x0=x0)
     if not isinstance(t, Tensor) and not 0 <= s < t <= 1:
@@ -72,10 +65,13 @@ def posterior(x_t: Batch, x0: Batch, t: Time, s: Time, schedule: Schedule) -> tu
     return posterior_between(x_t, x0, schedule.at(t, like=x_t), schedule.at(s, like=x_t))
 
 
-def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """N(0, I) in the shape of x. A generator of the CPU makes a seed mean the same picture on every device."""
-    device = generator.device if generator is not None else "cpu"
-    return torch.randn(x.shape, generator=generator, device=device).to(x)
+def noise(shape: Sequence[int], generator: Generator | None = None) -> Tensor:
+    """N(0, I) on the generator's device. One of the CPU makes a seed mean the same picture on every device."""
+    return torch.randn(tuple(shape), generator=generator, device=generator.device if generator is not None else "cpu")
+
+
+def noise_like(x: Tensor, generator: Generator | None = None) -> Tensor:
+    return noise(x.shape, generator).to(x)
 
 
 def prior_std(schedule: Schedule) -> float:
@@ -83,9 +79,8 @@ def prior_std(schedule: Schedule) -> float:
     return math.hypot(schedule.alpha(1.0), schedule.sigma(1.0))
 
 
-def prior(shape: Sequence[int], schedule: Schedule, generator: torch.Generator | None = None) -> Batch:
+def prior(shape: Sequence[int], schedule: Schedule, generator: Generator | None = None) -> Batch:
     """Draw x_1 from the prior N(0, alpha(1)^2 + sigma(1)^2), on the generator's device, or on the CPU without one."""
     whole = isinstance(shape, Sequence) and all(isinstance(n, int) and n >= 0 for n in shape)
     check.must_be("whole numbers of at least 0", "shape", shape, whole)
-    device = generator.device if generator is not None else "cpu"
-    return prior_std(schedule) * torch.randn(tuple(shape), generator=generator, device=device)
+    return prior_std(schedule) * noise(shape, generator)

@@ -3,15 +3,16 @@
 x_t = alpha(t) x0 + sigma(t) eps,    eps ~ N(0, I),    t = 0 is data, t = 1 is the prior
 snr(t) = alpha(t)^2 / sigma(t)^2,    log_snr(t) = log snr(t),    time(log_snr(t)) = t
 
-A schedule is a family times a curve: the curve says log_snr(t), and the family splits it into alpha and sigma. So every
-published schedule is two formulas: log_snr(t) and its inverse.
+A schedule is a curve, log_snr(t) and its inverse, and a family, which splits log_snr into alpha and sigma. So every
+published schedule is two formulas.
 """
 
 import functools
 import math
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ Scale = float | Tensor  # alpha or sigma, ready to multiply a batch
 Batch = Float[Tensor, "batch *shape"]  # items of any shape: points, images, latents
 Curve = Callable[[Tensor], Tensor]
 Family = Callable[[Tensor], tuple[Tensor, Tensor]]  # log_snr -> (alpha, sigma)
+Level = namedtuple("Level", "time alpha sigma log_snr")  # all about a time, as numbers or as tensors that broadcast
 
 
 def variance_preserving(log_snr: Tensor) -> tuple[Tensor, Tensor]:  # alpha^2 + sigma^2 = 1
@@ -41,18 +43,11 @@ def variance_exploding(log_snr: Tensor) -> tuple[Tensor, Tensor]:  # alpha = 1
     return torch.ones_like(log_snr), (-log_snr / 2).exp()
 
 
-class Level(NamedTuple):  # what a schedule says about a time, as numbers or as tensors that broadcast
-    time: Any
-    alpha: Any
-    sigma: Any
-    log_snr: Any
-
-
 class Schedule:
     """On t in [0, 1], alpha does not rise, sigma does not fall, and log_snr falls.
 
-    A subclass has a family, `scales`, and two formulas in float64, `_log_snr(t)` and its inverse `_time(log_snr)`. The
-    public curves take and return a number, a numpy array or a tensor of any shape.
+    A subclass has a family, `scales`, and two formulas in float64, `_log_snr(t)` and its inverse `_time(log_snr)`.
+    The public curves take and return a number, a numpy array or a tensor of any shape.
     """
 
     name: str
@@ -60,7 +55,7 @@ class Schedule:
     scales: Family
     _log_snr: Curve
     _time: Curve
-    config: Callable[[], dict[str, Any]]  # what `from_config` needs to make this schedule again, as JSON
+    config: Callable[[], dict[str, Any]]  # its name and arguments, ready for JSON
 
     def alpha(self, t: Times) -> Times:
         """Signal scale alpha(t), t in [0, 1]."""
@@ -90,8 +85,7 @@ class Schedule:
     def at(self, t: Time, like: Tensor | None = None) -> Level:
         """The level at t: numbers for a number t, tensors that broadcast against `like` for a tensor t.
 
-        t: one time, or one for each item of `like`. The curves are read in float64, because float32 has too few digits
-        of 1 - t near the ends, and returned in the dtype of `like`.
+        t: one, or one for each item of `like`. float32 has too few digits of 1 - t, so curves are read in float64.
         """
         if isinstance(t, Tensor) and like is not None:
             check.one_for_each("t", t, like)
@@ -133,9 +127,7 @@ def _in_float64(curve: Curve, value: Any, name: str = "t", high: float = 1.0) ->
 
 
 @dataclass(frozen=True)
-class Published(Schedule):
-    """A schedule given by its formulas. Two are equal if they have the same name and arguments."""
-
+class Published(Schedule):  # given by its formulas; equal to another of the same name and arguments
     name: str
     scales: Family = field(compare=False, repr=False)
     _log_snr: Curve = field(compare=False, repr=False)
@@ -154,10 +146,7 @@ def flow() -> Schedule:
 
 
 def ve() -> Schedule:
-    """alpha = 1, sigma = 0.002 (80 / 0.002)^t (Song et al. 2021, sec. 3.4, with the ends of Karras et al. 2022).
-
-    The final picture keeps noise of sigma(0) = 0.002, a quarter of one grey level of 256.
-    """
+    """alpha = 1, sigma = 0.002 (80 / 0.002)^t (Song et al. 2021, sec. 3.4, with the ends of Karras et al. 2022)."""
     a, b = math.log(0.002), math.log(80.0 / 0.002)
     return Published("ve", variance_exploding, lambda t: -2 * (a + t * b), lambda log_snr: (-log_snr / 2 - a) / b)
 
@@ -187,16 +176,13 @@ def _log_snr_from(log_alpha: Tensor) -> Tensor:  # expm1 keeps all digits of 1 -
 
 
 def from_betas(betas: Sequence[float] | np.ndarray | Tensor, name: str = "from_betas") -> Schedule:
-    """DDPM's discrete time made continuous: alpha(i/T)^2 = (1 - beta_1) ... (1 - beta_i), log alpha straight between.
-
-    betas: T numbers in (0, 1), beta_1 first (Ho et al. 2020, eq. 2 and 4).
-    """
+    """DDPM's time made continuous: alpha(i/T)^2 = (1 - beta_1) ... (1 - beta_i), log alpha straight between (eq. 4)."""
     try:
         values = np.asarray(betas, dtype=np.float64)
     except (TypeError, ValueError):
         values = np.empty(0)
     good = values.ndim == 1 and values.size > 0 and bool(((values > 0) & (values < 1)).all())
-    check.must_be("a sequence of numbers in (0, 1)", "betas", betas, good)
+    check.must_be("a sequence of numbers in (0, 1), beta_1 first", "betas", betas, good)
     T, arguments = len(values), {"betas": values.tolist()} if name == "from_betas" else {}
     grid = 0.5 * torch.log1p(-torch.from_numpy(np.insert(values, 0, 0.0))).cumsum(0)  # log alpha at i / T
 
@@ -228,12 +214,8 @@ def sigmoid() -> Schedule:
 
 
 def zero_terminal_snr(schedule: Schedule) -> Schedule:
-    """The schedule shifted and scaled so that alpha(1) = 0 (Lin et al. 2023, algorithm 1); with a(t) the old alpha,
-
-        alpha(t) = (a(t) - a(1)) a(t1) / (a(t1) - a(1))
-
-    t1 = 1 / T, the first grid point, and all times before it keep their alpha; without a grid, t1 = 0.
-    """
+    """alpha(t) = (a(t) - a(1)) a(t1) / (a(t1) - a(1)), a the schedule's alpha (Lin et al. 2023, algorithm 1). Its first
+    grid point, t1 = 1 / T, and all times before it keep their alpha; without a grid, t1 = 0."""
     if schedule.alpha(1.0) == 0:
         return schedule
     if schedule.scales is not variance_preserving:
@@ -265,18 +247,4 @@ def shifted(schedule: Schedule, factor: float) -> Schedule:
     return Published("shifted", old.scales, *curves, arguments)
 
 
-NAMED: dict[str, Callable[[], Schedule]] = {
-    make.__name__: make for make in (linear, scaled_linear, cosine, sigmoid, flow, ve)
-}
-MAKERS: dict[str, Callable[..., Schedule]] = NAMED | {m.__name__: m for m in (from_betas, zero_terminal_snr, shifted)}
-
-
-def from_config(config: dict[str, Any]) -> Schedule:
-    """The schedule whose `config()` this is; ValueError if there is no such schedule."""
-    check.must_be("a dictionary with a name", "config", config, isinstance(config, dict))
-    arguments = {key: from_config(value) if key == "schedule" else value for key, value in config.items()}
-    make = MAKERS[check.one_of("name", arguments.pop("name", None), MAKERS)]
-    try:
-        return make(**arguments)
-    except TypeError as error:
-        raise ValueError(f"config must be that of a schedule: {error}") from None
+NAMED: dict[str, Callable[[], Schedule]] = {m.__name__: m for m in (linear, scaled_linear, cosine, sigmoid, flow, ve)}

@@ -10,7 +10,7 @@ from minidiffusion.training import device
 
 
 def test_the_best_device_works():
-    best = device.best_device()
+    best = device.as_device()
     assert torch.ones(2, device=best).sum().item() == 2
     assert device.as_device(None) == best
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
@@ -61,7 +61,7 @@ def train_and_sample(compile):
     denoiser = small(classes=3)
     steps = md.fit(denoiser, (points, torch.arange(64) % 3), 5, precision="float32", compile=compile)
     losses = [step.loss for step in steps]
-    denoise = device.compiled(denoiser) if compile else denoiser
+    denoise = md.training.compiled(denoiser) if compile else denoiser
     return losses, md.sample(denoise, points, steps=5, method="dpmpp_2m", cond=torch.ones(64, dtype=torch.int64))
 
 
@@ -92,7 +92,7 @@ def test_only_a_plain_denoiser_with_weights_is_compiled(unchecked):
     bare = md.Denoiser(lambda x, t, cond: x, md.schedule.cosine(), md.heads.V)
     for wrong in (bare, md.nets.MLP(2, 8, 1), None):
         with pytest.raises(TypeError, match="denoiser must be a plain Denoiser"):
-            device.compiled(wrong)
+            md.training.compiled(wrong)
 
 
 def test_tensor_float_32_ends_with_the_block():
@@ -141,7 +141,7 @@ def test_one_cuda_graph_learns_and_samples_the_same(unchecked):
     for compile in (False, True):
         denoiser = small().to("cuda")
         losses = [step.loss for step in md.fit(denoiser, points, 5, precision="float32", compile=compile)]
-        denoise = device.compiled(denoiser) if compile else denoiser
+        denoise = md.training.compiled(denoiser) if compile else denoiser
         results.append((losses, md.sample(denoise, points.cuda(), steps=5, method="dpmpp_2m")))
     for ours, plain in zip(*results, strict=True):
         torch.testing.assert_close(torch.as_tensor(ours), torch.as_tensor(plain), rtol=1e-3, atol=1e-4)

@@ -296,7 +296,7 @@ def test_a_loss_that_is_not_finite_ends_with_the_last_good_checkpoint(monkeypatc
         calls.append(1)
         return md.objectives.loss_per_item(*arguments, **options) * (math.nan if len(calls) == 5 else 1.0)
 
-    monkeypatch.setattr(sys.modules["minidiffusion.training.fit"], "loss_per_item", loss_per_item)
+    monkeypatch.setattr(sys.modules["minidiffusion.training.descend"], "loss_per_item", loss_per_item)
     if saved:
         save_always(monkeypatch)
     assert main(RUN) == 2

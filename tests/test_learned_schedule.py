@@ -52,7 +52,7 @@ def test_the_gradient_reaches_the_weights():
 
 def test_it_can_be_written_down_and_read_again():
     schedule = crooked()
-    again = md.schedule.from_config(json.loads(json.dumps(schedule.config())))
+    again = md.training.schedule_from(json.loads(json.dumps(schedule.config())))
     assert torch.equal(again.falls, schedule.falls) and again.log_snr(0.3) == schedule.log_snr(0.3)
 
 

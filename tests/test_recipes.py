@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from minidiffusion import data, heads, nets, schedule
+from minidiffusion import data, heads, nets
 from minidiffusion.cli.sample import SHIPPED
 from minidiffusion.objectives import WEIGHTINGS
-from minidiffusion.training import checkpoint
+from minidiffusion.training import checkpoint, schedule_from
 from minidiffusion.training.recipes import RECIPES
 
 SHAPES = {"fashion_mnist_6k": (1, 28, 28), "fashion_mnist": (1, 28, 28), "emoji": (3, 32, 32), "moons": (2,)}
@@ -19,7 +19,7 @@ def test_every_recipe_builds_a_denoiser_that_fits_its_data(name):
     assert recipe.network in nets.NETS and recipe.head in heads.HEADS and recipe.weighting in WEIGHTINGS
 
     denoiser = recipe.denoiser()
-    assert denoiser.schedule == schedule.from_config({"name": recipe.schedule})
+    assert denoiser.schedule == schedule_from({"name": recipe.schedule})
     x_t = torch.zeros(2, *SHAPES[recipe.data])
     classes = recipe.sizes.get("classes", 0)
     cond = torch.tensor([0, classes - 1]) if classes else None

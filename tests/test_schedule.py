@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidiffusion import schedule as schedules
+from minidiffusion.training import schedule_from
 
 FROM_BETAS = {
     "linear": schedules.linear,
@@ -139,7 +140,7 @@ def test_a_shift_of_pure_noise_is_pure_noise_and_a_shift_back_is_none():
         shifted, t = schedules.shifted(inner, 3.0), np.linspace(0, 1, 11)
         assert shifted.alpha(1.0) == 0 and shifted.sigma(1.0) == 1 and shifted.sigma(0.0) == 0
         np.testing.assert_allclose(schedules.shifted(shifted, 1 / 3).alpha(t), inner.alpha(t), rtol=1e-9, atol=1e-12)
-        assert schedules.from_config(json.loads(json.dumps(shifted.config()))) == shifted
+        assert schedule_from(json.loads(json.dumps(shifted.config()))) == shifted
 
 
 @pytest.mark.parametrize("bad", [0, -1.0, math.inf, math.nan, "2", None, True])
@@ -332,7 +333,7 @@ def test_a_curve_is_finite_or_names_its_argument(maker, t, dtype):
 
 
 def test_config_goes_through_json_and_back(schedule):
-    again = schedules.from_config(json.loads(json.dumps(schedule.config())))
+    again = schedule_from(json.loads(json.dumps(schedule.config())))
     assert again == schedule and hash(again) == hash(schedule)
     t = np.linspace(0, 1, 33)
     np.testing.assert_array_equal(again.alpha(t), schedule.alpha(t))
@@ -342,7 +343,7 @@ def test_config_goes_through_json_and_back(schedule):
 @pytest.mark.parametrize("bad", [{"name": "quadratic"}, {}, {"name": None}, {"name": "zero_terminal_snr"}, []])
 def test_configs_of_no_schedule_are_a_value_error(unchecked, bad):
     with pytest.raises(ValueError, match="must"):
-        schedules.from_config(bad)
+        schedule_from(bad)
 
 
 def test_schedules_are_equal_if_alike_and_frozen(schedule):

@@ -20,7 +20,7 @@ from ..check import one_of
 from ..data.downloads import EMBEDDED, SOURCES
 from ..nets import NETS, SIZES
 from ..training.checkpoint import load, read_header
-from ..training.device import best_device, has_fast_bfloat16
+from ..training.device import as_device, has_fast_bfloat16
 from ..training.recipes import RECIPES
 from .learn import lessons
 from .sample import SHIPPED, item_shape
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 def facts() -> dict[str, Any]:
     """Everything that `doctor` reports. None means that something is not there."""
-    device = best_device()
+    device = as_device()
     name = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)

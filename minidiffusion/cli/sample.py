@@ -14,7 +14,7 @@ from ..data import class_names, names
 from ..process import prior
 from ..samplers import METHODS
 from ..training import checkpoint
-from ..training.device import best_device
+from ..training.device import as_device
 from .inputs import check_picture, whole
 from .pictures import BATCH, METHOD, STEPS, draw, write_sheet
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     path = CHECKPOINTS / f"{args.checkpoint}.safetensors" if args.checkpoint in NAMED else Path(args.checkpoint)
     try:
         header = checkpoint.read_header(path)
-        denoise = checkpoint.load(path, best_device())
+        denoise = checkpoint.load(path, as_device())
         shape = item_shape(header)
         own_steps, own_method = recommended(header["about"])
     except (ValueError, OSError) as error:
@@ -61,12 +61,12 @@ def run(args: argparse.Namespace) -> int:
     steps, method = args.steps or own_steps, args.method or own_method
     classes, labels = header["config"].get("classes", 0), None
     if args.label is not None:
-        labels = torch.full((args.count,), label_number(args.label, header), device=best_device())
+        labels = torch.full((args.count,), label_number(args.label, header), device=as_device())
     elif classes:
-        labels = torch.arange(args.count, device=best_device()) % classes
+        labels = torch.arange(args.count, device=as_device()) % classes
 
     generator = torch.Generator().manual_seed(args.seed)
-    x_1 = prior((args.count, *shape), denoise.schedule, generator).to(best_device())
+    x_1 = prior((args.count, *shape), denoise.schedule, generator).to(as_device())
     with tqdm(total=steps * -(-args.count // BATCH), desc="sample", disable=None) as bar:
         x0 = draw(denoise, x_1, labels, steps, method, generator, bar.update)
     write_sheet(args.out, x0, classes if args.label is None else 0)

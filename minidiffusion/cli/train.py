@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from .. import data
 from ..process import prior
+from ..training.descend import fit
 from ..training.device import as_device
 from ..training.distributed import processes
-from ..training.fit import fit
 from ..training.recipes import RECIPES
 from .inputs import check_folder, one_of, whole
 from .keep import Folder, any_process, ctrl_c_waits, together

@@ -35,8 +35,7 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
         parts = self.q(F.layer_norm(x, x.shape[2:])), *self.kv(words).chunk(2, dim=2)
         q, k, v = (rearrange(part, "b n (h d) -> b h n d", h=self.heads) for part in parts)
-        # A softmax over no words would be nan, so if all words are padding we attend to them: kv has no bias, and the
-        # values are zero. One extra word of zeros would avoid nan too, but it would take weight from the real words.
+        # a softmax over no words would be nan, so where all are padding we attend to them: without bias, they are zero
         real = is_word(words)
         mask = (real | ~real.any(1, keepdim=True))[:, None, None]
         return self.out(rearrange(attend(q, k, v, mask), "b h n d -> b n (h d)"))

@@ -20,17 +20,16 @@ def sinusoids(t: Float[Tensor, "batch"], size: int) -> Float[Tensor, "batch size
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
-def is_word(words: Float[Tensor, "batch word context"]) -> Bool[Tensor, "batch word"]:
-    """False for padding, which is a word of zeros."""
+def is_word(words: Float[Tensor, "batch word context"]) -> Bool[Tensor, "batch word"]:  # and not padding, all zeros
     return (words != 0).any(2)
 
 
 class Condition(nn.Module):
     """(t, cond) -> (batch, size): an embedding of the time plus an embedding of the condition.
 
-    classes > 0: cond holds labels, (batch,); the label `classes` is the null label, "any class". context > 0: cond
-    holds embeddings, (batch, context), or words, (batch, word, context), whose mean is embedded. Words of zeros are
-    padding and have no influence; where all are zero, the condition adds exactly zero. None: the null label, or zeros.
+    classes > 0: cond holds labels, (batch,), and label `classes` means "any class". context > 0: cond holds embeddings,
+    (batch, context), or words, (batch, word, context), whose mean is embedded. Words of zeros are padding and have no
+    influence; if all are zero, exactly zero is added. None: the null label, or zeros.
     """
 
     def __init__(self, size: int, classes: int = 0, context: int = 0):
@@ -76,12 +75,10 @@ class Condition(nn.Module):
             fits = shape == (count,) and not cond.is_floating_point() and cond.dtype != torch.bool
         elif self.context:
             wanted = f"embeddings of shape ({count}, {self.context}) or ({count}, words, {self.context})"
-            shapes = (count, self.context), (count, *shape[1:2], self.context)
-            fits = shape in shapes and shape[1] > 0 and cond.is_floating_point()
-        must_be(wanted, "cond", cond, fits)
+            fits = shape in ((count, self.context), (count, *shape[1:2], self.context)) and cond.is_floating_point()
+        must_be(wanted, "cond", cond, fits and 0 not in shape)
         if self.classes and cond.device.type == "cpu" and not torch.compiler.is_compiling():
-            wrong = sorted({label for label in cond.tolist() if not 0 <= label <= self.classes})
+            wrong = " and ".join(map(str, sorted({n for n in cond.tolist() if not 0 <= n <= self.classes})[:5]))
+            known = f'the labels 0 to {self.classes - 1} (and {self.classes} for "any class")'
             if wrong:
-                named, last = " and ".join(map(str, wrong[:5])), self.classes - 1
-                known = f'the labels 0 to {last} (and {self.classes} for "any class")'
-                raise ValueError(f"cond contains label {named}, but this network knows {known}")
+                raise ValueError(f"cond contains label {wrong}, but this network knows {known}")

@@ -19,8 +19,7 @@ from .base import Net, check_images, zeroed
 from .embedding import Cond, Condition
 
 
-def Norm(width: int) -> nn.GroupNorm:
-    """Group norm over sixteen channels at a time (Wu and He 2018)."""
+def Norm(width: int) -> nn.GroupNorm:  # over sixteen channels at a time (Wu and He 2018)
     return nn.GroupNorm(width // 16, width)
 
 
@@ -62,9 +61,8 @@ class UNet(Net):
     """net(x, t, cond) -> output of the shape of x (Ronneberger et al. 2015; Ho et al. 2020, appendix B).
 
     channels: of the images. widths: channels inside, from fine to coarse, multiples of 16, the last of 32; each level
-    halves the side, which must be divisible by 2 ** (levels - 1). blocks: residual blocks at each level, as many on the
-    way down as on the way up; the finest level costs most. classes, context: what cond holds (see Condition). answers:
-    number of outputs side by side, 2 for a LearnedVariance. ValueError: sizes that do not fit, or a wrong x or cond.
+    halves the side. blocks: residual blocks at each level, down and up again. classes, context: what cond holds (see
+    Condition). answers: outputs side by side, 2 for a LearnedVariance. ValueError: wrong sizes, x or cond.
     """
 
     def __init__(
@@ -77,8 +75,7 @@ class UNet(Net):
         answers: int = 1,
     ):
         if not widths or len(widths) != len(blocks) or any(w % 16 for w in widths) or widths[-1] % 32:
-            rule = "widths and blocks must be equally long, and widths multiples of 16, the last of 32"
-            raise ValueError(f"{rule}, got {widths} and {blocks}")
+            raise ValueError(f"widths and blocks must be as many, widths by 16, the last by 32: {widths}, {blocks}")
         super().__init__()
         size = 4 * widths[0]
         self.condition = Condition(size, classes, context)

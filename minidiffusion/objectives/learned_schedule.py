@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..schedule import MAKERS, Schedule, variance_preserving
+from ..schedule import Schedule, variance_preserving
 
 
 class LearnedSchedule(nn.Module, Schedule):
@@ -57,6 +57,3 @@ class LearnedSchedule(nn.Module, Schedule):
 
     def config(self) -> dict[str, Any]:
         return {"name": self.name, "start": self.start, "end": self.end, "falls": self.falls.tolist()}
-
-
-MAKERS["learned"] = LearnedSchedule

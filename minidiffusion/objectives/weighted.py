@@ -5,8 +5,7 @@
 WEIGHTINGS has w as a function of the snr and of slope = -d log_snr / dt. "uniform" is the plain error of the output,
 the only weighting that depends on the head: an error in x0_hat is gain(t) times as large in the output, so w =
 gain(t)^2, which is snr for eps, 1 for x0, snr + 1 for v and snr + 4 for F. "eps with uniform" and "x0 with snr" are the
-same number. A weighting with a slope undoes the schedule: it decides how often each noise level counts, although t
-stays uniform.
+same number. A weighting with a slope undoes the schedule: it decides how often each noise level counts.
 """
 
 import math
@@ -15,7 +14,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from .. import check
 from ..denoiser import Denoiser
@@ -61,7 +60,7 @@ def loss_per_item(
     return error * (weight(snr, slope) / head.gain(t, t, schedule) ** 2).to(error)
 
 
-def draw_times(count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count"]:
+def draw_times(count: int, generator: Generator | None = None) -> Float[Tensor, "count"]:
     """Uniform times in (0, 1), one in each of `count` equal bins (Kingma et al. 2021, appendix I.1)."""
     device = generator.device if generator is not None else "cpu"
     u = torch.rand(count, generator=generator, device=device)
@@ -69,11 +68,7 @@ def draw_times(count: int, generator: torch.Generator | None = None) -> Float[Te
 
 
 def denoising_loss(
-    denoiser: Denoiser,
-    x0: Batch,
-    weighting: str = "uniform",
-    cond: Any = None,
-    generator: torch.Generator | None = None,
+    denoiser: Denoiser, x0: Batch, weighting: str = "uniform", cond: Any = None, generator: Generator | None = None
 ) -> Float[Tensor, ""]:
     """One number to minimise: draw a time and noise for each item of the clean data x0, and average their losses."""
     t = draw_times(len(x0), generator).to(x0.device)

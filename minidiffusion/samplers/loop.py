@@ -1,7 +1,8 @@
-"""One loop for all samplers: take a step along a falling grid of times, and yield after each."""
+"""The times at which a sampler stops, and one loop for all samplers that takes a step from each to the next."""
 
 import functools
 import inspect
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,8 +15,38 @@ from .. import check
 from ..denoiser import Denoise, schedule_of
 from ..process import noise_like
 from ..schedule import Batch, Schedule
-from .grids import uniform
 from .steps import METHODS, SamplerStep
+
+
+def uniform(steps: int) -> list[float]:
+    """steps + 1 times from 1 to 0, evenly spaced: for a schedule of betas, "trailing" in Lin et al. 2023, table 2."""
+    check.whole("steps", steps)
+    return [(steps - i) / steps for i in range(steps + 1)]
+
+
+def karras(
+    schedule: Schedule, steps: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0
+) -> list[float]:
+    """steps + 1 times from 1 to 0, even in (sigma / alpha)^(1 / rho), within the schedule (Karras et al. 2022, eq. 5)."""
+    check.whole("steps", steps)
+    check.instance("schedule", schedule, Schedule, "schedule.cosine()")
+    check.must_be("above 0", "rho", rho, isinstance(rho, float | int) and rho > 0)
+    low, high = (math.exp(-schedule.log_snr(end) / 2) for end in (0.0, 1.0))
+    if not (0 < sigma_min < sigma_max < math.inf and sigma_min < high and sigma_max > low):
+        ends = f"sigma_min below {high:g} and sigma_max above {low:g}, the ends of this schedule"
+        raise ValueError(f"sigma_min must be above 0 and below sigma_max, {ends}; got {sigma_min!r} and {sigma_max!r}")
+    low, high = max(low, sigma_min), min(high, sigma_max)
+    points = steps if schedule.sigma(0.0) == 0 else steps + 1  # the step to sigma = 0, which no ratio reaches, is added
+    logs, powers = (math.log, math.exp), (lambda r: r ** (1 / rho), lambda r: r**rho)
+    warp, unwarp = logs if rho == math.inf else powers
+    a, b = warp(high), warp(low)
+    times = [schedule.time(-2 * math.log(unwarp(a + (b - a) * i / (points - 1)))) for i in range(1, points)]
+    return [1.0, *times, 0.0] if points == steps else [1.0, *times[:-1], 0.0]
+
+
+def uniform_log_snr(schedule: Schedule, steps: int, sigma_min: float = 0.002, sigma_max: float = 80.0) -> list[float]:
+    """steps + 1 times from 1 to 0, evenly spaced in log_snr from sigma / alpha = sigma_max to sigma_min."""
+    return karras(schedule, steps, sigma_min, sigma_max, math.inf)
 
 
 def trajectory(
@@ -31,18 +62,17 @@ def trajectory(
 ) -> Iterator[tuple[float, Batch, Batch]]:
     """Sample from x_1 towards data; after each step yields (time reached, x there, the x0_hat that the step used).
 
-    denoise: (x_t, t, cond) -> x0_hat. x_1: the state at times[0], usually from `prior`. schedule: None for the
-    denoiser's own. method: a name from METHODS, or a step of your own, (denoise, x_t, t, s) -> (x_s, x0_hat), t and s
-    Levels; if it has a parameter `noise` it gets a function that draws N(0, I) like a tensor, `schedule` the schedule,
-    and `past` a deque to remember things in. times: decreasing, both ends included; None for `uniform(steps)`.
-    generator: makes the noise repeatable. options: keyword-only parameters of the step, such as eta=0.5 for ddim.
+    x_1: the state at times[0], usually from `prior`. schedule: None for the denoiser's own. times: falling, both ends
+    included; None for `uniform(steps)`. method: a name from METHODS, or a step of your own, (denoise, x_t, t, s) ->
+    (x_s, x0_hat), t and s Levels; a parameter `noise` gets a function that draws N(0, I) like a tensor, `schedule` the
+    schedule, `past` a deque for its memory. options: its keyword-only parameters, such as eta=0.5 for ddim.
     """
     schedule = schedule_of(denoise, schedule)
     grid = uniform(steps) if times is None else check.times("times", times)
     step = method if callable(method) else METHODS[check.one_of("method", method, METHODS)]
     check.same_shape(x_1=x_1)
-    past: deque[Any] = deque(maxlen=2)
-    step = _bound(step, options, noise=lambda like: noise_like(like, generator), past=past, schedule=schedule)
+    offers: dict[str, Any] = {"noise": lambda like: noise_like(like, generator), "past": deque(maxlen=2)}
+    step = _bound(step, options, schedule=schedule, **offers)
 
     def predict(x_t: Tensor, t: float) -> Tensor:
         x0 = denoise(x_t, t) if cond is None else denoise(x_t, t, cond)

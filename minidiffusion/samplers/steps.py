@@ -3,14 +3,12 @@
     d(x / alpha) = eps_hat d(sigma / alpha)                                  Karras et al. 2022, eq. 4
     d(x / sigma) = x0_hat d(alpha / sigma) = x0_hat e^lambda dlambda         Lu et al. 2022, eq. 8, lambda = log_snr / 2
 
-If x0_hat and eps_hat did not change, the `line` of process.py would solve both exactly. The others replace part of the
-noise in x_t by new noise.
+The `line` of process.py would solve both exactly if x0_hat and eps_hat did not change.
 """
 
 import math
-from collections import deque
+from collections import deque, namedtuple
 from collections.abc import Callable
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -22,6 +20,7 @@ from ..schedule import Level, Schedule
 
 Pair = tuple[Tensor, Tensor]  # x_s, and the x0_hat that the step used
 Noise = Callable[[Tensor], Tensor]  # N(0, I) in the shape of a tensor
+Visit = namedtuple("Visit", "level x_t x0")  # a state that a multistep method has passed, and its prediction there
 
 
 def euler(denoise: Denoise, x_t: Tensor, t: Level, s: Level) -> Pair:
@@ -41,12 +40,6 @@ def heun(denoise: Denoise, x_t: Tensor, t: Level, s: Level) -> Pair:
     return x_s + 0.5 * (s.sigma - s.alpha * t.sigma / t.alpha) * change, x0
 
 
-class Visit(NamedTuple):  # a state that a multistep method has passed, and its prediction there
-    level: Level
-    x_t: Tensor
-    x0: Tensor
-
-
 def dpmpp_2m(denoise: Denoise, x_t: Tensor, t: Level, s: Level, past: deque[Visit]) -> Pair:
     """DPM-Solver++(2M): extrapolate x0_hat half a step ahead from the last two predictions (Lu et al. 2022, alg. 2)."""
     x0 = denoise(x_t, t.time)
@@ -56,10 +49,7 @@ def dpmpp_2m(denoise: Denoise, x_t: Tensor, t: Level, s: Level, past: deque[Visi
 
 
 def unipc(denoise: Denoise, x_t: Tensor, t: Level, s: Level, past: deque[Visit]) -> Pair:
-    """UniPC-2 (Zhao et al. 2023, alg. 5 and 6): correct x_t with the x0_hat predicted there, then step like dpmpp_2m.
-
-    The corrector repeats the previous step with the new prediction, so it needs no call of its own. B(h) = e^h - 1.
-    """
+    """UniPC-2, B(h) = e^h - 1 (Zhao et al. 2023, alg. 5 and 6): correct x_t with the x0_hat there, then dpmpp_2m."""
     x0 = denoise(x_t, t.time)
     if past:
         x_t = _corrected(x0, t, past)
@@ -106,8 +96,8 @@ def ddpm(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise) -> Pai
 def ddim(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise, *, eta: Number = 0.0) -> Pair:
     """alpha_s x0_hat + sqrt(sigma_s^2 - std^2) eps_hat + std z (Song et al. 2021, eq. 12 and 16).
 
-    std is eta times that of the posterior: eta = 0 is deterministic and eta = 1 is ddpm. Above 1 there is even more
-    fresh noise, possible as long as no step asks for more than all of sigma_s; otherwise a ValueError.
+    std is eta times that of the posterior: eta = 0 is deterministic, eta = 1 is ddpm, and above 1 there is even more
+    fresh noise; ValueError if a step asks for more than all of sigma_s.
     """
     check.number("eta", eta, 0.0)
     x0 = denoise(x_t, t.time)
@@ -122,19 +112,12 @@ def ddim(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise, *, eta
 
 
 def euler_ancestral(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise) -> Pair:
-    """An Euler step to sigma_down, below sigma_s, and fresh noise that raises it to sigma_s (k-diffusion's euler_a).
-
-    In sigma / alpha, sigma_down^2 + sigma_up^2 = sigma_s^2 with sigma_up^2 = sigma_s^2 (1 - sigma_s^2 / sigma_t^2).
-    That is ddim with eta = 1, and so ddpm: three names for one step.
-    """
+    """Euler to below sigma_s, then noise up to it (k-diffusion's euler_a): another name of ddim with eta = 1."""
     return ddim(denoise, x_t, t, s, noise, eta=1.0)
 
 
 def consistency(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise) -> Pair:
-    """Jump to the end, then return to s with noise that is all fresh (Song et al. 2023, alg. 1).
-
-    For a network trained with consistency_loss: an ordinary denoiser predicts a mean, so its samples are too smooth.
-    """
+    """After consistency_loss: jump to the end, then return to s with fresh noise (Song et al. 2023, alg. 1)."""
     x0 = denoise(x_t, t.time)
     return mix(s.alpha, x0, s.sigma, noise(x_t)), x0
 
@@ -144,8 +127,8 @@ def edm_churn(
 ) -> Pair:
     """Add a little noise, though never beyond t = 1, then take Heun's step from there (Karras et al. 2022, alg. 2).
 
-    sigma_hat = sigma_t (1 + gamma), gamma = eta (sqrt(2) - 1), eta in [0, 1]: 1 is the paper's limit, and their S_churn
-    is eta times 0.41 times the number of steps. S_noise is 1, and there is no S_tmin or S_tmax.
+    sigma_hat = sigma_t (1 + gamma), gamma = eta (sqrt(2) - 1), eta in [0, 1]. Their S_churn is eta times 0.41 times the
+    number of steps; S_noise is 1, and there is no S_tmin or S_tmax.
     """
     check.number("eta", eta, 0.0, 1.0)
     sigma_hat = t.sigma / t.alpha * (1 + eta * (math.sqrt(2) - 1)) if t.alpha > 0 else math.inf
@@ -161,11 +144,10 @@ def langevin(
 ) -> Pair:
     """Annealed Langevin dynamics: at each noise level, `rounds` noisy steps uphill (Song and Ermon 2019, alg. 1).
 
-    Between two levels only the signal grows, with alpha, and the rounds must remove noise, so it takes a thousand
-    levels. At sigma = 0 there is no score, and x0_hat is the answer.
+    Between levels only the signal grows, and the rounds must remove noise, so it takes a thousand levels.
     """
     x0 = denoise(x_t, t.time)
-    if s.sigma == 0:
+    if s.sigma == 0:  # where there is no score
         return x0, x0
     return _uphill(denoise, x_t + (s.alpha - t.alpha) * x0, s, noise, rounds, size), x0
 
@@ -179,11 +161,8 @@ def predictor_corrector(
 
 
 def _uphill(denoise: Denoise, x: Tensor, level: Level, noise: Noise, rounds: int, size: Number) -> Tensor:
-    """x <- x + step score + sqrt(2 step) z, `rounds` times, with step = 2 (size sigma)^2.
-
-    The papers' |z| / |score| is replaced by sigma, its average, so that an item does not depend on its batch. Nothing
-    corrects the error of a step: where x_t has variance v, x settles at v / (1 - step / (2 v)).
-    """
+    """x <- x + step score + sqrt(2 step) z; where x_t has variance v, it settles at v / (1 - step / (2 v))."""
+    # the papers' |z| / |score| is replaced by sigma, its average, so that an item does not depend on its batch
     step = 2 * (size * level.sigma) ** 2
     for _ in range(rounds):
         score = -eps_hat(x, denoise(x, level.time), level) / level.sigma

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,15 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from .. import check
-from .. import schedule as schedules
 from ..denoiser import Denoiser
 from ..heads import HEADS
 from ..nets import NETS
+from ..objectives import LearnedSchedule
+from ..schedule import NAMED, Schedule, from_betas, shifted, zero_terminal_snr
 from .files import write_whole
 
+MADE = dict(from_betas=from_betas, zero_terminal_snr=zero_terminal_snr, shifted=shifted, learned=LearnedSchedule)
+SCHEDULES: dict[str, Callable[..., Schedule]] = {**NAMED, **MADE}
 FORMAT = "minidiffusion 1"
 TRAINING = "minidiffusion training 1"
 NESTED = ("config", "schedule", "about")  # dictionaries in the header; the rest are strings
@@ -69,7 +72,7 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Denoise
             raise ValueError("its weights are not those of its network")
         net.load_state_dict({k: weights[k].to(v.dtype) for k, v in wanted.items()}, assign=True)
         head = HEADS[check.one_of("head", header["head"], HEADS)]
-        denoiser = Denoiser(net, schedules.from_config(header["schedule"]), head)
+        denoiser = Denoiser(net, schedule_from(header["schedule"]), head)
     return denoiser.to(device).eval().requires_grad_(False)
 
 
@@ -83,6 +86,17 @@ def load_training(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str,
     header = _header(path, TRAINING, "about")
     with _naming(path):
         return _tensors(path, header), header["about"]
+
+
+def schedule_from(config: dict[str, Any]) -> Schedule:
+    """The schedule whose `config()` this is; ValueError if there is no such schedule."""
+    check.must_be("a dictionary with a name", "config", config, isinstance(config, dict))
+    arguments = {key: schedule_from(value) if key == "schedule" else value for key, value in config.items()}
+    make = SCHEDULES[check.one_of("name", arguments.pop("name", None), SCHEDULES)]
+    try:
+        return make(**arguments)
+    except TypeError as error:
+        raise ValueError(f"config must be that of a schedule: {error}") from None
 
 
 def shipped(name: str = "fashion_mnist", device: str | torch.device = "cpu") -> Denoiser:

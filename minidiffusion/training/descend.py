@@ -1,5 +1,6 @@
-"""The training loop, written once: a denoiser, a VAE and IMLE differ only in what they draw and in their loss."""
+"""The training loop, written once, and `fit`, which trains a denoiser with it."""
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -7,22 +8,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from .. import check
-from .device import autocast
+from ..data import to_float
+from ..denoiser import Denoiser
+from ..nets.embedding import Condition
+from ..objectives.weighted import WEIGHTINGS, Loss, draw_times, loss_per_item
+from .compiled import compiled
+from .device import PRECISIONS, autocast
 from .distributed import processes, sum_over_processes
 from .state import TrainingState
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one training step did."""
-
+class Step:  # what one training step did
     number: int  # 1 after the first step
-    loss: float  # the mean of loss_per_item
+    loss: float
     gradient_norm: float  # before clipping
-    images_per_second: float  # or points, or whatever the items are
+    images_per_second: float
     loss_per_item: Tensor  # (batch,)
     ema: Any  # the model with averaged weights: one object that every step updates, so copy.deepcopy(step.ema) keeps it
     state: Callable[[], dict[str, Tensor]]  # returns a copy of everything that the rest of the training depends on
@@ -42,7 +46,7 @@ def learning_rate_at(step: int, steps: int, peak: float) -> float:
 
 def descend(
     model: nn.Module,
-    draw: Callable[[torch.Generator], tuple[Tensor, ...]],
+    draw: Callable[[Generator], tuple[Tensor, ...]],
     loss: Callable[..., Tensor],
     steps: int,
     *,
@@ -56,11 +60,10 @@ def descend(
 ) -> Iterator[Step]:
     """Train `model` in place with AdamW, yielding a Step after each of `steps` steps.
 
-    draw(generator) returns everything random in one step as tensors (batch, ...); loss(*tensors) returns their losses
-    (batch,). clip: the norm that a longer gradient is scaled down to. precision: of the loss, see `autocast`. The same
-    seed gives the same weights on the same machine. state: what step.state() returned in a training with the same
-    arguments; this one resumes after that step, and on a CPU ends with the same bits as if it had never stopped.
-    If `torch.distributed` is set up, the processes share each batch; all need the same data, seed and first weights.
+    draw(generator) returns everything random in one step as tensors (batch, ...); loss(*tensors) their losses (batch,).
+    clip: the norm that a longer gradient is scaled to. precision: see `autocast`. state: what step.state() returned in
+    a training with the same arguments; this one resumes there, on a CPU to the same bits as if it had never stopped.
+    Where `torch.distributed` is set up, the processes share each batch; their data, seed and weights must be the same.
     FloatingPointError if a loss or gradient is not finite, before a weight changes; describe(losses) adds to it.
     """
     check.number("learning_rate", learning_rate, 0.0, 1.0)
@@ -68,8 +71,7 @@ def descend(
     check.number("ema_decay", ema_decay, 0.0, 1.0)
     check.whole("seed", seed, 0)
     device, (rank, count) = next(model.parameters()).device, processes()
-    with autocast(device, precision):
-        pass  # raises now, before any work, if there is no such precision
+    check.one_of("precision", "float32" if precision is None else precision, PRECISIONS)
     training = TrainingState(model, seed, state)
     check.whole("steps", steps, max(1, training.steps_done))
 
@@ -100,3 +102,77 @@ def descend(
             yield Step(number, mean, norm, speed, losses, training.ema, training.state)
 
     return train()
+
+
+@dataclass(frozen=True)
+class DenoisingStep(Step):
+    log_snr: Tensor  # (batch,) the noise level at which each loss_per_item was measured
+
+
+def fit(
+    denoiser: Denoiser,
+    data: Tensor | tuple[Tensor, Tensor],
+    steps: int,
+    *,
+    batch_size: int = 128,
+    weighting: str = "uniform",
+    loss: Loss | None = None,
+    drop: float = 0.1,
+    compile: bool = False,
+    **options: Any,
+) -> Iterator[DenoisingStep]:
+    """Train `denoiser` in place, yielding a step after each of `steps` steps. Sample from step.ema.
+
+    data: images, uint8 or float in [-1, 1], points or latents (count, ...); or a pair (data, cond), cond one label,
+    embedding or row of words for each item. weighting: of `loss_per_item`; or loss(denoiser, x0, t, eps, cond) ->
+    (batch,). drop: the probability that an item loses its condition, so that the network also learns to do without (Ho
+    and Salimans 2022, alg. 1); a network of your own without a `nets.embedding.Condition` gets every cond untouched.
+    compile: see `compiled`. options: of `descend`: learning_rate=1e-3, clip=1.0, ema_decay=0.999, precision=None,
+    seed=0, state=None. step.ema is one object that every step updates: copy.deepcopy(step.ema) keeps it.
+    """
+    if not isinstance(denoiser, Denoiser) or not list(denoiser.parameters()):
+        raise TypeError(f"denoiser must be a Denoiser around a network with weights, got {check.came(denoiser)}")
+    x0, cond = data if isinstance(data, tuple) else (data, None)
+    check.items("data", to_float(x0[:1]) if getattr(x0, "dtype", None) == torch.uint8 else x0)
+    if (
+        not x0.abs().max() < (100 if x0.ndim == 4 else math.inf) and x0.dtype != torch.uint8
+    ):  # latents may leave [-1, 1]
+        raise ValueError(f"data must be finite, and images in [-1, 1] or uint8, got floats up to {x0.abs().max():.3g}")
+    condition, forget = getattr(denoiser.net, "condition", None), None
+    if isinstance(condition, Condition):
+        condition.check(cond, len(x0))
+        forget = condition.forget
+        cond = cond.float() if cond is not None and cond.is_floating_point() else cond
+    elif cond is not None and len(cond) != len(x0):
+        raise ValueError(f"cond must have one row for each of {len(x0)} items, got {check.came(cond)}")
+    check.whole("batch_size", batch_size, processes()[1])
+    check.number("drop", drop, 0.0, 1.0)
+    check.one_of("weighting", weighting, WEIGHTINGS)
+    device = next(denoiser.parameters()).device
+    x0, cond = x0.to(device), None if cond is None else cond.to(device)
+    model = compiled(denoiser) if compile else denoiser
+    objective = loss or functools.partial(loss_per_item, weighting=weighting)
+    log_snr = torch.empty(0)
+
+    def draw(generator: Generator) -> tuple[Tensor, ...]:
+        nonlocal log_snr
+        index = torch.randint(len(x0), (batch_size,), generator=generator).to(device)
+        batch = to_float(x0[index]) if x0.dtype == torch.uint8 else x0[index].float()
+        t = draw_times(batch_size, generator)
+        log_snr = denoiser.schedule.log_snr(t.double())
+        eps = torch.randn(batch.shape, generator=generator)
+        if cond is None:
+            return batch, t, eps
+        dropped = (torch.rand(batch_size, generator=generator) < drop).to(device)
+        return batch, t, eps, forget(cond[index], dropped) if forget else cond[index]
+
+    def describe(losses: Tensor) -> str:
+        broken = log_snr[~losses.isfinite().cpu()]
+        where = f", infinite or nan from {broken.min():.1f} to {broken.max():.1f}" if len(broken) else ""
+        return f"; the log-SNR of its batch is {log_snr.min():.1f} to {log_snr.max():.1f}{where}"
+
+    def loss_of(x0: Tensor, t: Tensor, eps: Tensor, cond: Tensor | None = None) -> Tensor:
+        return objective(model, x0, t, eps, cond=cond)
+
+    training = descend(denoiser, draw, loss_of, steps, describe=describe, **options)
+    return (DenoisingStep(**vars(step), log_snr=log_snr) for step in training)

@@ -21,7 +21,7 @@ class Recipe:
     sizes: dict[str, Any]  # arguments of the network; if they have `classes`, it learns the labels of the data set
     steps: int
     network: str = "UNet"  # a name in `nets.NETS`
-    schedule: str = "cosine"  # a name that `schedule.from_config` knows
+    schedule: str = "cosine"  # a name in schedule.NAMED
     head: str = "v"  # a name in `heads.HEADS`
     weighting: str = "min_snr"
     batch_size: int = 128
@@ -34,7 +34,7 @@ class Recipe:
             torch.manual_seed(seed)
             net = nets.NETS[self.network](**self.sizes)
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions are faster in this order
-        return Denoiser(net, schedule.from_config({"name": self.schedule}), heads.HEADS[self.head])
+        return Denoiser(net, schedule.NAMED[self.schedule](), heads.HEADS[self.head])
 
 
 RECIPES = {
