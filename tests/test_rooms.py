@@ -67,6 +67,7 @@ def test_a_newcomer_sees_at_most_24_entries():
 
 
 def test_importing_the_package_leaves_the_course_and_matplotlib_alone():
-    code = "import sys, minidiffusion; print([m for m in sys.modules if m.startswith(('minidiffusion.course', 'matplotlib'))])"
+    late = "('minidiffusion.course', 'matplotlib')"
+    code = f"import sys, minidiffusion; print([m for m in sys.modules if m.startswith({late})])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -27,7 +27,7 @@ def uniform(steps: int) -> list[float]:
 def karras(
     schedule: Schedule, steps: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0
 ) -> list[float]:
-    """steps + 1 times from 1 to 0, even in (sigma / alpha)^(1 / rho), within the schedule (Karras et al. 2022, eq. 5)."""
+    """Times from 1 to 0, even in (sigma / alpha)^(1 / rho), within the schedule (Karras et al. 2022, eq. 5)."""
     check.whole("steps", steps)
     check.instance("schedule", schedule, Schedule, "schedule.cosine()")
     check.must_be("above 0", "rho", rho, isinstance(rho, float | int) and rho > 0)
