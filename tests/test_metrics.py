@@ -341,7 +341,7 @@ def test_energy_distance_is_the_double_loop():
 
 
 @pytest.mark.parametrize(("shift", "spread"), [(0.0, 1.0), (1.0, 1.0), (0.5, 2.0)])
-def test_energy_distance_is_unbiased_at_any_count(shift, spread):
+def test_energy_distance_is_unbiased_at_any_count(unchecked, shift, spread):
     # E|z| of z ~ N(m, s^2), the folded normal: s sqrt(2 / pi) exp(-m^2 / (2 s^2)) + m erf(m / (s sqrt(2)))
     def length(m, s):
         return s * math.sqrt(2 / math.pi) * math.exp(-0.5 * (m / s) ** 2) + m * math.erf(m / (s * math.sqrt(2)))
