@@ -108,6 +108,36 @@ def test_links_resolve(path):
             assert (path.parent / target).exists(), target
 
 
+FILE = r"(?:minidiffusion|figures)(?:/[\w.-]+)+|[\w/]+\.(?:py|json|toml|md)"
+
+
+def missing(texts):
+    """The files that texts name and this project lacks; a name alone is that of a file beside the one before it."""
+    folder, names = LESSONS.parent, re.findall(rf"`({FILE})`|#.*?\b({FILE})", "\n".join(texts))
+    for name in map("".join, names):
+        places = (LESSONS.parent, LESSONS.parent / "minidiffusion", folder)
+        found = [place / name for place in places if (place / name).exists()]
+        if not found:
+            yield name
+        folder = found[0].parent if found else folder
+
+
+@notebook
+def test_the_files_that_the_text_names_are_there(path):
+    assert not list(missing(cell.source for cell in nbformat.read(path, as_version=4).cells))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("`minidiffusion/training.py`", "`figures/claims/e01_factorial/experiment.py`", "`samplers/grids.py`"),
+        *("`minidiffusion/samplers/loop.py` and `grids.py` beside it", 'load("e01")  # in claims/experiment.py'),
+    ],
+)
+def test_a_file_that_moved_is_seen(text):
+    assert len(list(missing(["`minidiffusion/nets/unet.py` and `dit.py`", text]))) == 1
+
+
 @notebook
 def test_pictures_in_the_text_have_a_description(path):
     assert not re.search(r"!\[\]|<img(?![^>]*alt=\"[^\"]+\")", prose(path))
