@@ -155,6 +155,70 @@ def test_a_subclass_of_net_is_registered_with_its_own_arguments(monkeypatch):
         Wide()
 
 
+def test_a_subclass_with_arguments_of_its_own_runs(monkeypatch):
+    monkeypatch.setattr("minidiffusion.nets.base.NETS", {})
+
+    class Points(MLP):
+        def __init__(self, factor: int):
+            super().__init__(3, 16 * factor)
+
+    class Pictures(UNet):
+        def __init__(self, width: int):
+            super().__init__(2, (width,), (1,))
+
+    class Tokens(DiT):
+        def __init__(self, size: int):
+            super().__init__(2, size, 64, 1)
+
+    t = torch.rand(5)
+    assert Points(1)(randn(5, 3), t).shape == (5, 3)
+    assert Pictures(32)(randn(5, 2, 4, 4), t).shape == Tokens(2)(randn(5, 2, 4, 4), t).shape == (5, 2, 4, 4)
+    with pytest.raises(ValueError, match=r"\(batch, 3\)"):
+        Points(1)(randn(5, 2), t)
+
+
+def test_a_subclass_named_like_its_base_replaces_nothing_and_keeps_the_config_of_the_base():
+    base = MLP
+
+    def define():
+        class MLP(base):
+            def __init__(self):
+                super().__init__(dimension=3)
+
+        return MLP
+
+    registered, net = dict(NETS), define()()
+    assert registered == NETS and NETS["MLP"] is MLP
+    assert net.config == MLP(3).config and net(randn(5, 3), torch.rand(5)).shape == (5, 3)
+    NETS["MLP"](**net.config).load_state_dict(net.state_dict())
+
+
+def test_a_cell_that_runs_again_registers_its_network_anew_but_no_other_code_does(monkeypatch):
+    monkeypatch.setattr("minidiffusion.nets.base.NETS", registered := {})
+
+    def cell():
+        class Mine(Net):
+            def __init__(self, size: int = 2):
+                super().__init__()
+
+        return Mine
+
+    first, second = cell(), cell()
+    assert registered == {"Mine": second} and first is not second and second(3).config == {"size": 3}
+
+    class Mine(Net):
+        def __init__(self, sides: int = 2):
+            super().__init__()
+
+    assert registered == {"Mine": second} and Mine(3).config == {"sides": 3}
+
+
+@pytest.mark.parametrize("widths", [range(32, 65, 32), (32, 64), [32, 64]])
+def test_the_config_is_ready_for_json_whatever_the_sequence(widths):
+    config = UNet(widths=widths, blocks=(1, 1)).config
+    assert config["widths"] == [32, 64] and json.loads(json.dumps(config)) == config
+
+
 def test_the_classifier_gives_features_and_scores():
     net = Classifier(classes=7).eval()
     x = randn(3, 1, 28, 28)

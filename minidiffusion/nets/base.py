@@ -2,22 +2,27 @@
 
 import functools
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from ..check import must_be
 
-NETS: dict[str, type["Net"]] = {}  # every subclass of Net under its name
+NETS: dict[str, type["Net"]] = {}  # every subclass of Net under its name; of two with one name, the first
 
 
 class Net(nn.Module):
     """A network that keeps its constructor's arguments in `config`, so that NETS[name](**config) builds it again."""
 
-    config: dict[str, Any]  # ready for JSON, so tuples become lists
+    config: dict[str, Any]  # ready for JSON, so sequences become lists
 
     def __init_subclass__(cls) -> None:
-        NETS[cls.__name__], init = cls, cls.__init__
+        init, known = cls.__init__, NETS.setdefault(cls.__name__, cls)
+        if (known.__module__, known.__qualname__) == (cls.__module__, cls.__qualname__):
+            NETS[cls.__name__] = cls  # a notebook's cell that runs again
+        elif issubclass(cls, known):
+            return  # with the name of its base, it is saved and loaded as that, with the config of that
 
         @functools.wraps(init)
         def init_and_record(self, *args, **kwargs):
@@ -25,9 +30,13 @@ class Net(nn.Module):
             arguments = inspect.signature(init).bind(self, *args, **kwargs)
             arguments.apply_defaults()
             _, *settings = arguments.arguments.items()  # the first is self
-            self.config = {name: list(value) if isinstance(value, tuple) else value for name, value in settings}
+            self.config = {name: _for_json(value) for name, value in settings}
 
         cls.__init__ = init_and_record  # type: ignore[method-assign]
+
+
+def _for_json(value: Any) -> Any:
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def zeroed(layer: nn.Module) -> nn.Module:

@@ -91,7 +91,7 @@ class DiT(Net):
             sizes = f"{channels=}, {patch=}, {width=}, {depth=}, {bottleneck=}, {answers=}"
             raise ValueError(f"width must be a multiple of 64, and the others at least 1, got {sizes}")
         super().__init__()
-        pixels = channels * patch**2
+        self.channels, self.patch, pixels = channels, patch, channels * patch**2
         self.condition = Condition(width, classes, context)
         squeeze = [] if bottleneck is None else [nn.Linear(pixels, bottleneck, bias=False)]
         self.first = nn.Sequential(*squeeze, nn.Linear(bottleneck or pixels, width))
@@ -101,8 +101,8 @@ class DiT(Net):
     def forward(
         self, x: Float[Tensor, "batch channel height width"], t: Float[Tensor, "batch"], cond: Cond | None = None
     ) -> Float[Tensor, "batch answers height width"]:
-        check_images(x, self.config["channels"], self.config["patch"])
-        patch, height, width = self.config["patch"], *x.shape[2:]
+        check_images(x, self.channels, self.patch)
+        patch, height, width = self.patch, *x.shape[2:]
         embedded, words = self.condition(t, cond), self.condition.words(t, cond)
         h = self.first(patchify(x, patch))
         h = h + positions(height // patch, width // patch, h.shape[2], x.device).to(h)

@@ -30,7 +30,7 @@ class MLP(Net):
     def forward(
         self, x: Float[Tensor, "batch dimension"], t: Float[Tensor, "batch"], cond: Cond | None = None
     ) -> Float[Tensor, "batch answers"]:
-        dimension = self.config["dimension"]
+        dimension = self.first.in_features
         must_be(f"(batch, {dimension})", "x", x, x.ndim == 2 and x.shape[1] == dimension)
         embedded = self.condition(t, cond)
         h = self.first(x)

@@ -92,7 +92,7 @@ class UNet(Net):
     def forward(
         self, x: Float[Tensor, "batch channel height width"], t: Float[Tensor, "batch"], cond: Cond | None = None
     ) -> Float[Tensor, "batch answers height width"]:
-        check_images(x, self.config["channels"], 2 ** len(self.shrink))
+        check_images(x, self.first.in_channels, 2 ** len(self.shrink))
         embedded, words = self.condition(t, cond), self.condition.words(t, cond)
         h, skips = self.first(x.contiguous(memory_format=torch.channels_last)), []
         for i, blocks in enumerate(self.down):
