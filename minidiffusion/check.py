@@ -1,11 +1,12 @@
 """Checks of what a caller hands in, each written once. Public functions call them before work starts; formulas do not.
 
-No message prints data, and tensors on a GPU are not looked into, which would make it wait: there, bad times give nan.
+Messages show shapes and ranges instead of data. Tensors on a GPU are not read, for it would wait: bad times give nan.
 """
 
 import difflib
 import math
 import numbers
+import reprlib
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -17,8 +18,8 @@ Number = float | int
 
 def came(value: Any) -> str:
     """What came, for a message: a tensor by its type and shape, everything else in at most 80 characters."""
-    text = f"a {value.dtype} tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    shaped = hasattr(value, "dtype") and hasattr(value, "shape")
+    return f"a {value.dtype} tensor of shape {tuple(value.shape)}" if shaped else reprlib.repr(value)[:80]
 
 
 def must_be(wanted: str, name: str, value: Any, met: bool, error: type[Exception] = ValueError) -> None:
@@ -81,13 +82,14 @@ def one_for_each(name: str, value: Any, of: Tensor) -> None:
 
 
 def within(name: str, value: Tensor, low: Number = 0.0, high: Number = 1.0) -> Tensor:
-    if not value.is_cuda and not bool(((value >= low) & (value <= high)).all()):  # false for nan, too
+    wrong, cpu = ~((value >= low) & (value <= high)), value.device.type == "cpu"  # true for nan, too
+    if cpu and bool(wrong.any()):
         raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value.min():g} to {value.max():g}")
-    return value
+    return value if cpu else value.masked_fill(wrong, math.nan)
 
 
 def nonzero(name: str, value: Any, why: str) -> None:
-    if not value.is_cuda and bool((value == 0).any()) if isinstance(value, Tensor) else value == 0:
+    if value.device.type == "cpu" and bool((value == 0).any()) if isinstance(value, Tensor) else value == 0:
         raise ValueError(f"t must not be where {name} = 0: {why}")
 
 

@@ -27,7 +27,7 @@ class Denoiser(nn.Module):
     """denoise(x_t, t, cond=None) -> x0_hat, from a network, a schedule and a head that says what the output means.
 
     net(x, t, cond) -> output, a module or a plain function, gets one float32 time for each item, cond untouched, and
-    x = x_t / sqrt(alpha^2 d^2 + sigma^2), d the head's data_std: x_t itself, except on `flow` and `ve`.
+    x = x_t / sqrt(alpha^2 d^2 + sigma^2), d the head's data_std: x_t itself where alpha^2 + sigma^2 = 1 and d = 1.
     """
 
     def __init__(self, net: Callable[..., Tensor], schedule: Schedule, head: Head):

@@ -1,12 +1,12 @@
-"""What the network's output means: one line for each head. The only place in which conversions live.
+"""What the network's output means, in one line for each head, and how to turn it into x0_hat.
 
-An output is a pair (a, b) of functions of alpha and sigma; with x_t, these are two equations for x0 and eps:
+A head is a pair (a, b) of functions of alpha and sigma. Its output and x_t are two equations for x0 and eps:
 
     output = a x0 + b eps,    x_t = alpha x0 + sigma eps,    det = a sigma - b alpha
 
 Cramer's rule gives x0 = (sigma output - b x_t) / det and eps = (a x_t - alpha output) / det. At fixed x_t, the gain is
-|d output / d x0| = |det| / sigma. Where det = 0 the head is singular: its output adds nothing to what x_t says about
-x0. For EPS and SCORE that is so at pure noise, where alpha = 0.
+|d output / d x0| = |det| / sigma. Where det = 0, we cannot solve for x0, and we call the head singular. For EPS and
+SCORE this happens in pure noise, alpha = 0: there, the noise is x_t / sigma, whatever x0 is.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,6 @@ from torch import Tensor
 from . import check
 from .process import eps_hat, mix
 from .schedule import Batch, Scale, Schedule, Time
-
-TINY = 1e-30  # stands for sigma = 0, so that each formula takes its limit
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,14 @@ class Head:
 
     def curves(self, alpha: Scale, sigma: Scale) -> tuple[Scale, Scale]:
         """The two factors in x0 = (-b / det) x_t + (sigma / det) output; ValueError where the head is singular."""
-        sigma = sigma.clamp(min=TINY) if isinstance(sigma, Tensor) else max(sigma, TINY)
-        a, b = self.pair(alpha, sigma)
+        sigma = sigma.clamp(min=torch.finfo(sigma.dtype).tiny) if isinstance(sigma, Tensor) else max(sigma, 1e-30)
+        a, b = self.pair(alpha, sigma)  # sigma = 0 is replaced, so that each formula takes its limit
         det = a * sigma - b * alpha
         check.nonzero("alpha", det, f"the output of the head {self.name} does not know x0 there; use V, X0 or FLOW")
         return -b / det, sigma / det
 
     def gain(self, t: Time, like: Tensor, schedule: Schedule) -> Tensor:
-        """|d output / d x0| at fixed x_t, in float64; infinite at sigma = 0, where no output but X0's moves x0_hat."""
+        """|d output / d x0| at fixed x_t, in float64; infinite at sigma = 0, where all but X0 give x0_hat = x_t."""
         _, alpha, sigma, _ = schedule.at(torch.as_tensor(t, dtype=torch.float64), like=like.double())
         a, b = self.pair(alpha, sigma := sigma.clamp(min=5e-324))
         return (a * sigma - b * alpha).abs() / sigma
@@ -69,7 +67,7 @@ def _edm_pair(alpha: Scale, sigma: Scale) -> tuple[Scale, Scale]:
 EPS = Head("eps", lambda alpha, sigma: (0.0, 1.0))  # Ho et al. 2020, eq. 9 and 15
 X0 = Head("x0", lambda alpha, sigma: (1.0, 0.0))
 V = Head("v", lambda alpha, sigma: (-sigma, alpha))  # Salimans and Ho 2022, appendix D
-SCORE = Head("score", lambda alpha, sigma: (0.0, -1 / sigma), needs_noise=True)  # of q(x_t | x0): Song et al. 2021
+SCORE = Head("score", lambda alpha, sigma: (0.0, -1 / sigma), needs_noise=True)  # grad log q(x_t | x0)
 FLOW = Head("flow", lambda alpha, sigma: (-1.0, 1.0))  # Liu et al. 2022, eq. 1: on `flow`, the velocity dx_t / dt
 F = Head("F", _edm_pair, data_std=0.5)
 HEADS = {head.name: head for head in (EPS, X0, V, SCORE, FLOW, F)}

@@ -1,7 +1,7 @@
 """The forward process destroys data in one line, q(x_t | x0) = N(alpha_t x0, sigma_t^2 I) (Ho et al. 2020, eq. 4).
 
 Between two levels s < t, with r = snr_t / snr_s, `transition` is q(x_t | x_s) and `posterior` is q(x_s | x_t, x0).
-`line` leads from x_t to x_s if x0_hat and eps_hat stay as they are; every sampler is built on it.
+`line` leads from x_t to x_s if x0_hat and eps_hat stay as they are; every deterministic sampler is built on it.
 """
 
 import math
@@ -27,7 +27,7 @@ def diffuse(x0: Batch, t: Time, eps: Batch, schedule: Schedule) -> Batch:
 
 
 def line(x_t: Tensor, x0: Tensor, t: Level, s: Level) -> Tensor:
-    """alpha_s x0 + sigma_s eps, for the eps in x_t; nothing is divided by alpha, so this holds in pure noise too."""
+    """alpha_s x0 + sigma_s eps, for the eps in x_t; without a division by alpha, so it also works where alpha_t = 0."""
     shrink = s.sigma / t.sigma
     return mix(shrink, x_t, s.alpha - t.alpha * shrink, x0)
 
@@ -38,7 +38,7 @@ def eps_hat(x_t: Tensor, x0: Tensor, t: Level) -> Tensor:
 
 
 def fresh(t: Level, s: Level) -> Scale:
-    """1 - r for s < t: the share of the noise at t that was added after s. expm1 keeps its digits if they are close."""
+    """1 - r for s < t: the share of sigma_t^2 that was added after s. expm1 keeps its digits if s is close to t."""
     change = t.log_snr - s.log_snr
     return -torch.expm1(change) if isinstance(change, Tensor) else -math.expm1(change)
 
@@ -60,7 +60,7 @@ def posterior(x_t: Batch, x0: Batch, t: Time, s: Time, schedule: Schedule) -> tu
     mean = alpha_s (1 - r) x0 + (alpha_t sigma_s^2) / (alpha_s sigma_t^2) x_t,    std = sigma_s sqrt(1 - r)
     """
     check.same_shape(x_t=x_t, x0=x0)
-    if not isinstance(t, Tensor) and not 0 <= s < t <= 1:
+    if not (isinstance(t, Tensor) or isinstance(s, Tensor) or 0 <= s < t <= 1):
         raise ValueError(f"s and t must satisfy 0 <= s < t <= 1, got s = {s}, t = {t}")
     return posterior_between(x_t, x0, schedule.at(t, like=x_t), schedule.at(s, like=x_t))
 
@@ -75,12 +75,12 @@ def noise_like(x: Tensor, generator: Generator | None = None) -> Tensor:
 
 
 def prior_std(schedule: Schedule) -> float:
-    """sqrt(alpha(1)^2 + sigma(1)^2): 1 for `flow` and wherever variance is preserved, 80 for `ve`."""
+    """The std of x_1 for data of unit variance: 1 for `flow` and wherever variance is preserved, 80.006 for `ve`."""
     return math.hypot(schedule.alpha(1.0), schedule.sigma(1.0))
 
 
 def prior(shape: Sequence[int], schedule: Schedule, generator: Generator | None = None) -> Batch:
-    """Draw x_1 from the prior N(0, alpha(1)^2 + sigma(1)^2), on the generator's device, or on the CPU without one."""
+    """Sample x_1 from the prior N(0, (alpha(1)^2 + sigma(1)^2) I), on the generator's device, or else on the CPU."""
     whole = isinstance(shape, Sequence) and all(isinstance(n, int) and n >= 0 for n in shape)
     check.must_be("whole numbers of at least 0", "shape", shape, whole)
     return prior_std(schedule) * noise(shape, generator)

@@ -93,15 +93,14 @@ class Schedule:
             return Level(t, *(curve.to(like).view(shape) for curve in self._curves(t)))
         if not isinstance(t, float):
             check.number("t", t, 0, 1)
-        cache = self._levels  # a sampler asks for the same few times again and again
-        if t not in cache:
-            if len(cache) > 10_000:
-                cache.clear()
-            cache[t] = Level(float(t), *(curve.item() for curve in self._curves(torch.tensor(t, dtype=torch.float64))))
-        return cache[t]
+        if len(self._levels) > 10_000:
+            self._levels.clear()
+        if not (level := self._levels.get(t)):  # a cache, because a sampler asks for the same few times again and again
+            level = Level(float(t), *(curve.item() for curve in self._curves(torch.tensor(t, dtype=torch.float64))))
+        return self._levels.setdefault(t, level)
 
     def _curves(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        log_snr = self._log_snr(check.within("t", _exact(t)))
+        log_snr = self._log_snr(check.within("t", exact(t)))
         return *self.scales(log_snr), log_snr
 
     @functools.cached_property
@@ -109,7 +108,7 @@ class Schedule:
         return {}
 
 
-def _exact(t: Tensor) -> Tensor:
+def exact(t: Tensor) -> Tensor:
     return t.to("cpu" if t.device.type == "mps" else t.device, torch.float64)  # Apple's MPS has no float64
 
 
@@ -117,12 +116,12 @@ def _in_float64(curve: Curve, value: Any, name: str = "t", high: float = 1.0) ->
     low = -high if high == math.inf else 0.0
     if isinstance(value, Tensor):
         check.same_shape(**{name: value})
-        return curve(check.within(name, _exact(value), low, high)).to(value)
+        return curve(check.within(name, exact(value), low, high)).to(value)
     try:  # a copy in order, because torch cannot read numpy's reversed views
-        exact = torch.from_numpy(np.array(value, dtype=np.float64, order="C"))
+        number = torch.from_numpy(np.array(value, dtype=np.float64, order="C"))
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, an array or a tensor, got {check.came(value)}") from None
-    result = curve(check.within(name, exact, low, high))
+    result = curve(check.within(name, number, low, high))
     return result.item() if result.ndim == 0 else result.detach().numpy()
 
 
@@ -134,6 +133,9 @@ class Published(Schedule):  # given by its formulas; equal to another of the sam
     _time: Curve = field(compare=False, repr=False)
     arguments: dict[str, Any] = field(default_factory=dict, hash=False)
     T: int | None = field(default=None, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # formulas cannot be pickled, and are made anew
+        return globals()[self.name], tuple(self.arguments.values())
 
     def config(self) -> dict[str, Any]:  # type: ignore[override]
         given = self.arguments.items()
@@ -175,15 +177,15 @@ def _log_snr_from(log_alpha: Tensor) -> Tensor:  # expm1 keeps all digits of 1 -
     return 2 * log_alpha - (-torch.expm1(2 * log_alpha)).log()
 
 
-def from_betas(betas: Sequence[float] | np.ndarray | Tensor, name: str = "from_betas") -> Schedule:
-    """DDPM's time made continuous: alpha(i/T)^2 = (1 - beta_1) ... (1 - beta_i), log alpha straight between (eq. 4)."""
+def from_betas(betas: Sequence[float] | np.ndarray | Tensor, _name: str = "from_betas") -> Schedule:
+    """DDPM's time made continuous: alpha(i/T)^2 = (1 - beta_1)...(1 - beta_i) (eq. 4), and log alpha linear between."""
     try:
         values = np.asarray(betas, dtype=np.float64)
     except (TypeError, ValueError):
         values = np.empty(0)
     good = values.ndim == 1 and values.size > 0 and bool(((values > 0) & (values < 1)).all())
     check.must_be("a sequence of numbers in (0, 1), beta_1 first", "betas", betas, good)
-    T, arguments = len(values), {"betas": values.tolist()} if name == "from_betas" else {}
+    T, arguments = len(values), {"betas": values.tolist()} if _name == "from_betas" else {}
     grid = 0.5 * torch.log1p(-torch.from_numpy(np.insert(values, 0, 0.0))).cumsum(0)  # log alpha at i / T
 
     def log_snr(t: Tensor) -> Tensor:
@@ -195,7 +197,7 @@ def from_betas(betas: Sequence[float] | np.ndarray | Tensor, name: str = "from_b
         i = torch.searchsorted(-at, -log_alpha.contiguous()).clamp(1, T)
         return (i - 1 + (at[i - 1] - log_alpha) / (at[i - 1] - at[i])) / T
 
-    return Published(name, variance_preserving, log_snr, time, arguments, T)
+    return Published(_name, variance_preserving, log_snr, time, arguments, T)
 
 
 def linear() -> Schedule:
@@ -209,7 +211,7 @@ def scaled_linear() -> Schedule:
 
 
 def sigmoid() -> Schedule:
-    """GeoDiff's 1,000 betas, 1e-4 + (0.02 - 1e-4) / (1 + exp(-u)), u evenly from -6 to 6 (Xu et al. 2022)."""
+    """1,000 betas on the curve of GeoDiff (Xu et al. 2022), 1e-4 + (0.02 - 1e-4) / (1 + exp(-u)), u from -6 to 6."""
     return from_betas(1e-4 + (0.02 - 1e-4) / (1 + np.exp(-np.linspace(-6, 6, 1000))), "sigmoid")
 
 
@@ -238,8 +240,8 @@ def zero_terminal_snr(schedule: Schedule) -> Schedule:
 def shifted(schedule: Schedule, factor: float) -> Schedule:
     """More noise at every t: log_snr(t) - 2 log(factor), for pictures whose side is `factor` times as long.
 
-    In a larger picture, neighbouring pixels average more noise away, so t destroys less of it (Hoogeboom et al.
-    2023, eq. 4, factor = side / 64). On `flow` it is t' = f t / (1 + (f - 1) t) (Esser et al. 2024, eq. 23).
+    In a larger picture, averaging over neighbours removes more noise, so the same t destroys less (Hoogeboom et al.
+    2023, eq. 4, factor = side / 64). On `flow`, t becomes f t / (1 + (f - 1) t), f = factor (Esser et al., eq. 23).
     """
     check.positive("factor", factor)
     old, down, arguments = schedule, 2 * math.log(factor), {"schedule": schedule, "factor": float(factor)}

@@ -206,7 +206,23 @@ def test_guidance_reaches_its_own_step_and_v_is_that_of_the_condition():
     step = partial(denoiser.ancestral, noise=torch.zeros_like)
     mean = md.sample(guided, x_t, times=[0.8, 0.4], method=step, cond=cond)
     torch.testing.assert_close(mean, md.posterior(x_t, 2 * cond, 0.8, 0.4, COSINE)[0])
+    guided(x_t, 0.8, cond)
     torch.testing.assert_close(denoiser.v, cond)
+
+
+def test_a_denoiser_that_was_not_called_has_no_variance():
+    learned, other, x_t = with_v(COSINE, constant(0.5)), with_v(COSINE, constant(0.5)), torch.ones(3, 1, dtype=T64)
+    learned(x_t, 0.4)
+    md.sample(learned, x_t, times=[0.8, 0.4], method=learned.ancestral)
+    with pytest.raises(ValueError, match="denoise must be this denoiser, or made from it"):
+        md.sample(other, x_t, times=[0.8, 0.4], method=learned.ancestral)
+
+
+def test_it_can_be_copied_and_trained_after_a_call_with_gradients():
+    denoiser = LearnedVariance(md.nets.MLP(2, width=8, depth=1, answers=2), COSINE, md.heads.EPS)
+    md.denoising_loss(denoiser, torch.ones(4, 2)).backward()
+    (step,) = md.fit(denoiser, torch.ones(4, 2), 1, loss=hybrid_loss(10), precision="float32")
+    assert math.isfinite(step.loss)
 
 
 def test_one_answer_is_too_few():

@@ -1,5 +1,6 @@
 """The curves against the formulas as printed, in plain numpy, and the promises of every schedule."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minidiffusion import check
 from minidiffusion import schedule as schedules
 from minidiffusion.training import schedule_from
 
@@ -360,3 +362,20 @@ def test_schedules_are_equal_if_alike_and_frozen(schedule):
 def test_bad_betas_are_named(unchecked, bad):
     with pytest.raises((ValueError, TypeError), match="betas must"):
         schedules.from_betas(bad)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_it_can_be_made_again_and_copied(name):
+    for schedule in (MAKERS[name](), schedules.shifted(MAKERS[name](), 2.0), schedules.from_betas([0.1, 0.5])):
+        make, arguments = schedule.__reduce__()  # which is what pickle asks for
+        for again in (make(*arguments), copy.deepcopy(schedule)):
+            assert again == schedule and again.alpha(0.3) == schedule.alpha(0.3)
+
+
+def test_a_bad_time_that_cannot_be_read_gives_nan():
+    # what a GPU does, where reading the time would make it wait; "meta" stands for another device than the CPU
+    class Elsewhere(torch.Tensor):
+        device = torch.device("meta")
+
+    value = torch.tensor([0.5, 1.5, math.nan, -1.0]).as_subclass(Elsewhere)
+    assert check.within("t", value).as_subclass(torch.Tensor).isnan().tolist() == [False, True, True, True]

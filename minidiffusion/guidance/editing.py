@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .. import check
 from ..denoiser import Denoise, schedule_of
-from ..process import diffuse, eps_hat, mix, noise_like, transition
+from ..heads import to_eps
+from ..process import diffuse, mix, noise_like, transition
 from ..samplers import sample
 from ..schedule import Batch, Level, Schedule
 from .wrappers import Number, inpaint
@@ -104,7 +105,7 @@ def invert(
     grid = [i / steps for i in range(steps + 1)] if times is None else check.times("times", times, rising=True)
 
     def eps_at(x: Tensor, t: Level) -> Tensor:
-        return eps_hat(x, denoise(x, t.time, cond), t) if t.sigma > 0 else torch.zeros_like(x)
+        return to_eps(denoise(x, t.time, cond), x, t.time, schedule) if t.sigma > 0 else torch.zeros_like(x)
 
     x = x0
     with torch.no_grad():

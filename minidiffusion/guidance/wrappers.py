@@ -54,8 +54,8 @@ def classifier_free(
             raise ValueError("cond must say what to steer towards, got None")
         w: Any = scale if not isinstance(t, Tensor) and low <= t <= high else 1.0
         if isinstance(t, Tensor):
-            w = torch.where((low <= t) & (t <= high), scale, 1.0).to(x_t).reshape(-1, *[1] * (x_t.ndim - 1))
-        if w == 1 if not isinstance(w, Tensor) else not w.is_cuda and bool((w == 1).all()):
+            w = 1 + (scale - 1) * ((low <= t) & (t <= high)).to(x_t).reshape(-1, *[1] * (x_t.ndim - 1))
+        if w == 1 if not isinstance(w, Tensor) else w.device.type == "cpu" and bool((w == 1).all()):
             return denoise(x_t, t, cond)
         x0_against = denoise(x_t, t, against)
         return x0_against + w * (denoise(x_t, t, cond) - x0_against)

@@ -157,5 +157,7 @@ def time_grid(schedule: Schedule, steps: int, times: Sequence[float] | None) -> 
     else:
         grid = torch.tensor(check.times("times", times), dtype=torch.float64)
     if grid[0] != 1 or schedule.sigma(grid[-1].item()) == 0:
-        raise ValueError(f"times must begin at 1 and end before sigma = 0, where x_t is x0 itself, got {times!r}")
+        raise ValueError(
+            f"times must begin at 1 and end before sigma = 0, where x_t is x0 itself, got {check.came(times)}"
+        )
     return grid

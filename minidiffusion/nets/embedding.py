@@ -25,7 +25,7 @@ def is_word(words: Float[Tensor, "batch word context"]) -> Bool[Tensor, "batch w
 
 
 class Condition(nn.Module):
-    """(t, cond) -> (batch, size): an embedding of the time plus an embedding of the condition.
+    """(t, cond) -> (batch, size): the silu of an embedding of the time plus an embedding of the condition.
 
     classes > 0: cond holds labels, (batch,), and label `classes` means "any class". context > 0: cond holds embeddings,
     (batch, context), or words, (batch, word, context), whose mean is embedded. Words of zeros are padding and have no
@@ -64,8 +64,8 @@ class Condition(nn.Module):
             return cond.long().masked_fill(dropped, self.classes)
         return cond.masked_fill(dropped.view(-1, *[1] * (cond.ndim - 1)), 0)
 
-    def check(self, cond: Cond | None, count: int) -> None:
-        """ValueError unless cond fits `count` items. Labels on a GPU are not read, because that would make it wait."""
+    def check(self, cond: Cond | None, count: int, null: bool = True) -> None:
+        """ValueError unless cond fits `count` items. Labels on a GPU are read only if the null label is not allowed."""
         if cond is None:
             return
         shape = tuple(cond.shape) if isinstance(cond, Tensor) else ()
@@ -76,9 +76,9 @@ class Condition(nn.Module):
         elif self.context:
             wanted = f"embeddings of shape ({count}, {self.context}) or ({count}, words, {self.context})"
             fits = shape in ((count, self.context), (count, *shape[1:2], self.context)) and cond.is_floating_point()
-        must_be(wanted, "cond", cond, fits and 0 not in shape)
-        if self.classes and cond.device.type == "cpu" and not torch.compiler.is_compiling():
-            wrong = " and ".join(map(str, sorted({n for n in cond.tolist() if not 0 <= n <= self.classes})[:5]))
+        must_be(wanted, "cond", cond, fits and 0 not in shape[1:])
+        if self.classes and (not null or cond.device.type == "cpu") and not torch.compiler.is_compiling():
+            wrong = " and ".join(map(str, sorted({n for n in cond.tolist() if not 0 <= n < self.classes + null})[:5]))
             known = f'the labels 0 to {self.classes - 1} (and {self.classes} for "any class")'
             if wrong:
                 raise ValueError(f"cond contains label {wrong}, but this network knows {known}")

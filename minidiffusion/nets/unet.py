@@ -60,9 +60,9 @@ class Attention(nn.Module):
 class UNet(Net):
     """net(x, t, cond) -> output of the shape of x (Ronneberger et al. 2015; Ho et al. 2020, appendix B).
 
-    channels: of the images. widths: channels inside, from fine to coarse, multiples of 16, the last of 32; each level
-    halves the side. blocks: residual blocks at each level, down and up again. classes, context: what cond holds (see
-    Condition). answers: outputs side by side, 2 for a LearnedVariance. ValueError: wrong sizes, x or cond.
+    channels: of the images, whose sides halve len(widths) - 1 times. widths: channels inside, from fine to coarse,
+    multiples of 16, the last of 32. blocks: residual blocks at each level, down and up again. classes, context: what
+    cond holds (see Condition). answers: outputs side by side, 2 for LearnedVariance. ValueError: bad sizes, x or cond.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class UNet(Net):
         answers: int = 1,
     ):
         if not widths or len(widths) != len(blocks) or any(w % 16 for w in widths) or widths[-1] % 32:
-            raise ValueError(f"widths and blocks must be as many, widths by 16, the last by 32: {widths}, {blocks}")
+            raise ValueError(f"widths and blocks must pair up, widths by 16, the last by 32, got {widths}, {blocks}")
         super().__init__()
         size = 4 * widths[0]
         self.condition = Condition(size, classes, context)

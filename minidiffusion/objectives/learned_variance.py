@@ -1,7 +1,8 @@
 """Learn how much fresh noise a reverse step needs, beside its mean (Nichol and Dhariwal 2021, sec. 3.1).
 
-p(x_s | x_t) = N(mean, variance), the mean that of `posterior` with x0_hat in place of x0. The variance lies between two
-bounds, one right for data that is pure noise and one for data that is a single point, and v says where (eq. 15):
+p(x_s | x_t) = N(mean, variance), the mean that of `posterior` with x0_hat in place of x0. Where alpha^2 + sigma^2 = 1,
+the right variance is beta for data from N(0, I) and beta_tilde for data that is a single point. Most data lies between,
+and v, which is not confined to [0, 1], says where (eq. 15):
 
     variance = exp(v log beta + (1 - v) log beta_tilde)
     beta = sigma_t^2 (1 - r),    beta_tilde = sigma_s^2 (1 - r),    r = snr(t) / snr(s)
@@ -28,8 +29,6 @@ class LearnedVariance(Denoiser):
     of the two bounds, on the logarithmic scale.
     """
 
-    v: Tensor  # the network's second answer in its latest call
-
     def answers(self, x_t: Tensor, t: Time, cond: Any = None) -> tuple[Tensor, Tensor]:
         """The head's output, and v."""
         both = super().output(x_t, t, cond)
@@ -40,7 +39,8 @@ class LearnedVariance(Denoiser):
 
     def output(self, x_t: Batch, t: Time, cond: Any = None) -> Tensor:
         """The first answer alone: the prediction in the terms of the head."""
-        output, self.v = self.answers(x_t, t, cond)
+        output, v = self.answers(x_t, t, cond)
+        self.v = v.detach()  # for `ancestral`; with its graph, copy.deepcopy would refuse the denoiser
         return output
 
     def ancestral(self, denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Any) -> tuple[Tensor, Tensor]:
@@ -50,21 +50,23 @@ class LearnedVariance(Denoiser):
         built from its x0_hat; v is the answer of the latest call of the network that this x0_hat needed, which in
         guidance is the call with the condition. The last step returns its mean, as the samplers of the papers do.
         """
-        x0 = denoise(x_t, t.time)
-        mean, log_variance, _ = _reverse(x_t, x0, self.v, t, s)
+        x0, v = denoise(x_t, t.time), self.__dict__.pop("v", None)
+        if v is None:
+            raise ValueError("denoise must be this denoiser, or made from it: its network was not called")
+        mean, log_variance, _ = _reverse(x_t, x0, v, t, s)
         return mean if s.sigma == 0 else mean + (0.5 * log_variance).exp() * noise(x_t), x0
 
 
 def _reverse(x_t: Tensor, x0: Tensor, v: Tensor, t: Level, s: Level) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and log variance of p(x_s | x_t), and log beta_tilde, replaced by log beta at sigma_s = 0."""
     mean, _ = posterior_between(x_t, x0, t, s)
-    log_beta, tilde = (torch.as_tensor(level.sigma**2 * fresh(t, s)) for level in (t, s))
-    log_tilde = torch.where(tilde > 0, tilde.log(), log_beta.log())
-    return mean, v * log_beta.log() + (1 - v) * log_tilde, log_tilde
+    beta, beta_tilde = (torch.as_tensor(level.sigma**2 * fresh(t, s)) for level in (t, s))
+    log_tilde = torch.where(beta_tilde > 0, beta_tilde.log(), beta.log())
+    return mean, v * beta.log() + (1 - v) * log_tilde, log_tilde
 
 
 def hybrid_loss(steps: int = 1000) -> Loss:
-    """L_simple + 0.001 L_vlb (Nichol and Dhariwal 2021, eq. 16), for `fit(denoiser, data, loss=hybrid_loss())`.
+    """L_simple + 0.001 L_vlb (Nichol and Dhariwal 2021, eq. 16): fit(denoiser, data, steps=1000, loss=hybrid_loss()).
 
     The mean learns from the first term, v from the second. L_vlb is the bound of a chain of `steps` even steps of t, in
     nats per dimension, estimated from one step for each item of the batch.

@@ -4,8 +4,8 @@
 
 WEIGHTINGS has w as a function of the snr and of slope = -d log_snr / dt. "uniform" is the plain error of the output,
 the only weighting that depends on the head: an error in x0_hat is gain(t) times as large in the output, so w =
-gain(t)^2, which is snr for eps, 1 for x0, snr + 1 for v and snr + 4 for F. "eps with uniform" and "x0 with snr" are the
-same number. A weighting with a slope undoes the schedule: it decides how often each noise level counts.
+gain(t)^2, which is snr for eps, 1 for x0, snr + 4 for F and, where alpha^2 + sigma^2 = 1, snr + 1 for v. Uniform times
+visit each log_snr in proportion to 1 / slope; a weighting with the factor slope is the same on every schedule.
 """
 
 import math
@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from .. import check
 from ..denoiser import Denoiser
 from ..process import diffuse, noise_like
-from ..schedule import Batch
+from ..schedule import Batch, exact
 
 Loss = Callable[..., Tensor]  # loss(denoiser, x0, t, eps, cond) -> (batch,), as `fit` calls it
 
@@ -39,7 +39,7 @@ WEIGHTINGS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {
     "min_snr": lambda snr, slope: snr.clamp(max=5.0),  # Hang et al. 2023, eq. 8
     "p2": lambda snr, slope: snr / (1 + snr),  # Choi et al. 2022, sec. 3, k = gamma = 1
     "edm": _edm,
-    "elbo": lambda snr, slope: snr * slope / 2,  # Kingma et al. 2021, eq. 17: nats of the bound
+    "elbo": lambda snr, slope: snr * slope / 2,  # Kingma et al. 2021, eq. 17: nats per dimension of the bound
 }
 
 
@@ -53,15 +53,15 @@ def loss_per_item(
     error = (output - head.target(x0, eps, t, schedule)).float().pow(2).flatten(1).mean(1)
     if weight is None:
         return error
-    snr = schedule.log_snr(t.double()).exp()
+    snr = schedule.log_snr(t := exact(t)).exp()
     # where no signal is left, the slope is infinite; times an snr of 0 it has no weight
-    slope = -schedule.log_snr_slope(t.double()).masked_fill(snr == 0, 0.0)
-    # the error in x0 is the error of the output over the gain, so nothing is divided by a small alpha
+    slope = -schedule.log_snr_slope(t).masked_fill(snr == 0, 0.0)
+    # the error of x0_hat is that of the output over the gain; computing x0_hat would lose digits where alpha is small
     return error * (weight(snr, slope) / head.gain(t, t, schedule) ** 2).to(error)
 
 
 def draw_times(count: int, generator: Generator | None = None) -> Float[Tensor, "count"]:
-    """Uniform times in (0, 1), one in each of `count` equal bins (Kingma et al. 2021, appendix I.1)."""
+    """Stratified times in (0, 1): one in each of `count` equal bins, a cousin of Kingma et al. 2021, appendix I.1."""
     device = generator.device if generator is not None else "cpu"
     u = torch.rand(count, generator=generator, device=device)
     return ((torch.arange(count, device=device) + u) / count).clamp(1e-5, 1.0)

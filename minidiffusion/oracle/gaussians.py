@@ -20,7 +20,7 @@ class Mixture(Oracle):
     x_t given component k is N(alpha m_k, S_k) with S_k = alpha^2 C_k + sigma^2 I, so
 
         E[x0 | x_t, k] = m_k + alpha C_k S_k^-1 (x_t - alpha m_k)
-        E[x0 | x_t]    = sum_k p(k | x_t) E[x0 | x_t, k],   p(k | x_t) ~ w_k N(x_t; alpha m_k, S_k)
+        E[x0 | x_t]    = sum_k p(k | x_t) E[x0 | x_t, k],   p(k | x_t) = w_k N(x_t; alpha m_k, S_k) / q(x_t)
 
     A component is a class: `cond` is its number, and `log_class` the classifier.
     """
@@ -80,7 +80,7 @@ class Mixture(Oracle):
             raise TypeError(f"cond must be None or a tensor of whole numbers, got {check.came(cond)}")
         if cond.shape != (batch,):
             raise ValueError(f"cond must be one number for each of {batch} items, got shape {tuple(cond.shape)}")
-        check.within("cond", cond, 0, len(self.weights) - 1)
+        check.within("cond", cond.cpu(), 0, len(self.weights) - 1)
 
     def log_class(self, x_t: Float[Tensor, "batch D"], t: Time) -> Float[Tensor, "batch K"]:
         """log p(k | x_t), exact: its gradient in x_t is what classifier guidance adds to the score."""

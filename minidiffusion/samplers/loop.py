@@ -27,7 +27,7 @@ def uniform(steps: int) -> list[float]:
 def karras(
     schedule: Schedule, steps: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0
 ) -> list[float]:
-    """Times from 1 to 0, even in (sigma / alpha)^(1 / rho), within the schedule (Karras et al. 2022, eq. 5)."""
+    """steps + 1 times from 1 to 0, even in (sigma / alpha)^(1 / rho) between the ends (Karras et al. 2022, eq. 5)."""
     check.whole("steps", steps)
     check.instance("schedule", schedule, Schedule, "schedule.cosine()")
     check.must_be("above 0", "rho", rho, isinstance(rho, float | int) and rho > 0)
@@ -45,7 +45,7 @@ def karras(
 
 
 def uniform_log_snr(schedule: Schedule, steps: int, sigma_min: float = 0.002, sigma_max: float = 80.0) -> list[float]:
-    """steps + 1 times from 1 to 0, evenly spaced in log_snr from sigma / alpha = sigma_max to sigma_min."""
+    """steps + 1 times from 1 to 0; between them, sigma / alpha goes from sigma_max to sigma_min, even in log_snr."""
     return karras(schedule, steps, sigma_min, sigma_max, math.inf)
 
 
@@ -71,8 +71,9 @@ def trajectory(
     grid = uniform(steps) if times is None else check.times("times", times)
     step = method if callable(method) else METHODS[check.one_of("method", method, METHODS)]
     check.same_shape(x_1=x_1)
-    offers: dict[str, Any] = {"noise": lambda like: noise_like(like, generator), "past": deque(maxlen=2)}
-    step = _bound(step, options, schedule=schedule, **offers)
+    step = _bound(
+        step, options, schedule=schedule, noise=lambda like: noise_like(like, generator), past=deque(maxlen=2)
+    )
 
     def predict(x_t: Tensor, t: float) -> Tensor:
         x0 = denoise(x_t, t) if cond is None else denoise(x_t, t, cond)
@@ -81,7 +82,7 @@ def trajectory(
 
     def walk(x: Tensor) -> Iterator[tuple[float, Tensor, Tensor]]:
         for t, s in pairwise(levels):
-            with torch.no_grad():  # left before the yield, so that the caller keeps gradients
+            with torch.no_grad():  # ends before the yield, so that the caller's own gradients stay on
                 answer = step(predict, x, t, s)
             if not isinstance(answer, tuple) or len(answer) != 2:  # a tensor of two rows would be unpacked unnoticed
                 raise TypeError(f"method must return a pair (x_s, x0_hat), got {check.came(answer)}")
@@ -93,7 +94,7 @@ def trajectory(
 
 
 def _bound(step: SamplerStep, options: dict[str, Any], **offers: Any) -> SamplerStep:
-    """The step with its options, which have defaults, and with each offer that it has a parameter for."""
+    """The step with its options filled in, and with each of the loop's offers that it names as a parameter."""
     wanted = inspect.signature(step).parameters.values()
     known = [p.name for p in wanted if p.kind is p.KEYWORD_ONLY and p.default is not p.empty]
     for name in options.keys() - known:

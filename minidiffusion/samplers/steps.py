@@ -1,4 +1,4 @@
-"""The steps of all samplers. Those without fresh noise follow the probability-flow ODE, each a little more accurately:
+"""The steps of all samplers. Those that add no noise solve one ODE, the probability flow, in either of its two forms:
 
     d(x / alpha) = eps_hat d(sigma / alpha)                                  Karras et al. 2022, eq. 4
     d(x / sigma) = x0_hat d(alpha / sigma) = x0_hat e^lambda dlambda         Lu et al. 2022, eq. 8, lambda = log_snr / 2
@@ -24,7 +24,7 @@ Visit = namedtuple("Visit", "level x_t x0")  # a state that a multistep method h
 
 
 def euler(denoise: Denoise, x_t: Tensor, t: Level, s: Level) -> Pair:
-    """Euler's method (Karras et al. 2022, eq. 4): ddim with eta = 0. On the flow schedule it is x_t - (t - s) u."""
+    """Euler's method (Karras et al. 2022, eq. 4): ddim with eta = 0. On `flow`, x_t - (t - s) (eps_hat - x0_hat)."""
     x0 = denoise(x_t, t.time)
     return line(x_t, x0, t, s), x0
 
@@ -33,7 +33,7 @@ def heun(denoise: Denoise, x_t: Tensor, t: Level, s: Level) -> Pair:
     """An Euler step, repeated with the mean of the slopes at both ends (Karras et al. 2022, alg. 1): two calls."""
     x0 = denoise(x_t, t.time)
     x_s = line(x_t, x0, t, s)
-    # there is no slope at sigma_s = 0, and with almost no signal (EDM starts at snr 1.6e-4) sigma / alpha is infinite
+    # at sigma_s = 0 there is no slope; with almost no signal, sigma / alpha is too large (EDM starts at snr 1.6e-4)
     if s.sigma == 0 or t.log_snr < math.log(1e-4):
         return x_s, x0
     change = eps_hat(x_s, denoise(x_s, s.time), s) - eps_hat(x_t, x0, t)
@@ -94,7 +94,7 @@ def ddpm(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise) -> Pai
 
 
 def ddim(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise, *, eta: Number = 0.0) -> Pair:
-    """alpha_s x0_hat + sqrt(sigma_s^2 - std^2) eps_hat + std z (Song et al. 2021, eq. 12 and 16).
+    """alpha_s x0_hat + sqrt(sigma_s^2 - std^2) eps_hat + std z (J. Song et al. 2021, DDIM, eq. 12 and 16).
 
     std is eta times that of the posterior: eta = 0 is deterministic, eta = 1 is ddpm, and above 1 there is even more
     fresh noise; ValueError if a step asks for more than all of sigma_s.
@@ -105,8 +105,8 @@ def ddim(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise, *, eta
         return line(x_t, x0, t, s), x0
     std = eta * posterior_between(x_t, x0, t, s)[1]
     if std > s.sigma * (1 + 1e-12):
-        asks = f"from t = {t.time:g} to {s.time:g}, eta = {eta:g} asks for {std:.4g} of {s.sigma:.4g}"
-        raise ValueError(f"eta must leave sigma as it is: {asks}; take a smaller eta or smaller steps")
+        asks = f"from t = {t.time:g} to {s.time:g}, its fresh noise has std {std:.4g}, above sigma = {s.sigma:.4g}"
+        raise ValueError(f"eta must be smaller, or the steps shorter, got eta = {eta:g}: {asks}")
     kept = math.sqrt(max(s.sigma**2 - std**2, 0.0))
     return s.alpha * x0 + kept * eps_hat(x_t, x0, t) + std * noise(x_t), x0
 
@@ -127,8 +127,8 @@ def edm_churn(
 ) -> Pair:
     """Add a little noise, though never beyond t = 1, then take Heun's step from there (Karras et al. 2022, alg. 2).
 
-    sigma_hat = sigma_t (1 + gamma), gamma = eta (sqrt(2) - 1), eta in [0, 1]. Their S_churn is eta times 0.41 times the
-    number of steps; S_noise is 1, and there is no S_tmin or S_tmax.
+    With sigma short for sigma / alpha: sigma_hat = sigma_t (1 + gamma), gamma = eta (sqrt(2) - 1), eta in [0, 1]. Their
+    S_churn is 0.41 eta times the number of steps; S_noise is 1, and there is no S_tmin or S_tmax.
     """
     check.number("eta", eta, 0.0, 1.0)
     sigma_hat = t.sigma / t.alpha * (1 + eta * (math.sqrt(2) - 1)) if t.alpha > 0 else math.inf
@@ -144,7 +144,7 @@ def langevin(
 ) -> Pair:
     """Annealed Langevin dynamics: at each noise level, `rounds` noisy steps uphill (Song and Ermon 2019, alg. 1).
 
-    Between levels only the signal grows, and the rounds must remove noise, so it takes a thousand levels.
+    Between levels only the signal grows. The rounds alone remove the surplus noise, so it takes a thousand levels.
     """
     x0 = denoise(x_t, t.time)
     if s.sigma == 0:  # where there is no score
@@ -155,13 +155,13 @@ def langevin(
 def predictor_corrector(
     denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise, *, rounds: int = 1, size: Number = 0.16
 ) -> Pair:
-    """A step of ddpm, then Langevin dynamics at the level reached (Song et al. 2021, alg. 3 and 5)."""
+    """A step of ddpm, then Langevin dynamics at the level reached (Y. Song et al. 2021, score SDE, alg. 3 and 5)."""
     x_s, x0 = ddpm(denoise, x_t, t, s, noise)
     return (x_s if s.sigma == 0 else _uphill(denoise, x_s, s, noise, rounds, size)), x0
 
 
 def _uphill(denoise: Denoise, x: Tensor, level: Level, noise: Noise, rounds: int, size: Number) -> Tensor:
-    """x <- x + step score + sqrt(2 step) z; where x_t has variance v, it settles at v / (1 - step / (2 v))."""
+    """x <- x + step score + sqrt(2 step) z; for Gaussian x_t of variance v, x settles at v / (1 - step / (2 v))."""
     # the papers' |z| / |score| is replaced by sigma, its average, so that an item does not depend on its batch
     step = 2 * (size * level.sigma) ** 2
     for _ in range(rounds):

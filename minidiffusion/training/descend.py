@@ -33,7 +33,7 @@ class Step:  # what one training step did
 
 
 def update_ema(ema: nn.Module, model: nn.Module, decay: float, step: int | None = None) -> None:
-    """ema <- decay ema + (1 - decay) model, with a decay of at most step / (step + 10): a short memory at first."""
+    """ema <- decay ema + (1 - decay) model, parameters only (no buffers); the decay is at most step / (step + 10)."""
     decay = decay if step is None else min(decay, step / (step + 10))  # or the average would keep untrained weights
     with torch.no_grad():
         torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
@@ -124,11 +124,11 @@ def fit(
     """Train `denoiser` in place, yielding a step after each of `steps` steps. Sample from step.ema.
 
     data: images, uint8 or float in [-1, 1], points or latents (count, ...); or a pair (data, cond), cond one label,
-    embedding or row of words for each item. weighting: of `loss_per_item`; or loss(denoiser, x0, t, eps, cond) ->
-    (batch,). drop: the probability that an item loses its condition, so that the network also learns to do without (Ho
-    and Salimans 2022, alg. 1); a network of your own without a `nets.embedding.Condition` gets every cond untouched.
-    compile: see `compiled`. options: of `descend`: learning_rate=1e-3, clip=1.0, ema_decay=0.999, precision=None,
-    seed=0, state=None. step.ema is one object that every step updates: copy.deepcopy(step.ema) keeps it.
+    embedding or row of words for each item. weighting: see `loss_per_item`. loss: another loss in its place,
+    loss(denoiser, x0, t, eps, cond) -> (batch,). drop: the probability that an item loses its condition, so that the
+    network also learns to do without (Ho and Salimans 2022, alg. 1); a network without a `nets.embedding.Condition`
+    gets every cond untouched. compile: see `compiled`. options: of `descend`: learning_rate=1e-3, clip=1.0,
+    ema_decay=0.999, precision=None, seed=0, state=None. Every step updates the same step.ema: copy.deepcopy keeps it.
     """
     if not isinstance(denoiser, Denoiser) or not list(denoiser.parameters()):
         raise TypeError(f"denoiser must be a Denoiser around a network with weights, got {check.came(denoiser)}")
@@ -140,7 +140,7 @@ def fit(
         raise ValueError(f"data must be finite, and images in [-1, 1] or uint8, got floats up to {x0.abs().max():.3g}")
     condition, forget = getattr(denoiser.net, "condition", None), None
     if isinstance(condition, Condition):
-        condition.check(cond, len(x0))
+        condition.check(cond, len(x0), null=False)
         forget = condition.forget
         cond = cond.float() if cond is not None and cond.is_floating_point() else cond
     elif cond is not None and len(cond) != len(x0):

@@ -14,11 +14,9 @@ def as_device(name: str | torch.device | None = None) -> torch.device:
     """The device of this name, or CUDA, else Apple's MPS, else the CPU; ValueError if this machine does not have it."""
     best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        device = torch.device(best if name is None else name)
-        torch.empty(0, device=device)
+        return torch.empty(0, device=best if name is None else name).device
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise ValueError(f"device must be one that this machine has, got {str(name)!r}: {error}") from None
-    return device
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
@@ -32,15 +30,16 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 def autocast(device: torch.device, precision: str | None = None) -> Iterator[None]:
     """Run networks in float32 or bfloat16 inside the block; None takes bfloat16 if the hardware has it.
 
-    Weights, losses and samplers stay in float32. Products that a GPU leaves in float32 may then use TF32, which has at
-    least as many digits as bfloat16. ValueError if there is no such precision.
+    Weights, losses and samplers stay in float32. Along with bfloat16, a GPU may compute the products that stay in
+    float32 as TF32, which has ten bits after the point where bfloat16 has seven. ValueError: unknown precision.
     """
     own = "bfloat16" if has_fast_bfloat16(device) else "float32"
-    fast = one_of("precision", own if precision is None else precision, PRECISIONS) == "bfloat16"
+    if one_of("precision", own if precision is None else precision, PRECISIONS) == "float32":
+        return (yield)
     before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = before or fast
+    torch.backends.cuda.matmul.allow_tf32 = True
     try:
-        with torch.autocast(device.type, torch.bfloat16) if fast else contextlib.nullcontext():
+        with torch.autocast(device.type, torch.bfloat16):
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
