@@ -39,7 +39,7 @@ def number(name: str, value: Any, low: Number = -math.inf, high: Number = math.i
 
 
 def positive(name: str, value: Any) -> None:
-    met = isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < math.inf
+    met = isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
     must_be("a finite number above 0", name, value, met)
 
 

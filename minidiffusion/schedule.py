@@ -104,7 +104,7 @@ class Schedule:
         return *self.scales(log_snr), log_snr
 
     @functools.cached_property
-    def _levels(self) -> dict[float, Level]:
+    def _levels(self) -> dict[Any, Level]:
         return {}
 
 

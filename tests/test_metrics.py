@@ -347,7 +347,7 @@ def test_energy_distance_is_unbiased_at_any_count(unchecked, shift, spread):
         return s * math.sqrt(2 / math.pi) * math.exp(-0.5 * (m / s) ** 2) + m * math.erf(m / (s * math.sqrt(2)))
 
     expected = 2 * length(shift, math.hypot(1, spread)) - (1 + spread) * length(0, math.sqrt(2))
-    draws = normal(2000, 7, 1)
+    draws = normal(500, 7, 1)
     assert_mean([energy_distance(x[:3], shift + spread * x[3:]) for x in draws], expected)
 
 

@@ -49,7 +49,7 @@ def test_the_fast_denoiser_is_the_oracle():
         ("ddpm", {}, 1000, 32),
         ("edm_churn", {"eta": 1.0}, 100, 32),
         ("predictor_corrector", {}, 400, 32),
-        ("langevin", {}, 1000, 8),
+        pytest.param("langevin", {}, 1000, 8, marks=pytest.mark.slow),  # its law is tested in test_samplers_laws
     ],
 )
 def test_samples_of_a_mixture_pass_and_those_of_a_louder_sampler_fail(method, options, steps, dimension):

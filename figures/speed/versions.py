@@ -3,7 +3,7 @@
     git worktree add ../before COMMIT
     python figures/speed/versions.py ../before
 
-Each version runs in a process of its own that waits while the other one works. Writes figures/speed/versions/VERSION.json:
+Each version runs in a process of its own that waits while the other one works. Writes a file in figures/speed/versions:
 for each row, how many times as fast as the other version this one is (median, lowest and highest of the rounds).
 """
 

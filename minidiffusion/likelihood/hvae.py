@@ -136,7 +136,8 @@ def consistency_bound(
     x_s = diffuse(x0, grid[1], noise_like(x0, generator), schedule)
     top = _sum(kl_divergence(forward(x_s, grid[1].item(), 1.0, schedule), _prior(schedule)))
     bottom = reconstruction(denoise, x0, noise_like(x0, generator), grid[-1], schedule)
-    return Bound(*(bits_per_dim(-nats, x0) for nats in (top, torch.stack(terms), bottom)), grid)
+    prior, each, last = (bits_per_dim(-nats, x0) for nats in (top, torch.stack(terms), bottom))
+    return Bound(prior, each, last, grid)
 
 
 def _prior(schedule: Schedule) -> Normal:

@@ -33,8 +33,13 @@ from ..objectives import LearnedSchedule
 from ..schedule import NAMED, Schedule, from_betas, shifted, zero_terminal_snr
 from .files import write_whole
 
-MADE = dict(from_betas=from_betas, zero_terminal_snr=zero_terminal_snr, shifted=shifted, learned=LearnedSchedule)
-SCHEDULES: dict[str, Callable[..., Schedule]] = {**NAMED, **MADE}
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    **NAMED,
+    "from_betas": from_betas,
+    "zero_terminal_snr": zero_terminal_snr,
+    "shifted": shifted,
+    "learned": LearnedSchedule,
+}
 FORMAT = "minidiffusion 1"
 TRAINING = "minidiffusion training 1"
 NESTED = ("config", "schedule", "about")  # dictionaries in the header; the rest are strings
