@@ -35,7 +35,8 @@ def whole(name: str, value: Any, least: int = 1, most: Number = math.inf) -> Non
 
 def number(name: str, value: Any, low: Number = -math.inf, high: Number = math.inf) -> None:
     real = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    must_be(f"a finite number in [{low:g}, {high:g}]", name, value, real and low <= value <= high)
+    if not real or not low <= value <= high:  # the text only then, because samplers ask at every step
+        must_be(f"a finite number in [{low:g}, {high:g}]", name, value, False)
 
 
 def positive(name: str, value: Any) -> None:
@@ -62,11 +63,11 @@ def function(name: str, value: Any, signature: str) -> None:
 
 
 def same_shape(**tensors: Any) -> None:  # without this check, broadcasting would hide a wrong shape
-    first, reference = next(iter(tensors.items()))
+    (first, reference), *_ = tensors.items()
     for name, tensor in tensors.items():
-        floating = isinstance(tensor, Tensor) and tensor.is_floating_point()
-        must_be("a floating point tensor", name, tensor, floating, TypeError)
-        if tensor.shape != reference.shape:
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            must_be("a floating point tensor", name, tensor, False, TypeError)
+        if tensor is not reference and tensor.shape != reference.shape:
             raise ValueError(f"{name} must have the shape of {first}, {tuple(reference.shape)}, got {came(tensor)}")
 
 
@@ -88,9 +89,9 @@ def within(name: str, value: Tensor, low: Number = 0.0, high: Number = 1.0) -> T
     return value if cpu else value.masked_fill(wrong, math.nan)
 
 
-def nonzero(name: str, value: Any, why: str) -> None:
+def nonzero(name: str, value: Any, why: str, about: str = "") -> None:
     if value.device.type == "cpu" and bool((value == 0).any()) if isinstance(value, Tensor) else value == 0:
-        raise ValueError(f"t must not be where {name} = 0: {why}")
+        raise ValueError(f"t must not be where {name} = 0: {why.format(about)}")
 
 
 def times(name: str, value: Any, rising: bool = False) -> list[float]:

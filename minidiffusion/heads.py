@@ -32,7 +32,7 @@ class Head:
         check.same_shape(x0=x0, eps=eps)
         level = schedule.at(t, like=x0)
         if self.needs_noise:
-            check.nonzero("sigma", level.sigma, f"the target of the head {self.name} is infinite there")
+            check.nonzero("sigma", level.sigma, "the target of the head {} is infinite there", self.name)
         a, b = self.pair(level.alpha, level.sigma)
         return mix(b, eps, a, x0)
 
@@ -48,7 +48,7 @@ class Head:
         sigma = sigma.clamp(min=torch.finfo(sigma.dtype).tiny) if isinstance(sigma, Tensor) else max(sigma, 1e-30)
         a, b = self.pair(alpha, sigma)  # sigma = 0 is replaced, so that each formula takes its limit
         det = a * sigma - b * alpha
-        check.nonzero("alpha", det, f"the output of the head {self.name} does not know x0 there; use V, X0 or FLOW")
+        check.nonzero("alpha", det, "the output of the head {} does not know x0 there; use V, X0 or FLOW", self.name)
         return -b / det, sigma / det
 
     def gain(self, t: Time, like: Tensor, schedule: Schedule) -> Tensor:

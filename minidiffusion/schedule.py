@@ -87,6 +87,8 @@ class Schedule:
 
         t: one, or one for each item of `like`. float32 has too few digits of 1 - t, so curves are read in float64.
         """
+        if isinstance(t, float) and (level := self._levels.get(t)):
+            return level  # cached, because a sampler asks for the same few times again and again
         if isinstance(t, Tensor) and like is not None:
             check.one_for_each("t", t, like)
             shape = (*t.shape, *[1] * (like.ndim - 1)) if t.ndim else ()
@@ -95,8 +97,7 @@ class Schedule:
             check.number("t", t, 0, 1)
         if len(self._levels) > 10_000:
             self._levels.clear()
-        if not (level := self._levels.get(t)):  # a cache, because a sampler asks for the same few times again and again
-            level = Level(float(t), *(curve.item() for curve in self._curves(torch.tensor(t, dtype=torch.float64))))
+        level = Level(float(t), *(curve.item() for curve in self._curves(torch.tensor(t, dtype=torch.float64))))
         return self._levels.setdefault(t, level)
 
     def _curves(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:

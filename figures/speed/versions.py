@@ -78,7 +78,7 @@ if __name__ == "__main__":
             servers[name] = start(package)
             rows = json.loads(servers[name].stdout.readline())  # type: ignore[union-attr]
         result = {}
-        for row in rows:
+        for row in (row for row in rows if not sys.argv[2:] or any(word in row for word in sys.argv[2:])):
             rounds = take_turns({name: lambda s=s, r=row: ask(s, r) for name, s in servers.items()}, 9)
             result[row] = [rounded(value) for value in ratios(rounds["this"], rounds["before"])]
             print(f"{row:32} {result[row]}", flush=True)

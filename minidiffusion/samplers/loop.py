@@ -71,9 +71,7 @@ def trajectory(
     grid = uniform(steps) if times is None else check.times("times", times)
     step = method if callable(method) else METHODS[check.one_of("method", method, METHODS)]
     check.same_shape(x_1=x_1)
-    step = _bound(
-        step, options, schedule=schedule, noise=lambda like: noise_like(like, generator), past=deque(maxlen=2)
-    )
+    step = _bound(step, options, schedule=schedule, noise=lambda x: noise_like(x, generator), past=deque(maxlen=2))
 
     def predict(x_t: Tensor, t: float) -> Tensor:
         x0 = denoise(x_t, t) if cond is None else denoise(x_t, t, cond)

@@ -99,10 +99,10 @@ def ddim(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise, *, eta
     std is eta times that of the posterior: eta = 0 is deterministic, eta = 1 is ddpm, and above 1 there is even more
     fresh noise; ValueError if a step asks for more than all of sigma_s.
     """
+    if eta == 0:
+        return euler(denoise, x_t, t, s)
     check.number("eta", eta, 0.0)
     x0 = denoise(x_t, t.time)
-    if eta == 0:
-        return line(x_t, x0, t, s), x0
     std = eta * posterior_between(x_t, x0, t, s)[1]
     if std > s.sigma * (1 + 1e-12):
         asks = f"from t = {t.time:g} to {s.time:g}, its fresh noise has std {std:.4g}, above sigma = {s.sigma:.4g}"
