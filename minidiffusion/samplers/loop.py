@@ -75,7 +75,8 @@ def trajectory(
 
     def predict(x_t: Tensor, t: float) -> Tensor:
         x0 = denoise(x_t, t) if cond is None else denoise(x_t, t, cond)
-        check.same_shape(x_t=x_t, x0=x0)  # otherwise broadcasting hides a wrong shape
+        if not isinstance(x0, Tensor) or x0.dtype != x_t.dtype or x0.shape != x_t.shape:  # quicker than the check
+            check.same_shape(x_t=x_t, x0=x0)  # otherwise broadcasting hides a wrong shape
         return x0
 
     def walk(x: Tensor) -> Iterator[tuple[float, Tensor, Tensor]]:
