@@ -97,7 +97,11 @@ if __name__ == "__main__":
         ).stdout.strip()
         for f in (HERE.parents[1], sys.argv[1])
     ]
-    about = {"command": "python figures/speed/versions.py ../before", "this": commits[0], "before": commits[1]}
+    about = {
+        "command": " ".join(["python figures/speed/versions.py ../before", *sys.argv[2:]]),
+        "this": commits[0],
+        "before": commits[1],
+    }
     about |= {
         "rounds": ROUNDS,
         "seconds_a_run": SECONDS,

@@ -15,7 +15,7 @@ from torch import Tensor
 from .. import check
 from ..check import Number
 from ..denoiser import Denoise
-from ..process import eps_hat, line, mix, posterior_between, transition
+from ..process import eps_hat, fresh, line, mix, posterior_between, transition
 from ..schedule import Level, Schedule
 
 Pair = tuple[Tensor, Tensor]  # x_s, and the x0_hat that the step used
@@ -103,7 +103,7 @@ def ddim(denoise: Denoise, x_t: Tensor, t: Level, s: Level, noise: Noise, *, eta
         return euler(denoise, x_t, t, s)
     check.number("eta", eta, 0.0)
     x0 = denoise(x_t, t.time)
-    std = eta * posterior_between(x_t, x0, t, s)[1]
+    std = eta * (s.sigma * fresh(t, s) ** 0.5)
     if std > s.sigma * (1 + 1e-12):
         asks = f"from t = {t.time:g} to {s.time:g}, its fresh noise has std {std:.4g}, above sigma = {s.sigma:.4g}"
         raise ValueError(f"eta must be smaller, or the steps shorter, got eta = {eta:g}: {asks}")

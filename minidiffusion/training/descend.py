@@ -134,9 +134,8 @@ def fit(
         raise TypeError(f"denoiser must be a Denoiser around a network with weights, got {check.came(denoiser)}")
     x0, cond = data if isinstance(data, tuple) else (data, None)
     check.items("data", to_float(x0[:1]) if getattr(x0, "dtype", None) == torch.uint8 else x0)
-    if (
-        not x0.abs().max() < (100 if x0.ndim == 4 else math.inf) and x0.dtype != torch.uint8
-    ):  # latents may leave [-1, 1]
+    most = 100 if x0.ndim == 4 else math.inf  # latents may leave [-1, 1]
+    if x0.dtype != torch.uint8 and not x0.abs().max() < most:
         raise ValueError(f"data must be finite, and images in [-1, 1] or uint8, got floats up to {x0.abs().max():.3g}")
     condition, forget = getattr(denoiser.net, "condition", None), None
     if isinstance(condition, Condition):
