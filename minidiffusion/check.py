@@ -63,12 +63,13 @@ def function(name: str, value: Any, signature: str) -> None:
 
 
 def same_shape(**tensors: Any) -> None:  # without this check, broadcasting would hide a wrong shape
-    (first, reference), *_ = tensors.items()
+    reference = next(iter(tensors.values()))
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             must_be("a floating point tensor", name, tensor, False, TypeError)
         if tensor is not reference and tensor.shape != reference.shape:
-            raise ValueError(f"{name} must have the shape of {first}, {tuple(reference.shape)}, got {came(tensor)}")
+            wanted = f"the shape of {next(iter(tensors))}, {tuple(reference.shape)}"
+            raise ValueError(f"{name} must have {wanted}, got {came(tensor)}")
 
 
 def items(name: str, value: Any) -> None:

@@ -93,8 +93,7 @@ class Schedule:
             check.one_for_each("t", t, like)
             shape = (*t.shape, *[1] * (like.ndim - 1)) if t.ndim else ()
             return Level(t, *(curve.to(like).view(shape) for curve in self._curves(t)))
-        if not isinstance(t, float):
-            check.number("t", t, 0, 1)
+        check.number("t", t, 0, 1)
         if len(self._levels) > 10_000:
             self._levels.clear()
         level = Level(float(t), *(curve.item() for curve in self._curves(torch.tensor(t, dtype=torch.float64))))

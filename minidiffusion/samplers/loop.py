@@ -17,6 +17,8 @@ from ..process import noise_like
 from ..schedule import Batch, Schedule
 from .steps import METHODS, SamplerStep
 
+_read_once = functools.cache(inspect.signature)  # reading takes as long as a step on a small picture
+
 
 def uniform(steps: int) -> list[float]:
     """steps + 1 times from 1 to 0, evenly spaced: for a schedule of betas, "trailing" in Lin et al. 2023, table 2."""
@@ -68,7 +70,7 @@ def trajectory(
     schedule, `past` a deque for its memory. options: its keyword-only parameters, such as eta=0.5 for ddim.
     """
     schedule = schedule_of(denoise, schedule)
-    grid = uniform(steps) if times is None else check.times("times", times)
+    levels = [schedule.at(t) for t in (uniform(steps) if times is None else check.times("times", times))]
     step = method if callable(method) else METHODS[check.one_of("method", method, METHODS)]
     check.same_shape(x_1=x_1)
     step = _bound(step, options, schedule=schedule, noise=lambda x: noise_like(x, generator), past=deque(maxlen=2))
@@ -88,13 +90,12 @@ def trajectory(
             x, x0_hat = answer
             yield s.time, x, x0_hat
 
-    levels = [schedule.at(t) for t in grid]
     return walk(x_1)
 
 
 def _bound(step: SamplerStep, options: dict[str, Any], **offers: Any) -> SamplerStep:
     """The step with its options filled in, and with each of the loop's offers that it names as a parameter."""
-    wanted = inspect.signature(step).parameters.values()
+    wanted = (_read_once if step in METHODS.values() else inspect.signature)(step).parameters.values()
     known = [p.name for p in wanted if p.kind is p.KEYWORD_ONLY and p.default is not p.empty]
     for name in options.keys() - known:
         has = f"its options are {', '.join(known)}" if known else "it has no options"
