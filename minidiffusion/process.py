@@ -66,7 +66,7 @@ def posterior(x_t: Batch, x0: Batch, t: Time, s: Time, schedule: Schedule) -> tu
 
 
 def noise(shape: Sequence[int], generator: Generator | None = None) -> Tensor:
-    """N(0, I) on the generator's device. One of the CPU makes a seed mean the same picture on every device."""
+    """N(0, I) on the generator's device. With one on the CPU, a seed gives the same picture everywhere."""
     return torch.randn(tuple(shape), generator=generator, device=generator.device if generator is not None else "cpu")
 
 

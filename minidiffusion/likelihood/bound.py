@@ -122,7 +122,7 @@ def elbo(
     Gradients reach the denoiser and a schedule with parameters; if you only measure, call it under torch.no_grad().
 
     x0: data. schedule: None takes the denoiser's own. times: falling from 1 to t0, where sigma(t0) > 0; None is
-    steps + 1 of them, evenly spaced in log_snr from t = 1 to t0 = time(13.3), or to t = 0 if it has less.
+    steps + 1 of them, evenly spaced in log_snr from t = 1 to t0 = time(13.3), or to t = 0 if log_snr ends below 13.3.
     levels: None for continuous data, whose density has the units of x0; 256 for images made from uint8, in [-1, 1].
     """
     schedule = checked(denoise, x0, schedule)

@@ -1,5 +1,8 @@
 """Attention: among the places of an image, and from there to the words of the condition."""
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -33,9 +36,32 @@ class CrossAttention(nn.Module):
         self.kv, self.out = nn.Linear(context, 2 * width, bias=False), zeroed(nn.Linear(width, width, bias=False))
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
+        q, k, v, mask = self.parts(x, words)
+        return self.out(rearrange(attend(q, k, v, mask), "b h n d -> b n (h d)"))
+
+    def parts(self, x: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Queries, keys, values (batch, head, n, size) and the mask (batch, 1, 1, word) that is False on padding."""
         parts = self.q(F.layer_norm(x, x.shape[2:])), *self.kv(words).chunk(2, dim=2)
         q, k, v = (rearrange(part, "b n (h d) -> b h n d", h=self.heads) for part in parts)
         # a softmax over no words would be nan, so where all are padding we attend to them: without bias, they are zero
         real = is_word(words)
-        mask = (real | ~real.any(1, keepdim=True))[:, None, None]
-        return self.out(rearrange(attend(q, k, v, mask), "b h n d -> b n (h d)"))
+        return q, k, v, (real | ~real.any(1, keepdim=True))[:, None, None]
+
+    def weights(self, x: Tensor, words: Tensor) -> Float[Tensor, "batch place word"]:
+        """How much each place attends to each word, averaged over the heads: rows of sum 1, and 0 on padding."""
+        q, k, _, mask = self.parts(x, words)
+        scores = (q @ k.transpose(2, 3) / q.shape[3] ** 0.5).float()
+        return scores.masked_fill(~mask, -torch.inf).softmax(3).mean(1)
+
+
+@contextlib.contextmanager
+def recorded(net: nn.Module) -> Iterator[list[Float[Tensor, "batch place word"]]]:
+    """Inside the block, each cross-attention of `net` appends its weights to the list, whenever `net` is called."""
+    maps: list[Tensor] = []
+    layers = [module for module in net.modules() if isinstance(module, CrossAttention)]
+    hooks = [layer.register_forward_pre_hook(lambda layer, args: maps.append(layer.weights(*args))) for layer in layers]
+    try:
+        yield maps
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -24,33 +24,44 @@ def Norm(width: int) -> nn.GroupNorm:  # over sixteen channels at a time (Wu and
 
 
 class Block(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))))), the second norm scaled and shifted by time and condition."""
+    """x + conv(silu(norm(conv(silu(norm(x)))))), the second norm scaled and shifted by time and condition.
 
-    def __init__(self, width: int, embedding: int):
+    embedding: the size of the vector that holds these two, or 0 without them.
+    """
+
+    def __init__(self, width: int, embedding: int = 0):
         super().__init__()
         self.norm1, self.conv1 = Norm(width), nn.Conv2d(width, width, 3, padding=1)
         self.norm2, self.conv2 = Norm(width), zeroed(nn.Conv2d(width, width, 3, padding=1))
-        self.modulate = nn.Linear(embedding, 2 * width)
+        self.modulate = nn.Linear(embedding, 2 * width) if embedding else None
 
-    def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
-        scale, shift = self.modulate(embedded)[:, :, None, None].chunk(2, dim=1)
-        h = self.conv1(F.silu(self.norm1(x)))
-        return x + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+    def forward(self, x: Tensor, embedded: Tensor | None = None) -> Tensor:
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        if self.modulate is not None:
+            scale, shift = self.modulate(embedded)[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return x + self.conv2(F.silu(h))
 
 
 class Attention(nn.Module):
-    """Self-attention over all pixels (Vaswani et al. 2017), then cross-attention to the words, if there are any."""
+    """Self-attention over all pixels (Vaswani et al. 2017), then cross-attention to the words, if there are any.
 
-    def __init__(self, width: int, heads: int, context: int = 0):
+    pixels: False leaves out the first. context: the size of a word, 0 leaves out the second.
+    """
+
+    def __init__(self, width: int, context: int = 0, pixels: bool = True):
         super().__init__()
-        self.heads, self.norm = heads, Norm(width)
-        self.qkv, self.out = nn.Conv2d(width, 3 * width, 1), zeroed(nn.Conv2d(width, width, 1))
-        self.words = CrossAttention(width, context, heads) if context else None
+        self.heads, self.norm = width // 32, Norm(width) if pixels else None
+        self.qkv = nn.Conv2d(width, 3 * width, 1) if pixels else None
+        self.out = zeroed(nn.Conv2d(width, width, 1)) if pixels else None
+        self.words = CrossAttention(width, context, self.heads) if context else None
 
     def forward(self, x: Tensor, words: Tensor | None = None) -> Tensor:
-        parts, height = self.qkv(self.norm(x)), x.shape[2]
-        q, k, v = rearrange(parts, "b (part h d) row column -> part b h (row column) d", part=3, h=self.heads)
-        x = x + self.out(rearrange(attend(q, k, v), "b h (row column) d -> b (h d) row column", row=height))
+        height = x.shape[2]
+        if self.qkv is not None:
+            parts = self.qkv(self.norm(x))
+            q, k, v = rearrange(parts, "b (part h d) row column -> part b h (row column) d", part=3, h=self.heads)
+            x = x + self.out(rearrange(attend(q, k, v), "b h (row column) d -> b (h d) row column", row=height))
         if self.words is not None:
             attended = self.words(rearrange(x, "b width row column -> b (row column) width"), words)
             x = x + rearrange(attended, "b (row column) width -> b width row column", row=height)
@@ -62,7 +73,9 @@ class UNet(Net):
 
     channels: of the images, whose sides halve len(widths) - 1 times. widths: channels inside, from fine to coarse,
     multiples of 16, the last of 32. blocks: residual blocks at each level, down and up again. classes, context: what
-    cond holds (see Condition). answers: outputs side by side, 2 for LearnedVariance. ValueError: bad sizes, x or cond.
+    cond holds (see Condition). The coarsest level attends to its own pixels; with context, every level attends to the
+    words and all but the finest to their pixels. answers: outputs side by side, 2 for LearnedVariance. ValueError: bad
+    sizes, x or cond.
     """
 
     def __init__(
@@ -74,7 +87,8 @@ class UNet(Net):
         context: int = 0,
         answers: int = 1,
     ):
-        if not widths or len(widths) != len(blocks) or any(w % 16 for w in widths) or widths[-1] % 32:
+        unit = 32 if context else 16
+        if not widths or len(widths) != len(blocks) or any(w % unit for w in widths) or widths[-1] % 32:
             raise ValueError(f"widths and blocks must pair up, widths by 16, the last by 32, got {widths}, {blocks}")
         super().__init__()
         size = 4 * widths[0]
@@ -87,7 +101,11 @@ class UNet(Net):
         self.up = nn.ModuleList(nn.ModuleList(Block(w, size) for _ in range(n)) for w, n in reversed(levels))
         self.shrink = nn.ModuleList(nn.Conv2d(*pair, 2, stride=2) for pair in pairwise(widths))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(*pair, 2, stride=2) for pair in pairwise(reversed(widths)))
-        self.attention = nn.ModuleList(Attention(widths[-1], widths[-1] // 32, context) for _ in range(2))
+        attending = range(len(widths) - 1, -1 if context else len(widths) - 2, -1)  # levels, the coarsest first
+        pixels = [True, *(i > 0 for i in attending[1:])]
+        self.attention = nn.ModuleList(  # two for each level, on the way down and on the way up
+            Attention(widths[i], context, own) for i, own in zip(attending, pixels, strict=True) for _ in range(2)
+        )
 
     def forward(
         self, x: Float[Tensor, "batch channel height width"], t: Float[Tensor, "batch"], cond: Cond | None = None
@@ -100,10 +118,14 @@ class UNet(Net):
             for block in blocks:  # type: ignore[attr-defined, union-attr]
                 h = block(h, embedded)
                 skips.append(h)
-        h = self.attention[0](h, words)
+            h = self.attended(h, words, i, 0)
         for i, blocks in enumerate(self.up):
             h = self.grow[i - 1](h) if i > 0 else h
             for block in blocks:  # type: ignore[attr-defined, union-attr]
                 h = block(h + skips.pop(), embedded)
-            h = self.attention[1](h, words) if i == 0 else h
+            h = self.attended(h, words, len(self.up) - 1 - i, 1)
         return self.last(h)
+
+    def attended(self, h: Tensor, words: Tensor, level: int, up: int) -> Tensor:
+        place = 2 * (len(self.down) - 1 - level) + up
+        return self.attention[place](h, words) if place < len(self.attention) else h

@@ -1,0 +1,87 @@
+"""Which pictures and which words meet in a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64
+from torch import Generator, Tensor
+
+from ..data.emoji import TONES, Captions
+from ..nets.text import LENGTH, Tokenizer
+
+BY_THING = 0.5  # this share of a batch draws a thing first and then one of its pictures, because people have so many
+PLAIN, TAGS = 0.2, 0.15  # how often a caption comes without its style, or with keywords in its place
+VARIANTS = 4  # choices of keywords for each picture
+
+
+def vocabulary(captions: Captions) -> list[str]:
+    """All words of the captions, styles and keywords, in the order of the alphabet."""
+    texts = [*captions.prompts(), *(tag for tags in captions.tags for tag in tags)]
+    return sorted({word for text in texts for word in Tokenizer.split(text)})
+
+
+def keywords(captions: Captions, seed: int = 0) -> list[list[str]]:
+    """For each picture, VARIANTS prompts of one to four of its keywords in any order, with its tone and its style."""
+    generator = torch.Generator().manual_seed(seed)
+    table = []
+    for i, caption in enumerate(captions):
+        tags = captions.tags[i] or [caption]
+        tone = [f"{TONES[captions.tone[i]]} skin tone"] if 1 <= captions.tone[i] <= 5 else []
+        row = []
+        for _ in range(VARIANTS):
+            count = int(torch.randint(1, 5, (), generator=generator))
+            chosen = [tags[j] for j in torch.randperm(len(tags), generator=generator)[:count]]
+            row.append(", ".join([*chosen, *tone, f"{captions.style[i]} style"]))
+        table.append(row)
+    return table
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Draws indices of pictures, and words for them. Make one with `Batches.of(captions, tokenizer)`."""
+
+    order: Int64[Tensor, "count"]  # the pictures, those of one thing after another
+    start: Int64[Tensor, "things"]  # where each thing begins in `order`
+    size: Int64[Tensor, "things"]
+    thing: Int64[Tensor, "count"]
+    caption: Int64[Tensor, "count"]  # equal numbers mean equal captions
+    style: Int64[Tensor, "count"]
+    tokens: Int64[Tensor, "count variant word"]  # the caption with its style, without it, then keywords
+
+    @classmethod
+    def of(cls, captions: Captions, tokenizer: Tokenizer) -> Batches:
+        thing, caption, style = (_numbers(names) for names in (captions.thing, captions, captions.style))
+        order, size = thing.argsort(stable=True), thing.bincount()
+        prompts = zip(captions.prompts(), captions, *zip(*keywords(captions), strict=True), strict=True)
+        tokens = tokenizer([prompt for row in prompts for prompt in row]).view(len(captions), -1, LENGTH)
+        return cls(order, size.cumsum(0) - size, size, thing, caption, style, tokens)
+
+    def pictures(self, count: int, generator: Generator) -> Int64[Tensor, "batch"]:
+        """Indices of `count` pictures: BY_THING of them by thing, the others evenly from all."""
+        anywhere = torch.randint(len(self.order), (count,), generator=generator)
+        things = torch.randint(len(self.size), (count,), generator=generator)
+        by_thing = torch.rand(count, generator=generator) < BY_THING
+        return torch.where(by_thing, self.one_of(things, generator), anywhere)
+
+    def siblings(self, index: Int64[Tensor, "batch"], generator: Generator) -> Int64[Tensor, "batch"]:
+        """For each picture one of the same thing, if possible in another style or tone."""
+        return self.one_of(self.thing[index], generator)
+
+    def one_of(self, things: Int64[Tensor, "batch"], generator: Generator) -> Int64[Tensor, "batch"]:
+        place = (torch.rand(len(things), generator=generator) * self.size[things]).long()
+        return self.order[self.start[things] + place]
+
+    def words(self, index: Int64[Tensor, "batch"], generator: Generator) -> tuple[Tensor, Tensor]:
+        """Tokens (batch, word) for each picture, and the variant that they are: 0 has the style, 1 has not."""
+        u = torch.rand(len(index), generator=generator)
+        tags = 2 + torch.randint(self.tokens.shape[1] - 2, (len(index),), generator=generator)
+        variant = torch.where(u < TAGS, tags, (u < TAGS + PLAIN).long())
+        return self.tokens[index, variant], variant
+
+
+def _numbers(names: Sequence[str]) -> Int64[Tensor, "count"]:
+    known = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return torch.tensor([known[name] for name in names])
