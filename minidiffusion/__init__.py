@@ -26,7 +26,7 @@ from .likelihood import prior_kl
 from . import data as datasets
 from . import training
 from .training import fit, load, save, shipped
-from . import rivals
+from . import rivals, systems
 
 if TYPE_CHECKING:
     from . import course, plots
@@ -62,6 +62,7 @@ __all__ = [
     "save",
     "shipped",
     "rivals",
+    "systems",
     "plots",
     "course",
 ]

@@ -11,7 +11,7 @@ PACKAGE = Path(minidiffusion.__file__).parent
 # Each room imports only from those before it, and from itself. __init__.py opens all doors, so it is not asked.
 ROOMS = (
     *("check", "schedule", "process", "heads", "denoiser", "objectives", "samplers", "guidance", "oracle"),
-    *("likelihood", "metrics", "nets", "data", "training", "rivals", "plots", "course", "cli", "__main__"),
+    *("likelihood", "metrics", "nets", "data", "training", "rivals", "systems", "plots", "course", "cli", "__main__"),
 )
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from minidiffusion.data.emoji import Captions, load_emoji
 from minidiffusion.nets.text import PADDING
 from minidiffusion.systems.batches import vocabulary
-from minidiffusion.systems.clip import CLIP, fit_clip
+from minidiffusion.systems.contrastive import CLIP, fit_clip
 
 SEED, STEPS = 2026, 1600
 FILE = Path(__file__).with_name("judge.safetensors")

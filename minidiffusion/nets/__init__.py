@@ -1,9 +1,11 @@
-"""The networks, and nothing but networks: net(x, t, cond) -> output of the shape of x."""
+"""The networks, and nothing but networks. Most are net(x, t, cond) -> output of the shape of x."""
 
-from .base import NETS
+from .autoencoder import Autoencoder
+from .base import NETS, Net
 from .classifier import Classifier, fashion_classifier
 from .dit import DiT
 from .mlp import MLP
+from .text import TextEncoder, Tokenizer
 from .unet import UNet
 
 SIZES: dict[str, dict[str, dict]] = {  # UNet(**SIZES["UNet"]["small"], classes=10)
@@ -19,4 +21,7 @@ SIZES: dict[str, dict[str, dict]] = {  # UNet(**SIZES["UNet"]["small"], classes=
     },
 }
 
-__all__ = ["MLP", "NETS", "SIZES", "Classifier", "DiT", "UNet", "fashion_classifier"]
+__all__ = [
+    *("MLP", "NETS", "SIZES", "Autoencoder", "Classifier", "DiT", "Net", "TextEncoder", "Tokenizer", "UNet"),
+    "fashion_classifier",
+]

@@ -1,0 +1,12 @@
+"""The systems that the article names, in miniature: Stable Diffusion and DALL-E 2, each part trained here.
+
+first_stage and contrastive are the parts they begin with; latent_diffusion is Stable Diffusion; priors, decoder and
+unclip are DALL-E 2.
+"""
+
+from .contrastive import CLIP
+from .latent_diffusion import StableDiffusion
+from .shipped import clip, dalle2, stable_diffusion
+from .unclip import DALLE2
+
+__all__ = ["CLIP", "DALLE2", "StableDiffusion", "clip", "dalle2", "stable_diffusion"]

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from .. import check
 from ..nets.text import LENGTH, Tokenizer
-from .clip import CLIP
+from .contrastive import CLIP
 
 Generators = Generator | Sequence[Generator] | None
 
@@ -43,10 +43,19 @@ def read(clip: CLIP, prompts: Sequence[str]) -> Float[Tensor, "batch 24 width"]:
     return torch.cat([once[prompt] for prompt in prompts])
 
 
-def noise(count: int, shape: Sequence[int], generator: Generators) -> Float[Tensor, "count ..."]:
-    """N(0, I) of this shape for each of `count` pictures, drawn for one after the other; generator: one, or one each."""
-    each = [generator] * count if isinstance(generator, Generator) or generator is None else list(generator)
-    if len(each) != count:
-        raise ValueError(f"generator must be one, or one for each of {count} pictures, got {len(each)}")
-    device = "cpu" if each[0] is None else each[0].device
-    return torch.stack([torch.randn(tuple(shape), generator=one, device=device) for one in each])
+def generators(count: int, generator: Generators) -> list[Generator]:
+    """A generator for each of `count` pictures: those given, or new ones whose seeds come from the one given.
+
+    So picture i does not depend on how many others are drawn with it.
+    """
+    if generator is None or isinstance(generator, Generator):
+        seeds = [int(torch.randint(2**62, (), generator=generator)) for _ in range(count)]
+        return [Generator().manual_seed(seed) for seed in seeds]
+    if len(generator) != count:
+        raise ValueError(f"generator must be one, or one for each of {count} pictures, got {len(generator)}")
+    return list(generator)
+
+
+def noise(shape: Sequence[int], generators: Sequence[Generator]) -> Float[Tensor, "count ..."]:
+    """N(0, I) of this shape from each generator."""
+    return torch.stack([torch.randn(tuple(shape), generator=one, device=one.device) for one in generators])

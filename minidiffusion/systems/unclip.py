@@ -1,132 +1,179 @@
-"""DALL-E 2's decoder and upsampler (Ramesh et al. 2022, sec. 2.1): from an image embedding to a picture.
+"""DALL-E 2 (Ramesh et al. 2022): text -> its CLIP embedding -> the embedding of a picture -> a picture.
 
-The decoder is a denoiser of 32x32 pictures, each 2x2 square of pixels as one place. It attends to the embedding and to
-the words. The upsampler is a denoiser of what a 64x64 picture has beyond its 32x32 one.
+prompt --> CLIP's text encoder --> z_t --> prior --> z_i --> decoder --> 32x32 --> upsampler --> 64x64
+                                                     ^
+picture --> CLIP's image encoder --------------------+  variations and blends begin here
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
-from torch import Generator, Tensor
+from jaxtyping import Float
+from torch import Tensor
 
-from ..data import to_float
-from ..data.emoji import Captions
+from .. import check
 from ..denoiser import Denoiser
-from ..nets.base import Net
-from ..nets.unet import UNet
-from ..objectives.weighted import draw_times, loss_per_item
-from ..training.descend import Step, descend
-from .batches import Batches
-from .clip import CLIP
-from .priors import stretched
+from ..guidance import classifier_free, interpolate, invert
+from ..samplers import sample
+from ..training.device import autocast
+from .contrastive import CLIP
+from .priors import AutoregressivePrior, stretched
+from .prompts import Generators, generators, noise, read
+from .decoder import condition, doubled, enlarged, halved
 
-DROP_IMAGE, DROP_TEXT = 0.1, 0.5  # of the embeddings and of the texts (their sec. 2.1)
-TOKENS = 4  # the embedding enters as so many words, as in the paper
-DETAIL = 4.0  # what the upsampler adds is multiplied by this, so that its variance is nearer to 1
-
-
-def halved(pictures: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height/2 width/2"]:
-    """The pictures at half their size, each pixel the mean of four."""
-    return F.avg_pool2d(pictures, 2)
+SCALE, STEPS, METHOD = 3.0, 20, "dpmpp_2m"
+PRIOR_SCALE, PRIOR_STEPS, CANDIDATES = 1.5, 20, 2  # of two embeddings the one nearer to the text (their sec. 2.2)
+UPSAMPLER_STEPS = 6
+SMALL = 32
 
 
-def doubled(pictures: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 2*height 2*width"]:
-    """The pictures at twice their size, by bicubic interpolation."""
-    return F.interpolate(pictures, scale_factor=2, mode="bicubic", align_corners=False)
+@dataclass(frozen=True)
+class DALLE2:
+    """The parts of DALL-E 2, each trained on its own, and what one can do with them.
 
-
-def condition(image: Float[Tensor, "batch width"], words: Float[Tensor, "batch word width"]) -> Tensor:
-    """What the decoder attends to: the image embedding, as TOKENS equal words, and the words; zeros are left out."""
-    return torch.cat([stretched(image)[:, None].expand(-1, TOKENS, -1), words], dim=1)
-
-
-def fit_decoder(
-    denoiser: Denoiser,
-    pictures: UInt8[Tensor, "count 3 64 64"],
-    captions: Captions,
-    images: Float[Tensor, "count width"],
-    clip: CLIP,
-    steps: int,
-    batch_size: int = 64,
-    weighting: str = "min_snr",
-    **options: Any,
-) -> Iterator[Step]:
-    """Train a denoiser of 32x32 pictures with the image embedding of each picture and the words of its caption.
-
-    Yields a step after each of `steps` steps. options: of `descend`.
-    """
-    batches = Batches.of(captions, clip.tokenizer)
-    small = F.pixel_unshuffle(torch.cat([halved(to_float(part)) for part in pictures.split(500)]), 2).half()
-
-    def draw(generator: Generator) -> tuple[Tensor, ...]:
-        index = batches.pictures(batch_size, generator)
-        tokens, _ = batches.words(index, generator)
-        image, text = (torch.rand(batch_size, 1, generator=generator) >= drop for drop in (DROP_IMAGE, DROP_TEXT))
-        x0 = small[index].float()
-        eps = torch.randn(x0.shape, generator=generator)
-        return x0, draw_times(batch_size, generator), eps, images[index] * image, tokens * text
-
-    def loss(x0: Tensor, t: Tensor, eps: Tensor, image: Tensor, tokens: Tensor) -> Tensor:
-        with torch.no_grad():
-            cond = condition(image, clip.text_encoder(tokens))
-        return loss_per_item(denoiser, x0, t, eps, weighting, cond)
-
-    return descend(denoiser, draw, loss, steps, **options)
-
-
-class Upsampler(Net):
-    """net(x_t, t, small): a U-Net on the detail of a picture, 4x4 pixels as one place, that also sees the small picture.
-
-    x_t: (batch, 48, 16, 16), see `detail`. small: (batch, 3, 32, 32). widths, blocks: as in UNet.
+    Pictures are floats (batch, 3, 64, 64) in [-1, 1], embeddings unit vectors (batch, width). generator: one, or one
+    for each picture; a picture depends on its own only. A word that is not known is named in a warning.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (96, 128), blocks: tuple[int, ...] = (2, 2)):
-        super().__init__()
-        self.unet = UNet(48 + 12, widths, blocks)
-        self.last = torch.nn.Conv2d(60, 48, 1)
+    clip: CLIP
+    prior: Denoiser
+    autoregressive_prior: AutoregressivePrior
+    decoder: Denoiser
+    upsampler: Denoiser
 
-    def forward(self, x: Tensor, t: Tensor, small: Tensor) -> Tensor:
-        seen = torch.cat([x, F.pixel_unshuffle(small, 2)], dim=1)
-        return self.last(self.unet(seen, t))
+    def draw(
+        self,
+        prompts: Sequence[str],
+        generator: Generators = None,
+        scale: float = SCALE,
+        against: str | None = None,
+        steps: int = STEPS,
+    ) -> Float[Tensor, "batch 3 64 64"]:
+        """Pictures of these prompts, by way of an embedding that the prior imagines.
 
+        scale: guidance of the decoder, 1 is none. against: a prompt to move away from. steps: of the decoder.
+        """
+        each = generators(len(prompts), generator)
+        return self.decode(self.imagine(prompts, each), each, prompts, scale, against, steps)
 
-def detail(pictures: Float[Tensor, "batch 3 64 64"], small: Float[Tensor, "batch 3 32 32"]) -> Tensor:
-    """What the pictures have beyond the small ones: (batch, 48, 16, 16)."""
-    return F.pixel_unshuffle(DETAIL * (pictures - doubled(small)), 4)
+    @torch.no_grad()
+    def imagine(
+        self, prompts: Sequence[str], generator: Generators = None, scale: float = PRIOR_SCALE
+    ) -> Float[Tensor, "batch width"]:
+        """Embeddings of pictures that these prompts might have: of CANDIDATES from the prior, the nearest to the text."""
+        text = self.clip.embed_words(read(self.clip, prompts))
+        each = generators(len(text), generator)
+        guided, cond = classifier_free(self.prior, scale), stretched(text)
+        drawn = []
+        for _ in range(CANDIDATES):
+            z = noise(text.shape[1:], each).to(text.device)
+            drawn.append(F.normalize(sample(guided, z, None, PRIOR_STEPS, METHOD, cond=cond), dim=1))
+        candidates = torch.stack(drawn)
+        best = (candidates * text).sum(2).argmax(0)
+        return candidates[best, torch.arange(len(text), device=text.device)]
 
+    def decode(
+        self,
+        embeddings: Float[Tensor, "batch width"],
+        generator: Generators = None,
+        prompts: Sequence[str] | None = None,
+        scale: float = SCALE,
+        against: str | None = None,
+        steps: int = STEPS,
+    ) -> Float[Tensor, "batch 3 64 64"]:
+        """Pictures with these embeddings, and with these prompts if there are any."""
+        each = generators(len(embeddings), generator)
+        x = noise((12, SMALL // 2, SMALL // 2), each).to(embeddings.device)
+        return self.enlarge(self._decode(x, embeddings, prompts, scale, against, steps), each)
 
-def enlarged(added: Float[Tensor, "batch 48 16 16"], small: Float[Tensor, "batch 3 32 32"]) -> Tensor:
-    """The pictures that have this detail beyond the small ones: the inverse of `detail`."""
-    return (doubled(small) + F.pixel_shuffle(added, 4) / DETAIL).clamp(-1, 1)
+    @torch.no_grad()
+    def enlarge(
+        self, small: Float[Tensor, "batch 3 32 32"], generator: Generators = None
+    ) -> Float[Tensor, "batch 3 64 64"]:
+        """The pictures at twice their size, with the detail that the upsampler adds."""
+        x = noise((48, SMALL // 2, SMALL // 2), generators(len(small), generator)).to(small.device)
+        with autocast(small.device):
+            return enlarged(sample(self.upsampler, x, None, UPSAMPLER_STEPS, METHOD, cond=small), small)
 
+    def vary(
+        self,
+        pictures: Float[Tensor, "batch 3 64 64"],
+        generator: Generators = None,
+        share: float = 0.4,
+        scale: float = SCALE,
+        steps: int = STEPS,
+    ) -> Float[Tensor, "batch 3 64 64"]:
+        """Variations (their sec. 3.1): keep the embedding, and replace a `share` of the noise that leads to the picture.
 
-def corrupted(small: Float[Tensor, "batch 3 32 32"], generator: Generator) -> Float[Tensor, "batch 3 32 32"]:
-    """A little blur and noise, of another strength for each picture, because a decoder's pictures are not perfect.
+        share: 0 draws the picture itself, as far as the decoder can; 1 keeps nothing but the embedding.
+        """
+        check.number("share", share, 0.0, 1.0)
+        each = generators(len(pictures), generator)
+        embeddings, own = self.invert(pictures, steps)
+        fresh = noise(own.shape[1:], each).to(own.device)
+        x = (1 - share) ** 0.5 * own + share**0.5 * fresh
+        return self.enlarge(self._decode(x, embeddings, None, scale, None, steps), each)
 
-    Saharia et al. 2022 and Ramesh et al. 2022 (sec. 2.1) train upsamplers this way.
-    """
-    blur, noise = (torch.rand(len(small), 1, 1, 1, generator=generator) for _ in range(2))
-    soft = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return small.lerp(soft, 0.5 * blur) + 0.1 * noise * torch.randn(small.shape, generator=generator)
+    def blend(
+        self,
+        a: Float[Tensor, "batch 3 64 64"],
+        b: Float[Tensor, "batch 3 64 64"],
+        share: float = 0.5,
+        generator: Generators = None,
+        scale: float = SCALE,
+        steps: int = STEPS,
+    ) -> Float[Tensor, "batch 3 64 64"]:
+        """Pictures between a (share 0) and b (share 1): slerp of both embeddings and both noises (their sec. 3.2)."""
+        check.number("share", share, 0.0, 1.0)
+        (za, xa), (zb, xb) = self.invert(a, steps), self.invert(b, steps)
+        x, z = interpolate(xa, xb, [share])[0], interpolate(za, zb, [share])[0]
+        return self.enlarge(self._decode(x, z, None, scale, None, steps), generator)
 
+    def text_difference(
+        self,
+        pictures: Float[Tensor, "batch 3 64 64"],
+        before: str,
+        after: str,
+        share: float = 0.35,
+        generator: Generators = None,
+        scale: float = SCALE,
+        steps: int = STEPS,
+    ) -> Float[Tensor, "batch 3 64 64"]:
+        """The pictures moved from the text `before` to the text `after` (their sec. 3.3), by 0.25 to 0.5 of the way."""
+        z, x = self.invert(pictures, steps)
+        old, new = self.clip.embed_words(read(self.clip, [before, after]))
+        direction = F.normalize(new - old, dim=0).expand_as(z)
+        return self.enlarge(self._decode(x, interpolate(z, direction, [share])[0], None, scale, None, steps), generator)
 
-def fit_upsampler(
-    denoiser: Denoiser, pictures: UInt8[Tensor, "count 3 64 64"], steps: int, batch_size: int = 32, **options: Any
-) -> Iterator[Step]:
-    """Train a denoiser of detail. Yields a step after each of `steps` steps; options: of `descend`."""
+    @torch.no_grad()
+    def invert(
+        self, pictures: Float[Tensor, "batch 3 64 64"], steps: int = STEPS
+    ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, "batch 12 16 16"]]:
+        """The embedding of each picture, and the noise from which the decoder draws the rest of it (DDIM inversion)."""
+        with autocast(pictures.device):
+            z = self.clip.image(pictures)
+            cond = condition(z, z.new_zeros(len(z), 1, z.shape[1]))
+            return z, invert(self.decoder, F.pixel_unshuffle(halved(pictures), 2), steps=2 * steps, cond=cond)
 
-    def draw(generator: Generator) -> tuple[Tensor, ...]:
-        x = to_float(pictures[torch.randint(len(pictures), (batch_size,), generator=generator)])
-        small = corrupted(halved(x), generator)
-        x0 = detail(x, small)
-        return x0, draw_times(batch_size, generator), torch.randn(x0.shape, generator=generator), small
-
-    def loss(x0: Tensor, t: Tensor, eps: Tensor, small: Tensor) -> Tensor:
-        return loss_per_item(denoiser, x0, t, eps, "min_snr", small)
-
-    return descend(denoiser, draw, loss, steps, **options)
+    @torch.no_grad()
+    def _decode(
+        self,
+        x: Float[Tensor, "batch 12 16 16"],
+        embeddings: Float[Tensor, "batch width"],
+        prompts: Sequence[str] | None,
+        scale: float,
+        against: str | None,
+        steps: int,
+    ) -> Float[Tensor, "batch 3 32 32"]:
+        none = embeddings.new_zeros(len(x), 1, embeddings.shape[1])
+        cond = condition(embeddings, none if prompts is None else read(self.clip, prompts))
+        away = None
+        if against is not None:
+            away = condition(torch.zeros_like(embeddings), read(self.clip, [against] * len(x)))
+        with autocast(x.device):
+            small = sample(classifier_free(self.decoder, scale, away), x, None, steps, METHOD, cond=cond)
+        return F.pixel_shuffle(small.clamp(-1, 1), 2)

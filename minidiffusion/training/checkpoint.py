@@ -28,7 +28,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from .. import check
 from ..denoiser import Denoiser
 from ..heads import HEADS
-from ..nets import NETS
+from ..nets import NETS, Net
 from ..objectives import LearnedSchedule
 from ..schedule import NAMED, Schedule, from_betas, shifted, zero_terminal_snr
 from .files import write_whole
@@ -40,35 +40,41 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
     "shifted": shifted,
     "learned": LearnedSchedule,
 }
-FORMAT = "minidiffusion 1"
-TRAINING = "minidiffusion training 1"
+FORMAT, NETWORK, TRAINING = "minidiffusion 1", "minidiffusion network 1", "minidiffusion training 1"
+KEYS = {  # of the header, by format, besides its sha256 and format
+    FORMAT: ("network", "config", "schedule", "head", "about"),
+    NETWORK: ("network", "config", "about"),  # no denoiser, such as an autoencoder
+    TRAINING: ("about",),
+}
 NESTED = ("config", "schedule", "about")  # dictionaries in the header; the rest are strings
 ZEROS = "0" * 64  # takes the place of the checksum while the checksum is computed
 
 
 def save(
-    denoiser: Denoiser, path: str | os.PathLike, about: dict[str, Any] | None = None, dtype: torch.dtype | None = None
+    denoiser: Denoiser | Net, path: str | os.PathLike, about: dict[str, Any] | None = None, dtype: torch.dtype | None = None
 ) -> None:
-    """Write the denoiser to `path`. After an OSError, whatever was there before is still there.
+    """Write a denoiser, or a network, to `path`. After an OSError, whatever was there before is still there.
 
     about: notes for the header, a dictionary that JSON can hold. dtype: the type in which to store the weights, such
     as torch.float16, which halves the file; None keeps their own.
     """
-    net: Any = denoiser.net
+    net: Any = denoiser.net if isinstance(denoiser, Denoiser) else denoiser
     network = check.one_of("denoiser.net", type(net).__name__, NETS)
-    header = {"network": network, "config": net.config, "schedule": denoiser.schedule.config()}
-    header |= {"head": denoiser.head.name, "about": {} if about is None else about}
-    _write(path, FORMAT, header, {name: value.detach().to("cpu", dtype) for name, value in net.state_dict().items()})
+    header = {"network": network, "config": net.config, "about": {} if about is None else about}
+    if isinstance(denoiser, Denoiser):
+        header |= {"schedule": denoiser.schedule.config(), "head": denoiser.head.name}
+    format = FORMAT if isinstance(denoiser, Denoiser) else NETWORK
+    _write(path, format, header, {name: value.detach().to("cpu", dtype) for name, value in net.state_dict().items()})
 
 
 def read_header(path: str | os.PathLike) -> dict[str, Any]:
-    """Read how a checkpoint describes itself, without its weights. ValueError if it is damaged or no checkpoint."""
-    return _header(path, FORMAT, "network", "config", "schedule", "head", "about")
+    """Read how a denoiser's checkpoint describes itself, without its weights. ValueError: damaged, or no checkpoint."""
+    return _header(path, FORMAT)
 
 
-def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Denoiser:
-    """Load a denoiser that `save` wrote, in float32 and ready to sample. ValueError if the file is damaged."""
-    header = read_header(path)
+def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Any:
+    """Load the denoiser or network that `save` wrote, in float32 and ready to use. ValueError if the file is damaged."""
+    header = _header(path, FORMAT, NETWORK)
     with _naming(path):
         weights = _tensors(path, header)
         net = _without_memory(check.one_of("network", header["network"], NETS), header["config"], len(weights))
@@ -76,9 +82,10 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Denoise
         if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in weights.items()}:
             raise ValueError("its weights are not those of its network")
         net.load_state_dict({k: weights[k].to(v.dtype) for k, v in wanted.items()}, assign=True)
-        head = HEADS[check.one_of("head", header["head"], HEADS)]
-        denoiser = Denoiser(net, schedule_from(header["schedule"]), head)
-    return denoiser.to(device).eval().requires_grad_(False)
+        if header["format"] == FORMAT:
+            head = HEADS[check.one_of("head", header["head"], HEADS)]
+            net = Denoiser(net, schedule_from(header["schedule"]), head)
+    return net.to(device).eval().requires_grad_(False)
 
 
 def save_training(state: Mapping[str, Tensor], path: str | os.PathLike, about: dict[str, Any]) -> None:
@@ -88,7 +95,7 @@ def save_training(state: Mapping[str, Tensor], path: str | os.PathLike, about: d
 
 def load_training(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Load the state and the notes that `save_training` wrote. ValueError if the file is damaged."""
-    header = _header(path, TRAINING, "about")
+    header = _header(path, TRAINING)
     with _naming(path):
         return _tensors(path, header), header["about"]
 
@@ -152,7 +159,7 @@ def _write(path: str | os.PathLike, format: str, header: dict[str, Any], tensors
         file.write(blob.replace(ZEROS.encode(), _checksum(blob, ZEROS).encode(), 1))
 
 
-def _header(path: str | os.PathLike, format: str, *keys: str) -> dict[str, Any]:
+def _header(path: str | os.PathLike, *formats: str) -> dict[str, Any]:
     with _naming(path):
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
@@ -160,9 +167,10 @@ def _header(path: str | os.PathLike, format: str, *keys: str) -> dict[str, Any]:
             header = dict(json.loads(header["minidiffusion"]))
         else:  # up to version 0.2 each entry was a text of its own, at first without a checksum
             header = {"sha256": "", **{k: json.loads(v) if k in NESTED else v for k, v in header.items()}}
-        if header.get("format") != format:
-            raise ValueError(f"its format is {check.came(header.get('format'))}, and this version reads {format!r}")
-        wanted = {key: dict if key in NESTED else str for key in ("sha256", "format", *keys)}
+        format = header.get("format")
+        if format not in formats:
+            raise ValueError(f"its format is {check.came(format)}, and this version reads {' or '.join(formats)}")
+        wanted = {key: dict if key in NESTED else str for key in ("sha256", "format", *KEYS[format])}
         if {key: type(value) for key, value in header.items()} != wanted:
             raise ValueError(f"its header must hold {', '.join(wanted)}, with dictionaries for {', '.join(NESTED)}")
         return header

@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from .. import check
 from ..data.emoji import Captions
 from ..denoiser import Denoiser
-from ..guidance import classifier_free, inpaint, sdedit
+from ..guidance import classifier_free, inpaint
 from ..nets.attention import recorded
 from ..nets.autoencoder import PATCH, Autoencoder
 from ..objectives.weighted import draw_times, loss_per_item
@@ -27,8 +27,8 @@ from ..samplers import sample
 from ..training.descend import Step, descend
 from ..training.device import autocast
 from .batches import Batches
-from .clip import CLIP
-from .prompts import Generators, noise, read
+from .contrastive import CLIP
+from .prompts import Generators, generators, noise, read
 
 DROP = 0.1  # of the captions, so that the network also learns to do without (Ho and Salimans 2022)
 SCALE, STEPS, METHOD = 4.0, 20, "dpmpp_2m"
@@ -129,7 +129,7 @@ class StableDiffusion:
     def noise(self, count: int, generator: Generators) -> Float[Tensor, "count latent 16 16"]:
         """The latents z_1 at which sampling starts."""
         shape = (self.autoencoder.latent, SIDE // PATCH, SIDE // PATCH)
-        return noise(count, shape, generator).to(self.clip.log_scale.device)
+        return noise(shape, generators(count, generator)).to(self.clip.log_scale.device)
 
     @torch.no_grad()
     def encode(self, pictures: Float[Tensor, "batch 3 64 64"]) -> Float[Tensor, "batch latent 16 16"]:
