@@ -16,10 +16,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from filelock import FileLock, Timeout
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import __version__
-from ..denoiser import Denoiser
 from ..training import checkpoint
 from ..training.descend import Step
 from ..training.distributed import processes, sum_over_processes
@@ -33,12 +32,14 @@ ONE_PRESS = 1.0  # signals within so many seconds count as one Ctrl-C
 class Folder:
     """A folder with two files: `model`, the network so far, and `training`, everything that resuming needs.
 
-    plan: all settings that influence the result, as JSON. Only a training with the same plan can be resumed.
+    plan: all settings that influence the result, as JSON. Only a training with the same plan can be resumed. name: of
+    the part of a system, each of which has two files of its own.
     """
 
-    def __init__(self, path: Path, plan: dict[str, Any]):
+    def __init__(self, path: Path, plan: dict[str, Any], name: str = ""):
         self.path, self.plan = path, json.loads(json.dumps(plan))
-        self.model, self.training = path / "model.safetensors", path / "training.safetensors"
+        self.model = path / f"{name or 'model'}.safetensors"
+        self.training = path / f"{name}{'.' * bool(name)}training.safetensors"
         self.step = 0  # the step of the last save
         self.due = time.monotonic() + SECONDS
 
@@ -66,7 +67,7 @@ class Folder:
         except Timeout:
             raise ValueError(f"--out: another training is running in {self.path}; choose another folder") from None
 
-    def load(self, denoiser: Denoiser, shape: Sequence[int]) -> dict[str, Tensor] | None:
+    def load(self, model: nn.Module, shape: Sequence[int] | None = None) -> dict[str, Tensor] | None:
         """The state to resume from, or None if there is none; ValueError if it is broken or has another plan.
 
         shape: of one item of the data, which the checkpoint records because the network does not know it.
@@ -80,13 +81,13 @@ class Folder:
                 raise ValueError(f"--resume can only continue the same training: {difference}")
         self.step = about["step"]
         # the interruption may have come after the state was saved and before the network was
-        ema = copy.deepcopy(denoiser)
+        ema = copy.deepcopy(model)
         ema.load_state_dict({k.removeprefix("ema."): v for k, v in state.items() if k.startswith("ema.")})
         if processes()[0] == 0:
             self._save_network(ema, shape)
         return state
 
-    def save(self, step: Step, shape: Sequence[int]) -> None:
+    def save(self, step: Step, shape: Sequence[int] | None = None) -> None:
         """Save the state and its network. After an OSError, the last ones that were saved are still there."""
         began = time.monotonic()
         checkpoint.save_training(step.state(), self.training, {**self.plan, "step": step.number, **VERSIONS})
@@ -95,9 +96,25 @@ class Folder:
         now = time.monotonic()
         self.due = now + max(SECONDS, (now - began) / SHARE)
 
-    def _save_network(self, ema: Denoiser, shape: Sequence[int]) -> None:
+    def _save_network(self, ema: Any, shape: Sequence[int] | None) -> None:
         about = {key: self.plan[key] for key in ("recipe", "data", "seed")}
-        checkpoint.save(ema, self.model, {**about, "shape": list(shape), "steps": self.step, **VERSIONS})
+        about |= {} if shape is None else {"shape": list(shape)}
+        checkpoint.save(ema, self.model, {**about, "steps": self.step, **VERSIONS})
+
+    def finished(self, steps: int) -> Any:
+        """The trained part, if a training of these steps has ended here, or else None."""
+        if self.training.exists() or not self.model.exists():
+            return None
+        about = checkpoint.read_header(self.model)["about"]
+        if about.get("steps") != steps or about.get("seed") != self.plan["seed"]:
+            raise ValueError(f"--out: {self.model} comes from another training, {about}; choose another folder")
+        self.step = steps
+        return checkpoint.load(self.model)
+
+    def finish(self, model: Any) -> None:
+        """Save the trained part for good; the file for resuming is no longer needed."""
+        self._save_network(model, None)
+        self.training.unlink()
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Train a network by a recipe. Its folder gets samples that show the progress, and the network."""
+"""Train a network by a recipe, or a system part by part. The folder gets samples on the way, and what was trained."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import dataclasses
 import shlex
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from .. import data
 from ..process import prior
-from ..training.descend import fit
+from ..systems.recipes import SYSTEMS, Stage, World
+from ..training import checkpoint
+from ..training.descend import Step, fit
 from ..training.device import as_device
 from ..training.distributed import processes
 from ..training.recipes import RECIPES
@@ -24,11 +29,13 @@ from .pictures import draw, write_sheet
 
 HELP = "train a network by a recipe"
 EXAMPLES = "recipes:\n" + "".join(f"  {recipe.name:21}{recipe.about}\n" for recipe in RECIPES.values())
+EXAMPLES += f"\nsystems, trained in stages: {', '.join(SYSTEMS)}\n"
 EXAMPLES += """
 examples:
   minidiffusion train
   minidiffusion train moons --steps 500 --out moons
   minidiffusion train emoji --resume
+  minidiffusion train stable_diffusion --resume
   torchrun --nproc-per-node=8 -m minidiffusion train fashion_mnist
   minidiffusion sample --checkpoint minidiffusion-fashion_mnist_6k/model.safetensors
 
@@ -41,8 +48,8 @@ that it would have had without the interruption.
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     first = next(iter(RECIPES))
-    add("recipe", nargs="?", default=first, metavar="RECIPE", help=f"one of the recipes below ({first})")
-    add("--steps", type=whole(1), metavar="N", help="number of training steps; default: as in the recipe")
+    add("recipe", nargs="?", default=first, metavar="RECIPE", help=f"one of those below ({first})")
+    add("--steps", type=whole(1), metavar="N", help="training steps, of a system in each stage; default: as in the recipe")
     add("--seed", type=whole(0), default=0, metavar="N", help="seed of weights, batches and noise (0)")
     add("--device", metavar="D", help="cpu, cuda or mps; default: the best that this machine has")
     add("--out", type=Path, metavar="FOLDER", help="default: minidiffusion-RECIPE")
@@ -56,12 +63,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with together():
-        return follow(args)
+        one_of("RECIPE", args.recipe, [*RECIPES, *SYSTEMS])
+        return train_system(args) if args.recipe in SYSTEMS else train_recipe(args)
 
 
-def follow(args: argparse.Namespace) -> int:
-    first = processes()[0] == 0
-    recipe = RECIPES[one_of("RECIPE", args.recipe, RECIPES)]
+def train_recipe(args: argparse.Namespace) -> int:
+    recipe = RECIPES[args.recipe]
     steps = args.steps or recipe.steps
     plan = {"recipe": recipe.name, "seed": args.seed, **dataclasses.asdict(recipe), "steps": steps}
     del plan["name"], plan["about"]  # neither has an influence on the result
@@ -80,6 +87,10 @@ def follow(args: argparse.Namespace) -> int:
     x_1 = prior((count, *x0.shape[1:]), denoiser.schedule, generator).to(device)
     cond = torch.arange(count, device=device) % classes if classes else None
 
+    def show(step: Step) -> None:
+        if step.number == steps or step.number % -(-steps // 10) == 0:
+            write_sheet(folder.path / f"sample-{step.number:05}.png", draw(step.ema, x_1, cond), classes)
+
     with folder.alone(), ctrl_c_waits() as pressed:
         training = fit(
             denoiser,
@@ -93,28 +104,87 @@ def follow(args: argparse.Namespace) -> int:
             seed=args.seed,
             state=folder.load(denoiser, x0.shape[1:]),
         )
-        bar = tqdm(training, recipe.name, steps, initial=folder.step, unit="step", disable=None if first else True)
-        loss = None
-        try:
-            for step in bar:
-                loss = step.loss if loss is None else 0.98 * loss + 0.02 * step.loss
-                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-                last = step.number == steps
-                if first and (last or step.number % -(-steps // 10) == 0):
-                    sheet = folder.path / f"sample-{step.number:05}.png"
-                    write_sheet(sheet, draw(step.ema, x_1, cond), classes)
-                stop = any_process(pressed)
-                if first and (last or stop or time.monotonic() > folder.due):
-                    folder.save(step, x0.shape[1:])
-                if stop:
-                    break
-        except KeyboardInterrupt:  # pressed twice, so we keep what was saved before
-            if not folder.step:
-                raise
-        except FloatingPointError as error:
-            good = f"{folder.model}, of step {folder.step}" if folder.step else "none yet"
-            raise RuntimeError(f"{error}; last good checkpoint: {good}") from None
-    if not first:
+        follow(training, folder, recipe.name, steps, pressed, show, x0.shape[1:])
+    return report(args, folder, steps)
+
+
+def train_system(args: argparse.Namespace) -> int:
+    """Train one part after the other; each ends with a file of its own, and a part that has one is not trained again."""
+    path = args.out or Path(f"minidiffusion-{args.recipe}")
+    check_folder("--out", path)
+    device, world = as_device(args.device), World(*data.load("emoji64"))  # type: ignore[arg-type]
+    for stage in SYSTEMS[args.recipe]:
+        steps = args.steps or stage.steps
+        settings = dict(batch_size=stage.batch_size, learning_rate=stage.learning_rate, ema_decay=stage.ema_decay)
+        plan = {"recipe": stage.name, "data": "emoji64", "seed": args.seed, **settings, "steps": steps}
+        folder = Folder(path, plan, stage.name)
+        part = folder.finished(steps)
+
+        def show(step: Step, stage: Stage = stage, steps: int = steps) -> None:
+            if stage.show and (step.number == steps or step.number % -(-steps // 10) == 0):
+                write_sheet(path / f"{stage.name}-{step.number:05}.png", stage.show(step.ema, world).cpu())
+
+        if part is None:
+            folder.check(args.resume)
+            with folder.alone(), ctrl_c_waits() as pressed:
+                model = untrained(stage, world, args.seed).to(device)
+                state = folder.load(model)
+                training = stage.fit(model, world, steps, seed=args.seed, state=state, **settings)
+                part = follow(training, folder, stage.name, steps, pressed, show)
+                if folder.step < steps:
+                    return report(args, folder, steps)
+                part = part or checkpoint.load(folder.model)  # the interruption came after the last step
+                stage.finish(part, world)
+                if processes()[0] == 0:
+                    folder.finish(part)
+        report(args, folder, steps)
+        world.parts[stage.name] = part.to(device).eval().requires_grad_(False)
+    return 0
+
+
+def untrained(stage: Stage, world: World, seed: int) -> nn.Module:
+    """The part before training; the seed decides its first weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return stage.build(world)
+
+
+def follow(
+    training: Iterator[Step],
+    folder: Folder,
+    name: str,
+    steps: int,
+    pressed: list[float],
+    show: Callable[[Step], None] = lambda step: None,
+    shape: Sequence[int] | None = None,
+) -> Any:
+    """Go through a training with a progress bar; save it now and then, and at its end. Returns the last average."""
+    first = processes()[0] == 0
+    bar = tqdm(training, name, steps, initial=folder.step, unit="step", disable=None if first else True)
+    loss = ema = None
+    try:
+        for step in bar:
+            loss, ema = step.loss if loss is None else 0.98 * loss + 0.02 * step.loss, step.ema
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            if first:
+                show(step)
+            stop = any_process(pressed)
+            if first and (step.number == steps or stop or time.monotonic() > folder.due):
+                folder.save(step, shape)
+            if stop:
+                break
+    except KeyboardInterrupt:  # pressed twice, so we keep what was saved before
+        if not folder.step:
+            raise
+    except FloatingPointError as error:
+        good = f"{folder.model}, of step {folder.step}" if folder.step else "none yet"
+        raise RuntimeError(f"{error}; last good checkpoint: {good}") from None
+    return ema
+
+
+def report(args: argparse.Namespace, folder: Folder, steps: int) -> int:
+    """Say where the network is, or how to go on; the exit status."""
+    if processes()[0] > 0:
         return 0
     if folder.step < steps:
         reached = f"stopped after {folder.step} of {steps} steps; the network so far is in {folder.model}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,22 +13,28 @@ from .latent_diffusion import StableDiffusion
 from .unclip import DALLE2
 
 
-def part(name: str, device: str | torch.device = "cpu") -> Any:
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+def part(name: str, device: str | torch.device = "cpu", folder: Path = WEIGHTS) -> Any:
     """A trained part by the name of its file, such as clip or decoder, ready to use."""
-    with as_file(files("minidiffusion") / "weights" / f"{name}.safetensors") as path:
-        return load(path, device)
+    return load(folder / f"{name}.safetensors", device)
 
 
-def clip(device: str | torch.device = "cpu") -> CLIP:
-    """CLIP: text(prompts) and image(pictures) are unit vectors in one space."""
-    return part("clip", device)
+def clip(device: str | torch.device = "cpu", folder: Path = WEIGHTS) -> CLIP:
+    """CLIP: text(prompts) and image(pictures) are unit vectors in one space.
+
+    folder: of the parts, if they are not those of the package, but those that `minidiffusion train` has trained.
+    """
+    return part("clip", device, folder)
 
 
-def stable_diffusion(device: str | torch.device = "cpu") -> StableDiffusion:
-    """Stable Diffusion, which draws 64x64 pictures of prompts in a latent space."""
-    return StableDiffusion(*(part(name, device) for name in ("clip", "autoencoder", "stable_diffusion")))
+def stable_diffusion(device: str | torch.device = "cpu", folder: Path = WEIGHTS) -> StableDiffusion:
+    """Stable Diffusion, which draws 64x64 pictures of prompts in a latent space. folder: see `clip`."""
+    return StableDiffusion(*(part(name, device, folder) for name in ("clip", "autoencoder", "stable_diffusion")))
 
 
-def dalle2(device: str | torch.device = "cpu") -> DALLE2:
-    """DALL-E 2, which draws 64x64 pictures of prompts by way of their CLIP embeddings."""
-    return DALLE2(*(part(name, device) for name in ("clip", "prior", "autoregressive_prior", "decoder", "upsampler")))
+def dalle2(device: str | torch.device = "cpu", folder: Path = WEIGHTS) -> DALLE2:
+    """DALL-E 2, which draws 64x64 pictures of prompts by way of their CLIP embeddings. folder: see `clip`."""
+    names = ("clip", "prior", "autoregressive_prior", "decoder", "upsampler")
+    return DALLE2(*(part(name, device, folder) for name in names))

@@ -87,8 +87,21 @@ class DALLE2:
     ) -> Float[Tensor, "batch 3 64 64"]:
         """Pictures with these embeddings, and with these prompts if there are any."""
         each = generators(len(embeddings), generator)
+        return self.enlarge(self.small(embeddings, each, prompts, scale, against, steps), each)
+
+    def small(
+        self,
+        embeddings: Float[Tensor, "batch width"],
+        generator: Generators = None,
+        prompts: Sequence[str] | None = None,
+        scale: float = SCALE,
+        against: str | None = None,
+        steps: int = STEPS,
+    ) -> Float[Tensor, "batch 3 32 32"]:
+        """What the decoder draws, before it is enlarged."""
+        each = generators(len(embeddings), generator)
         x = noise((12, SMALL // 2, SMALL // 2), each).to(embeddings.device)
-        return self.enlarge(self._decode(x, embeddings, prompts, scale, against, steps), each)
+        return self._decode(x, embeddings, prompts, scale, against, steps)
 
     @torch.no_grad()
     def enlarge(

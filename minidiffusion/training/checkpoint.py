@@ -68,13 +68,13 @@ def save(
 
 
 def read_header(path: str | os.PathLike) -> dict[str, Any]:
-    """Read how a denoiser's checkpoint describes itself, without its weights. ValueError: damaged, or no checkpoint."""
-    return _header(path, FORMAT)
+    """Read how a checkpoint describes itself, without its weights. ValueError if it is damaged or no checkpoint."""
+    return _header(path, FORMAT, NETWORK)
 
 
 def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Any:
     """Load the denoiser or network that `save` wrote, in float32 and ready to use. ValueError if the file is damaged."""
-    header = _header(path, FORMAT, NETWORK)
+    header = read_header(path)
     with _naming(path):
         weights = _tensors(path, header)
         net = _without_memory(check.one_of("network", header["network"], NETS), header["config"], len(weights))

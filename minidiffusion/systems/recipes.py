@@ -1,0 +1,188 @@
+"""How the systems are trained: one stage for each part, and everything besides the seed that decides how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from .. import heads, schedule
+from ..data import to_float
+from ..data.emoji import Captions
+from ..denoiser import Denoiser
+from ..nets import MLP, Autoencoder, UNet
+from ..training.descend import Step
+from .batches import Batches, vocabulary
+from .contrastive import CLIP, fit_clip
+from .decoder import Upsampler, fit_decoder, fit_upsampler
+from .first_stage import fit_autoencoder, set_scale
+from .latent_diffusion import StableDiffusion, fit_words
+from .priors import AutoregressivePrior, fit_autoregressive, fit_prior
+from .unclip import DALLE2
+
+
+@dataclass
+class World:
+    """What a stage may use: the pictures with their captions, and the parts that earlier stages have trained."""
+
+    pictures: UInt8[Tensor, "count 3 64 64"]
+    captions: Captions
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def latents(self) -> Float[Tensor, "count latent 16 16"]:
+        """All pictures as the trained autoencoder encodes them, in half precision to save memory."""
+        return self._all(self.parts["autoencoder"].encode).half()
+
+    @cached_property
+    def images(self) -> Float[Tensor, "count width"]:
+        """CLIP's embeddings of all pictures."""
+        return self._all(self.parts["clip"].image)
+
+    @cached_property
+    def texts(self) -> Float[Tensor, "count variant width"]:
+        """CLIP's embeddings of every prompt that a picture may have."""
+        clip = self.parts["clip"]
+        tokens = Batches.of(self.captions, clip.tokenizer).tokens
+        with torch.no_grad():
+            words = [clip.embed_words(clip.text_encoder(part)) for part in tokens.flatten(0, 1).split(1000)]
+        return torch.cat(words).view(*tokens.shape[:2], -1)
+
+    def _all(self, encode: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([encode(to_float(part)) for part in self.pictures.split(250)])
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The training of one part, which is saved under its name."""
+
+    name: str
+    build: Callable[[World], nn.Module]  # the untrained part
+    fit: Callable[..., Iterator[Step]]  # fit(part, world, steps, batch_size=..., **options of descend)
+    steps: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    ema_decay: float = 0.999
+    finish: Callable[[Any, World], None] = lambda part, world: None  # a last measurement before the part is saved
+    show: Callable[[Any, World], Tensor] | None = None  # pictures for a sheet that shows the progress
+
+
+def denoiser(net: nn.Module) -> Denoiser:
+    """A cosine schedule and the head v, as in all denoisers of the systems."""
+    return Denoiser(net.to(memory_format=torch.channels_last), schedule.cosine(), heads.V)  # type: ignore[call-overload]
+
+
+def build_autoencoder(world: World) -> Autoencoder:
+    net = Autoencoder()
+    net.start_from(to_float(world.pictures[::20]))
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def build_autoregressive(world: World) -> AutoregressivePrior:
+    net = AutoregressivePrior()
+    net.start_from(world.images)
+    return net
+
+
+PROMPTS = [
+    *("grinning face with smiling eyes, noto style", "woman astronaut, dark skin tone, fluent style"),
+    *("man farmer, light skin tone, twemoji style", "waving hand, medium skin tone, noto style"),
+    *("cat face, fluent style", "lion, noto style", "red apple, fluent style", "hamburger, twemoji style"),
+    *("rocket, fluent style", "house with garden, noto style", "violin, twemoji style", "umbrella, fluent-flat style"),
+    *("flag, japan, twemoji style", "red heart, fluent style", "blue rose", "santa claus, medium-dark skin tone"),
+]
+
+
+def seeded(count: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(i) for i in range(count)]
+
+
+def show_autoencoder(part: Autoencoder, world: World) -> Tensor:
+    """Pictures, and below them their reconstructions."""
+    x = to_float(world.pictures[::1600])[:8]
+    return torch.cat([x, part.decode(part.encode(x))])
+
+
+def show_latent_diffusion(part: Denoiser, world: World) -> Tensor:
+    system = StableDiffusion(world.parts["clip"], world.parts["autoencoder"], part)
+    return system.draw(PROMPTS, seeded(len(PROMPTS)))
+
+
+def show_decoder(part: Denoiser, world: World) -> Tensor:
+    """Pictures of the training's own embeddings and prompts, at 32x32."""
+    clip, index = world.parts["clip"], torch.arange(0, len(world.pictures), 800)[:16]
+    prompts = world.captions.prompts()
+    system = DALLE2(clip, part, AutoregressivePrior(), part, part)  # only its decoder works here
+    return system.small(world.images[index], seeded(len(index)), [prompts[i] for i in index])
+
+
+AUTOENCODER = Stage(
+    "autoencoder",
+    build_autoencoder,
+    lambda part, world, steps, **options: fit_autoencoder(part, world.pictures, steps, **options),
+    steps=2000,
+    batch_size=32,
+    ema_decay=0.995,
+    finish=lambda part, world: set_scale(part, world.pictures[::10]),
+    show=show_autoencoder,
+)
+CONTRASTIVE = Stage(
+    "clip",
+    lambda world: CLIP(vocabulary(world.captions)),
+    lambda part, world, steps, **options: fit_clip(part, world.pictures, world.captions, steps, **options),
+    steps=1300,
+    batch_size=256,
+    ema_decay=0.995,
+)
+LATENT_DIFFUSION = Stage(
+    "stable_diffusion",
+    lambda world: denoiser(UNet(8, (96, 192), (1, 2), context=128)),
+    lambda part, world, steps, **options: fit_words(
+        part, world.latents, world.captions, world.parts["clip"], steps, **options
+    ),
+    steps=7500,
+    batch_size=64,
+    show=show_latent_diffusion,
+)
+PRIOR = Stage(
+    "prior",
+    lambda world: denoiser(MLP(128, 320, 4, context=128)),
+    lambda part, world, steps, **options: fit_prior(part, world.images, world.texts, steps, **options),
+    steps=6000,
+    batch_size=256,
+)
+AUTOREGRESSIVE_PRIOR = Stage(
+    "autoregressive_prior",
+    build_autoregressive,
+    lambda part, world, steps, **options: fit_autoregressive(part, world.images, world.texts, steps, **options),
+    steps=1500,
+    batch_size=128,
+)
+DECODER = Stage(
+    "decoder",
+    lambda world: denoiser(UNet(12, (96, 192), (1, 1), context=128)),
+    lambda part, world, steps, **options: fit_decoder(
+        part, world.pictures, world.captions, world.images, world.parts["clip"], steps, **options
+    ),
+    steps=6000,
+    batch_size=64,
+    show=show_decoder,
+)
+UPSAMPLER = Stage(
+    "upsampler",
+    lambda world: denoiser(Upsampler((64, 96), (1, 1))),
+    lambda part, world, steps, **options: fit_upsampler(part, world.pictures, steps, **options),
+    steps=2500,
+    batch_size=32,
+)
+
+SYSTEMS = {
+    "stable_diffusion": (AUTOENCODER, CONTRASTIVE, LATENT_DIFFUSION),
+    "dalle2": (CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER, UPSAMPLER),
+}
