@@ -280,7 +280,7 @@ def test_doctor_says_the_same_in_a_table_and_in_json(capsys):
     assert main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["torch"] == torch.__version__ and facts["minidiffusion"] == md.__version__
-    assert facts["embedded_sets"] == ["fashion_mnist_6k", "emoji"]
+    assert facts["embedded_sets"] == ["fashion_mnist_6k", "emoji32", "emoji64"]
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     for name, value in facts.items():

@@ -192,7 +192,7 @@ def test_resume_starts_a_training_in_an_empty_folder_and_does_nothing_in_a_finis
 @pytest.mark.parametrize(
     "change, expected",
     [
-        (["train", "emoji", "--steps", "20", "--out", "run"], ["recipe", "'moons'", "'emoji'"]),
+        (["train", "emoji32", "--steps", "20", "--out", "run"], ["recipe", "'moons'", "'emoji32'"]),
         (["train", "moons", "--steps", "21", "--out", "run"], ["steps", "20", "21"]),
         (["train", "moons", "--out", "run"], ["steps", "20", "2000"]),
         ([*RUN, "--seed", "1"], ["seed", "0", "1"]),

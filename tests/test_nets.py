@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidiffusion.nets import MLP, NETS, SIZES, Classifier, DiT, UNet, dit
-from minidiffusion.nets.attention import CrossAttention, attend
+from minidiffusion.nets.attention import CrossAttention, attend, recorded
 from minidiffusion.nets.base import Net
 from minidiffusion.nets.dit import patchify, positions, unpatchify
 from minidiffusion.nets.embedding import Condition, sinusoids
@@ -42,7 +42,7 @@ def small_mlp(classes=0, context=0, seed=0):
 
 def conditioned(context):
     """A U-Net, a DiT and an MLP that take embeddings of this width."""
-    return [randomised(UNet(1, (16, 32), (1, 1), context=context)), small_dit(context=context), small_mlp(0, context)]
+    return [randomised(UNet(1, (32, 64), (1, 1), context=context)), small_dit(context=context), small_mlp(0, context)]
 
 
 def randn(*shape, seed=0):
@@ -106,7 +106,7 @@ def test_the_mlp_keeps_the_shape_of_its_points(dimension):
         MLP(3, 32, 2, classes=4, answers=2),
         MLP(3, 32, 2, context=4),
         UNet(2, (16, 32), (1, 2), classes=5, answers=3),
-        UNet(2, (16, 32), (1, 2), context=5),
+        UNet(2, (32, 64), (1, 2), context=5),
         DiT(2, 3, 64, 1, bottleneck=4, classes=5, answers=3),
         DiT(context=6),
     ],
@@ -407,6 +407,22 @@ def test_cross_attention_is_a_softmax_over_the_words_that_are_not_padding():
     torch.testing.assert_close(layer(x, words), mixed @ layer.out.weight.T)
 
 
+def test_the_weights_of_cross_attention_are_the_softmax_averaged_over_the_heads():
+    layer = randomised(CrossAttention(8, context=3, heads=2), std=0.4).double()
+    x, words = randn(2, 5, 8).double(), randn(2, 4, 3, seed=1).double()
+    words[1, [1, 3]] = 0
+    q = layer.q((x - x.mean(2, keepdim=True)) / (x.var(2, keepdim=True, correction=0) + 1e-5).sqrt())
+    keys = words @ layer.kv.weight[:8].T
+    by_hand = torch.zeros(2, 5, 4, dtype=torch.float64)
+    for b, real in enumerate(([0, 1, 2, 3], [0, 2])):
+        for place in range(5):
+            for head in (slice(0, 4), slice(4, 8)):
+                scores = torch.stack([q[b, place, head] @ keys[b, word, head] for word in real]) / 2
+                by_hand[b, place, real] += scores.exp() / scores.exp().sum() / 2
+    torch.testing.assert_close(layer.weights(x, words), by_hand.float())
+    assert (layer.weights(x, words)[1, :, [1, 3]] == 0).all()  # exactly
+
+
 def test_the_gradient_of_masked_cross_attention_is_that_of_finite_differences():
     layer = randomised(CrossAttention(6, context=3, heads=2), std=0.5).double()
     names, weights = zip(*layer.named_parameters(), strict=True)
@@ -563,7 +579,7 @@ def test_in_bfloat16_the_output_is_nearly_the_same(net):
 
 
 def test_attention_is_a_loop_over_heads_and_pixels():
-    layer, x = randomised(Attention(64, heads=2), std=0.2).double(), randn(2, 64, 2, 3).double()
+    layer, x = randomised(Attention(64), std=0.2).double(), randn(2, 64, 2, 3).double()
     qkv = layer.qkv(layer.norm(x)).flatten(2).detach().numpy()  # (batch, 3 * 64, 6)
     mixed = np.zeros((2, 64, 6))
     for b in range(2):
@@ -579,7 +595,7 @@ def test_attention_is_a_loop_over_heads_and_pixels():
 
 
 def test_each_pixel_of_the_unet_attends_to_the_words_by_itself():
-    layer, x, words = randomised(Attention(64, heads=2, context=3), std=0.2), randn(2, 64, 2, 3), randn(2, 4, 3)
+    layer, x, words = randomised(Attention(64, context=3), std=0.2), randn(2, 64, 2, 3), randn(2, 4, 3)
     with_words, layer.words, cross = layer(x, words), None, layer.words
     without = layer(x)
     for row in range(2):
@@ -614,6 +630,60 @@ def test_the_way_up_adds_what_the_way_down_saw():
     coarse = net.shrink[1](middle)
     by_hand = net.last(net.grow[1](net.grow[0](coarse + coarse) + middle) + fine)
     torch.testing.assert_close(net(x, torch.rand(2)), by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_with_words_every_level_of_the_unet_attends():
+    with_words, without = UNet(1, (32, 64, 96), (1, 1, 1), context=5), UNet(1, (32, 64, 96), (1, 1, 1))
+    # two layers a level, the coarsest first; a layer for the pixels would be too slow at the finest level
+    assert [(layer.words is not None, layer.qkv is not None) for layer in with_words.attention] == [
+        *[(True, True)] * 4,
+        *[(True, False)] * 2,
+    ]
+    assert [layer.heads for layer in with_words.attention] == [3, 3, 2, 2, 1, 1]
+    assert [(layer.words is not None, layer.qkv is not None) for layer in without.attention] == [(False, True)] * 2
+
+
+@pytest.mark.parametrize("layer", range(6))
+def test_each_layer_of_the_unet_alone_lets_the_words_in(layer):
+    net = randomised(UNet(1, (32, 64, 96), (1, 1, 1), context=5))
+    torch.nn.init.zeros_(net.condition.mean.weight)
+    for i, attention in enumerate(net.attention):
+        if i != layer:
+            torch.nn.init.zeros_(attention.words.out.weight)
+    x, t, words = randn(2, 1, 8, 8), torch.rand(2), randn(2, 4, 5)
+    assert (net(x, t, words) - net(x, t)).abs().max() > 1e-6
+    torch.nn.init.zeros_(net.attention[layer].words.out.weight)
+    assert torch.equal(net(x, t, words), net(x, t))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_recorded_maps_have_rows_of_sum_one_and_nothing_on_padding(precision):
+    net = randomised(UNet(1, (32, 64, 96), (1, 1, 1), context=5), std=0.3)
+    x, t, words = randn(3, 1, 8, 8), torch.rand(3), randn(3, 4, 5)
+    words[1, 2:] = 0
+    words[2] = 0
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        expected = net(x, t, words)
+        with recorded(net) as maps:
+            assert torch.equal(net(x, t, words), expected)  # to look does not change what is seen
+    # on the way down and up again, from 8x8 places to 2x2
+    assert [tuple(one.shape) for one in maps] == [(3, places, 4) for places in (64, 16, 4, 4, 16, 64)]
+    for one in maps:
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one.sum(2), torch.ones(one.shape[:2]))
+        assert (one[1, :, 2:] == 0).all() and (one[:2, :, :2] > 0).all()
+        torch.testing.assert_close(one[2], torch.full_like(one[2], 0.25))  # without words there is nothing to choose
+
+
+def test_recording_ends_with_the_block_even_after_an_error():
+    net = conditioned(context=5)[0]
+    (x, t), words = inputs_of(net, 2), randn(2, 3, 5)
+    with pytest.raises(ZeroDivisionError), recorded(net) as maps:
+        net(x, t, words)
+        1 / 0  # noqa: B018
+    count = len(maps)
+    net(x, t, words)
+    assert len(maps) == count == 4
 
 
 def test_a_head_of_the_unet_is_32_wide():
@@ -715,8 +785,10 @@ def test_images_of_another_shape_are_named(net, factor, unchecked):
 
 def test_bad_widths_are_named(unchecked):
     for widths, blocks in [((8, 32), (1, 1)), ((16, 48), (1, 1)), ((16, 32), (1,)), ((16,), (1,)), ((), ())]:
-        with pytest.raises(ValueError, match="widths and blocks must"):
+        with pytest.raises(ValueError, match="widths and blocks must pair up, widths by 16, the last by 32, got"):
             UNet(1, widths, blocks)
+    with pytest.raises(ValueError, match="widths by 32, the last by 32, got"):
+        UNet(1, (16, 32), (1, 1), context=3)
 
 
 @given(

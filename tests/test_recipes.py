@@ -9,7 +9,7 @@ from minidiffusion.objectives import WEIGHTINGS
 from minidiffusion.training import checkpoint, schedule_from
 from minidiffusion.training.recipes import RECIPES
 
-SHAPES = {"fashion_mnist_6k": (1, 28, 28), "fashion_mnist": (1, 28, 28), "emoji": (3, 32, 32), "moons": (2,)}
+SHAPES = {"fashion_mnist_6k": (1, 28, 28), "fashion_mnist": (1, 28, 28), "emoji32": (3, 32, 32), "moons": (2,)}
 
 
 @pytest.mark.parametrize("name", RECIPES)

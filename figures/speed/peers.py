@@ -32,7 +32,7 @@ class Case(NamedTuple):
     data: str
 
 
-CASES = (Case("28x28x1", 1, 28, "fashion_mnist_6k"), Case("32x32x3", 3, 32, "emoji"))
+CASES = (Case("28x28x1", 1, 28, "fashion_mnist_6k"), Case("32x32x3", 3, 32, "emoji32"))
 
 
 class Peer:

@@ -23,7 +23,7 @@ EXAMPLES = """examples:
   minidiffusion sample
   minidiffusion sample --label trouser --count 16 --seed 7 --out trousers.png
   minidiffusion sample --checkpoint fashion_mnist_few --steps 1
-  minidiffusion sample --checkpoint minidiffusion-emoji/model.safetensors --steps 50 --method ddim
+  minidiffusion sample --checkpoint minidiffusion-emoji32/model.safetensors --steps 50 --method ddim
 """
 CHECKPOINTS = Path(__file__).parents[1] / "weights"
 SHIPPED = CHECKPOINTS / "fashion_mnist.safetensors"

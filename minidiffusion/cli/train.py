@@ -34,7 +34,7 @@ EXAMPLES += """
 examples:
   minidiffusion train
   minidiffusion train moons --steps 500 --out moons
-  minidiffusion train emoji --resume
+  minidiffusion train emoji32 --resume
   minidiffusion train stable_diffusion --resume
   torchrun --nproc-per-node=8 -m minidiffusion train fashion_mnist
   minidiffusion sample --checkpoint minidiffusion-fashion_mnist_6k/model.safetensors

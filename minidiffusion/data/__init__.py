@@ -10,6 +10,7 @@ from torch import Tensor
 from ..check import one_of
 from . import cifar10, toys
 from .downloads import EMBEDDED, SOURCES, fetch, own_folder
+from .emoji import SPLITS, Captions, load_emoji
 from .idx import read_idx
 from .images import to_float, to_uint8
 
@@ -37,31 +38,37 @@ def class_names(name: str) -> tuple[str, ...]:
     return CLASS_NAMES.get(one_of("name", name, names()), ())
 
 
-def load(name: str, split: str = "train") -> tuple[Tensor, Tensor | list[str]]:
-    """Load the train or the test split of a data set.
+def load(name: str, split: str = "train") -> tuple[Tensor, Tensor | Captions]:
+    """Load a split of a data set, train or test. The emoji have two more, unseen_tone and unseen_style.
 
         name                 train    test   one item       besides
         fashion_mnist_6k     5,000   1,000   (1, 28, 28)    labels; in the package; the first images of each class
-        emoji                3,482     204   (3, 32, 32)    captions; in the package; test has other skin tones
+        emoji32             12,377   1,521   (3, 32, 32)    captions; in the package; emoji64 averaged 2 by 2
+        emoji64             12,377   1,521   (3, 64, 64)    captions; in the package; test has combinations not in train
         fashion_mnist       60,000  10,000   (1, 28, 28)    labels
         mnist               60,000  10,000   (1, 28, 28)    labels
         cifar10             50,000  10,000   (3, 32, 32)    labels
         moons and the toys  10,000  10,000   (2,)           labels; train is seed 0, test is seed 1
 
     Images are uint8 tensors (N, C, H, W), see `to_float`; the points of a toy are float32 (N, 2). Labels are
-    int64 (N,), captions a list of N strings. Full data sets are read from the folder that the environment variable
-    MINIDIFFUSION_DATA names: the published files in fashion_mnist/, mnist/ and cifar10/, where CIFAR-10 may also be
-    unpacked. What is not there is downloaded once and then read from the cache.
+    int64 (N,), captions a list of N strings that also knows the style, tone, group, thing and keywords of each picture.
+    The test split of the emoji holds 722 pictures of a thing in a tone that is not in the training (unseen_tone) and
+    799 of a thing in a style that is not (unseen_style).
+
+    Full data sets are read from the folder that the environment variable MINIDIFFUSION_DATA names: the published files
+    in fashion_mnist/, mnist/ and cifar10/, where CIFAR-10 may also be unpacked. What is not there is downloaded once
+    and then read from the cache.
 
     ValueError for an unknown name or split or a damaged file; ConnectionError if no mirror can be reached.
     """
     one_of("name", name, names())
-    one_of("split", split, ("train", "test"))
+    emoji = name in ("emoji32", "emoji64")
+    one_of(f"split of {name}", split, SPLITS if emoji else ("train", "test"))
     if name in toys.TOYS:
         points, classes = toys.TOYS[name](10_000, seed=0 if split == "train" else 1)
         return torch.from_numpy(points), torch.from_numpy(classes)
-    if name == "emoji":
-        return _emoji(split)
+    if emoji:
+        return load_emoji(split, side=int(name[-2:]))
     if name == "fashion_mnist_6k":
         images, labels = _embedded("fashion_mnist_6k.npz", f"{split}_images", f"{split}_labels")
         images = images[:, None]
@@ -72,12 +79,6 @@ def load(name: str, split: str = "train") -> tuple[Tensor, Tensor | list[str]]:
         images = read_idx(fetch(name, f"{prefix}-images-idx3-ubyte.gz"))[:, None]
         labels = read_idx(fetch(name, f"{prefix}-labels-idx1-ubyte.gz"))
     return torch.tensor(images), torch.tensor(labels, dtype=torch.int64)
-
-
-def _emoji(split: str) -> tuple[Tensor, list[str]]:
-    images, captions, holdout = _embedded("emoji32.npz", "images", "captions", "holdout")
-    chosen = holdout == (split == "test")
-    return torch.tensor(images[chosen]).permute(0, 3, 1, 2).contiguous(), captions[chosen].tolist()
 
 
 def _embedded(file: str, *wanted: str) -> list[NDArray]:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-EMBEDDED = ("fashion_mnist_6k", "emoji")
+EMBEDDED = ("fashion_mnist_6k", "emoji32", "emoji64")
 """The data sets in the package. Like the toys, they need no internet."""
 
 

@@ -72,10 +72,10 @@ class UNet(Net):
     """net(x, t, cond) -> output of the shape of x (Ronneberger et al. 2015; Ho et al. 2020, appendix B).
 
     channels: of the images, whose sides halve len(widths) - 1 times. widths: channels inside, from fine to coarse,
-    multiples of 16, the last of 32. blocks: residual blocks at each level, down and up again. classes, context: what
-    cond holds (see Condition). The coarsest level attends to its own pixels; with context, every level attends to the
-    words and all but the finest to their pixels. answers: outputs side by side, 2 for LearnedVariance. ValueError: bad
-    sizes, x or cond.
+    multiples of 16, the last of 32; with context, all of 32. blocks: residual blocks at each level, down and up again.
+    classes, context: what cond holds (see Condition). The coarsest level attends to its own pixels; with context, every
+    level attends to the words and all but the finest to their pixels. answers: outputs side by side, 2 for
+    LearnedVariance. ValueError: bad sizes, x or cond.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class UNet(Net):
     ):
         unit = 32 if context else 16
         if not widths or len(widths) != len(blocks) or any(w % unit for w in widths) or widths[-1] % 32:
-            raise ValueError(f"widths and blocks must pair up, widths by 16, the last by 32, got {widths}, {blocks}")
+            raise ValueError(f"widths and blocks must pair up, widths by {unit}, the last by 32, got {widths}, {blocks}")
         super().__init__()
         size = 4 * widths[0]
         self.condition = Condition(size, classes, context)

@@ -67,7 +67,7 @@ class Batches:
         return torch.where(by_thing, self.one_of(things, generator), anywhere)
 
     def siblings(self, index: Int64[Tensor, "batch"], generator: Generator) -> Int64[Tensor, "batch"]:
-        """For each picture one of the same thing, if possible in another style or tone."""
+        """For each picture one of the same thing, mostly in another style or tone; now and then it is the same."""
         return self.one_of(self.thing[index], generator)
 
     def one_of(self, things: Int64[Tensor, "batch"], generator: Generator) -> Int64[Tensor, "batch"]:

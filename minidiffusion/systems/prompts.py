@@ -19,8 +19,8 @@ Generators = Generator | Sequence[Generator] | None
 def notes(tokenizer: Tokenizer, prompt: str) -> list[str]:
     """What to tell the writer of this prompt: its unknown words, with near ones, and how much of it is too long."""
     known, unknown = tokenizer.words(prompt)
-    said = []
-    for word in dict.fromkeys(unknown[:20]):
+    unknown, said = list(dict.fromkeys(unknown)), []
+    for word in unknown[:20]:
         near = tokenizer.near(word)
         shown = word if len(word) <= 40 else f"{word[:40]}..."
         said.append(f"{shown}: " + (f"did you mean {' or '.join(near)}?" if near else "an unknown word, left out"))

@@ -17,6 +17,7 @@ from ..data.emoji import Captions
 from ..denoiser import Denoiser
 from ..nets import MLP, Autoencoder, UNet
 from ..training.descend import Step
+from ..training.device import autocast
 from .batches import Batches, vocabulary
 from .contrastive import CLIP, fit_clip
 from .decoder import Upsampler, fit_decoder, fit_upsampler
@@ -54,8 +55,9 @@ class World:
         return torch.cat(words).view(*tokens.shape[:2], -1)
 
     def _all(self, encode: Callable[[Tensor], Tensor]) -> Tensor:
-        with torch.no_grad():
-            return torch.cat([encode(to_float(part)) for part in self.pictures.split(250)])
+        device = next(next(iter(self.parts.values())).parameters()).device
+        with torch.no_grad(), autocast(device):
+            return torch.cat([encode(to_float(part).to(device)).cpu() for part in self.pictures.split(250)])
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ LATENT_DIFFUSION = Stage(
     lambda part, world, steps, **options: fit_words(
         part, world.latents, world.captions, world.parts["clip"], steps, **options
     ),
-    steps=7500,
+    steps=5000,
     batch_size=64,
     show=show_latent_diffusion,
 )

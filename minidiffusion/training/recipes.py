@@ -69,9 +69,9 @@ RECIPES = {
             weighting="edm",
         ),
         Recipe(
-            name="emoji",
-            about="3,482 emoji in colour that come with the package, without labels",
-            data="emoji",
+            name="emoji32",
+            about="12,377 emoji in colour that come with the package, without captions",
+            data="emoji32",
             sizes=dict(channels=3, widths=(32, 64, 128), blocks=(1, 2, 2)),
             steps=4000,
         ),

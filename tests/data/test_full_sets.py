@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,3 +51,22 @@ def test_a_frog_comes_first():
     need("cifar10")
     labels = data.load("cifar10")[1]
     assert data.class_names("cifar10")[labels[0]] == "frog"
+
+
+def test_the_embedded_emoji_are_those_of_the_published_file_with_32_pixels():
+    path = Path(os.environ.get("MINIDIFFUSION_DATA") or "no folder", "emoji32_styles.npz")
+    if not path.is_file():
+        pytest.skip("the folder in MINIDIFFUSION_DATA holds no emoji32_styles.npz")
+    with np.load(path) as file:
+        table = {name: file[name] for name in ("images", "captions", "style", "style_names", "tone", "tags")}
+    styles = table["style_names"][table["style"]].tolist()
+    place = {pair: i for i, pair in enumerate(zip(table["captions"].tolist(), styles, strict=True))}
+    for split in ("train", "test"):
+        images, captions = data.load("emoji32", split)
+        own = [place.pop(pair) for pair in zip(captions, captions.style, strict=True)]
+        assert captions.tone == table["tone"][own].tolist()
+        assert [*map("|".join, captions.tags)] == table["tags"][own].tolist()
+        # both were rounded, the one after averaging 8x8 vector pixels, the other after 4x4 and again after 2x2
+        error = (images.int() - torch.from_numpy(table["images"][own]).permute(0, 3, 1, 2).int()).abs()
+        assert error.max() <= 1 and error.float().mean() < 0.06
+    assert not place
