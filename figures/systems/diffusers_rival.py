@@ -4,46 +4,53 @@
         --minutes-unet 90 --threads 1 [--resume]
 
 It trains an AutoencoderKL and a UNet2DConditionModel with about as many weights as ours, on the same pictures, in the
-same batches and with the same frozen CLIP, and then draws with their DPM-Solver. FOLDER gets the trainings, which
---resume continues, curve.json with losses and minutes, pictures.npz with the prompts, for the judge, and sheet.png.
+same batches and with the same frozen CLIP, and then draws the prompts of quality.py with their DPM-Solver. FOLDER gets
+the trainings, which --resume continues, about.json with the curves, pictures.npz for the judge, and a sheet for each
+split.
 
-The settings are those of examples/text_to_image/train_text_to_image.py in diffusers 0.42 and of the Stable Diffusion 1.5
-that it starts from: AdamW with a constant learning rate of 1e-4, betas of 0.9 and 0.999 and a weight decay of 0.01;
-gradients clipped at 1; averaged weights (--use_ema in its README; a decay of 0.9999 that begins lower); noise predicted
-and its plain squared error; 1,000 "scaled linear" betas from 0.00085 to 0.012. Where the example does not say, because it
-only finetunes, we were generous: a tenth of the captions is dropped, so that guidance works, and padding is masked. The
-autoencoder learns with our loss and rate, because the perceptual loss of theirs needs a network trained on photographs.
-Minutes count the training steps, and nothing else.
+The settings are those of examples/text_to_image/train_text_to_image.py in diffusers and of the Stable Diffusion that it
+starts from: AdamW with a constant rate of 1e-4, betas of 0.9 and 0.999 and a weight decay of 0.01; gradients clipped at
+1; averaged weights (its README has --use_ema; the decay rises to 0.9999); noise predicted, with its plain squared
+error; 1,000 "scaled linear" betas from 0.00085 to 0.012. The example only finetunes, so it does not say everything, and
+there we are generous: a tenth of the captions is dropped, because guidance needs it, and padding is masked. The
+autoencoder learns with our loss and our peak rate, because the perceptual loss of their own example needs a network
+trained on photographs, and its rate of 4.5e-6 is for finetuning. Minutes count the training steps and nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+sys.path.append(str(Path(__file__).parents[1]))  # for figures/common.py
+
+import diffusers
 import diffusers_networks
 import numpy as np
 import torch
 import torch.nn.functional as F
+from common import Parser
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
 from diffusers.training_utils import EMAModel
 from PIL import Image
+from quality import SPLITS, chosen, draw
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 
 from minidiffusion.data import to_float, to_uint8
 from minidiffusion.data.emoji import load_emoji
+from minidiffusion.nets import Autoencoder
 from minidiffusion.nets.embedding import is_word
 from minidiffusion.systems.batches import Batches
 from minidiffusion.systems.contrastive import CLIP
 from minidiffusion.systems.first_stage import reconstruction_loss
 from minidiffusion.systems.latent_diffusion import DROP, SCALE
 from minidiffusion.systems.prompts import noise, read
-from minidiffusion.systems.recipes import AUTOENCODER, LATENT_DIFFUSION, World, seeded
+from minidiffusion.systems.recipes import AUTOENCODER, LATENT_DIFFUSION
 from minidiffusion.training.checkpoint import load
 from minidiffusion.training.device import autocast
 
@@ -96,7 +103,9 @@ class Training:
             self.seconds += time.perf_counter() - started
             recent = value.item() if recent == 0 else 0.98 * recent + 0.02 * value.item()
             if self.steps % 50 == 0:
-                self.curve.append({"step": self.steps, "minutes": round(self.seconds / 60, 3), "loss": round(recent, 5)})
+                self.curve.append(
+                    {"step": self.steps, "minutes": round(self.seconds / 60, 3), "loss": round(recent, 5)}
+                )
                 print(name, self.curve[-1], flush=True)
             if time.perf_counter() - saved > SAVE_SECONDS:
                 self.save()
@@ -143,7 +152,9 @@ def autoencoder_loss(net: KL, pictures: Tensor, batch: int) -> Callable[[Generat
     return loss
 
 
-def unet_loss(net: nn.Module, latents: Tensor, batches: Batches, clip: CLIP, batch: int) -> Callable[[Generator], Tensor]:
+def unet_loss(
+    net: nn.Module, latents: Tensor, batches: Batches, clip: CLIP, batch: int
+) -> Callable[[Generator], Tensor]:
     scheduler = DDPMScheduler(**BETAS)
 
     def loss(generator: Generator) -> Tensor:
@@ -172,35 +183,79 @@ def all_latents(net: KL, pictures: Tensor) -> Tensor:
     return (latents / net.scale).half()
 
 
-@torch.no_grad()
-def draw(unet: nn.Module, autoencoder: KL, clip: CLIP, prompts: list[str], steps: int, scale: float) -> Tensor:
-    """Pictures by their DPM-Solver++ with the settings of Stable Diffusion; picture i begins with the noise of seed i."""
-    words, drawn = read(clip, prompts), []
-    z = noise((autoencoder.net.config.latent_channels, 16, 16), seeded(len(prompts)))
-    for x, cond in zip(z.split(32), words.split(32), strict=True):
+class Rival(NamedTuple):
+    """It draws like our StableDiffusion, so that quality.py can judge it."""
+
+    clip: CLIP
+    autoencoder: KL
+    unet: nn.Module
+
+    @torch.no_grad()
+    def draw(self, prompts: list[str], generator: list[Generator], scale: float = SCALE, steps: int = 25) -> Tensor:
+        """Pictures by diffusers' DPM-Solver++, guided like ours; the generators give the same noise as for ours."""
+        words = read(self.clip, prompts)
+        x = noise((self.autoencoder.net.config.latent_channels, 16, 16), generator)
         scheduler = DPMSolverMultistepScheduler(**BETAS)
         scheduler.set_timesteps(steps)
-        both = torch.cat([torch.zeros_like(cond), cond])
+        both = torch.cat([torch.zeros_like(words), words])
         with autocast(CPU):
             for t in scheduler.timesteps:
-                without, guided = asked(unet, torch.cat([x, x]), t, both).chunk(2)
+                without, guided = asked(self.unet, torch.cat([x, x]), t, both).chunk(2)
                 x = scheduler.step(without + scale * (guided - without), t, x, return_dict=False)[0]
-            drawn.append(autoencoder.reconstruct(x * autoencoder.scale).clamp(-1, 1))
-    return torch.cat(drawn)
-
-
-def asked_for(file: Path | None, count: int) -> list[str]:
-    """The prompts of a file, one a line, or `count` captions of each unseen split, evenly spread."""
-    if file:
-        return [line.strip() for line in file.read_text().splitlines() if line.strip()]
-    prompts: list[str] = []
-    for split in ("train", "unseen_tone", "unseen_style"):
-        known = load_emoji(split)[1].prompts()
-        prompts += [known[i * len(known) // count] for i in range(count)]
-    return prompts
+            return self.autoencoder.reconstruct(x * self.autoencoder.scale).clamp(-1, 1)
 
 
 def write_sheet(pictures: Tensor, file: Path, columns: int = 8) -> None:
-    shown = to_uint8(pictures[: columns * (len(pictures) // columns) or len(pictures)])
-    rows = [torch.cat(list(row), dim=2) for row in shown.split(columns) if len(row) == columns or len(shown) < columns]
+    rows = [torch.cat(list(row), dim=2) for row in to_uint8(pictures).split(columns) if len(row) == columns]
     Image.fromarray(torch.cat(rows, dim=1).permute(1, 2, 0).numpy()).save(file)
+
+
+def main() -> None:
+    parser = Parser(__doc__ or "")
+    parser.add_argument("--clip", type=Path, required=True, help="our frozen CLIP, as `minidiffusion train` saves it")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for all results")
+    parser.add_argument("--minutes-autoencoder", type=float, default=20.0)
+    parser.add_argument("--minutes-unet", type=float, default=90.0)
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="of the U-Net; the example's is 1e-4")
+    parser.add_argument("--count", type=int, default=500, help="pictures to draw for each split")
+    parser.add_argument("--steps", type=int, default=25, help="of the sampler")
+    parser.add_argument("--resume", action="store_true")
+    arguments = parser.parse()
+    out, clip = arguments.out, load(arguments.clip)
+    out.mkdir(parents=True, exist_ok=True)
+    pictures, captions = load_emoji("train")
+    torch.manual_seed(0)
+
+    first = KL(diffusers_networks.autoencoder(Autoencoder()).to(memory_format=torch.channels_last))
+    training = Training(first, out / "autoencoder.safetensors", AUTOENCODER.learning_rate, arguments.resume)
+    training.run(
+        arguments.minutes_autoencoder, autoencoder_loss(first, pictures, AUTOENCODER.batch_size), "autoencoder"
+    )
+    latents = all_latents(first, pictures)
+
+    unet = diffusers_networks.unet(LATENT_DIFFUSION.build(None).net).to(memory_format=torch.channels_last)
+    batches = Batches.of(captions, clip.tokenizer)
+    second = Training(unet, out / "unet.safetensors", arguments.learning_rate, arguments.resume)
+    second.run(arguments.minutes_unet, unet_loss(unet, latents, batches, clip, LATENT_DIFFUSION.batch_size), "unet")
+
+    system, drawn = Rival(clip, first, unet), {}
+    for split in SPLITS:
+        _, known, index = chosen(split, arguments.count)
+        every = known.prompts()
+        drawn[split] = draw(system, [every[i] for i in index])
+        write_sheet(drawn[split][:64], out / f"{split}.png")
+    np.savez(out / "pictures.npz", **{split: to_uint8(x).numpy() for split, x in drawn.items()})
+    about: dict[str, Any] = {
+        "diffusers": diffusers.__version__,
+        "threads": torch.get_num_threads(),
+        "parameters": {name: diffusers_networks.weights(net) for name, net in (("autoencoder", first), ("unet", unet))},
+        "minutes": {"autoencoder": arguments.minutes_autoencoder, "unet": arguments.minutes_unet},
+        "steps": {"autoencoder": training.steps, "unet": second.steps, "sampler": arguments.steps},
+        "learning_rate": arguments.learning_rate,
+        "curves": {"autoencoder": training.curve, "unet": second.curve},
+    }
+    (out / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

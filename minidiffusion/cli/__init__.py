@@ -1,4 +1,4 @@
-"""The command line: minidiffusion learn | sample | train | claims | grade | doctor.
+"""The command line: minidiffusion imagine | vary | blend | enlarge | studio | learn | sample | train | claims | ...
 
 Each command is a module with `HELP`, `EXAMPLES`, a function `arguments` that declares its options, and `run`.
 """
@@ -12,9 +12,12 @@ from typing import NoReturn
 
 from .. import __version__
 from ..check import one_of
-from . import claims, doctor, grade, learn, sample, train
+from . import blend, claims, doctor, enlarge, grade, imagine, learn, sample, studio, train, vary
 
-COMMANDS = {"learn": learn, "sample": sample, "train": train, "claims": claims, "grade": grade, "doctor": doctor}
+COMMANDS = {
+    **{"imagine": imagine, "vary": vary, "blend": blend, "enlarge": enlarge, "studio": studio},
+    **{"learn": learn, "sample": sample, "train": train, "claims": claims, "grade": grade, "doctor": doctor},
+}
 LONGEST = 2000  # characters of an error message
 
 
@@ -28,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     top = Parser(
         prog="minidiffusion",
-        description="Diffusion models from scratch: open the lessons, generate pictures, train a network.",
+        description="Diffusion models from scratch: draw prompts, open the lessons, generate pictures, train a network.",
         epilog="`minidiffusion COMMAND --help` explains a command and gives examples.",
         allow_abbrev=False,
     )

@@ -89,7 +89,8 @@ class UNet(Net):
     ):
         unit = 32 if context else 16
         if not widths or len(widths) != len(blocks) or any(w % unit for w in widths) or widths[-1] % 32:
-            raise ValueError(f"widths and blocks must pair up, widths by {unit}, the last by 32, got {widths}, {blocks}")
+            sizes = f"widths by {unit}, the last by 32"
+            raise ValueError(f"widths and blocks must pair up, {sizes}, got {widths}, {blocks}")
         super().__init__()
         size = 4 * widths[0]
         self.condition = Condition(size, classes, context)

@@ -70,11 +70,16 @@ class StableDiffusion:
         against: str | None = None,
         steps: int = STEPS,
     ) -> Float[Tensor, "batch 3 64 64"]:
-        """Image to image: noise the pictures up to time `strength`, and denoise them under the prompts (SDEdit)."""
+        """Image to image: noise the pictures up to time `strength`, and denoise them under the prompts (SDEdit).
+
+        strength: 0 keeps the picture, as far as the autoencoder can; 1 keeps next to nothing.
+        """
         check.number("strength", strength, 0.0, 1.0)
         words, guided = self.guided(prompts, scale, against)
         schedule, eps = self.denoise.schedule, self.noise(len(words), generator)
         z, level = self.encode(pictures), schedule.at(strength)
+        if strength == 0:
+            return self.decode(z)
         times = [strength * (1 - i / steps) for i in range(steps + 1)]
         return self.decode(self._sample(guided, level.alpha * z + level.sigma * eps, words, steps, times))
 

@@ -46,6 +46,7 @@ KEYS = {  # of the header, by format, besides its sha256 and format
     NETWORK: ("network", "config", "about"),  # no denoiser, such as an autoencoder
     TRAINING: ("about",),
 }
+HOLDS = {FORMAT: "a denoiser", NETWORK: "a network that is no denoiser", TRAINING: "the state of a training"}
 NESTED = ("config", "schedule", "about")  # dictionaries in the header; the rest are strings
 ZEROS = "0" * 64  # takes the place of the checksum while the checksum is computed
 
@@ -168,11 +169,14 @@ def _header(path: str | os.PathLike, *formats: str) -> dict[str, Any]:
         else:  # up to version 0.2 each entry was a text of its own, at first without a checksum
             header = {"sha256": "", **{k: json.loads(v) if k in NESTED else v for k, v in header.items()}}
         format = header.get("format")
+        if format in HOLDS and format not in formats:
+            wanted = " or ".join(HOLDS[one] for one in formats)
+            raise ValueError(f"it holds {HOLDS[format]}, and {wanted} is needed here")
         if format not in formats:
             raise ValueError(f"its format is {check.came(format)}, and this version reads {' or '.join(formats)}")
-        wanted = {key: dict if key in NESTED else str for key in ("sha256", "format", *KEYS[format])}
-        if {key: type(value) for key, value in header.items()} != wanted:
-            raise ValueError(f"its header must hold {', '.join(wanted)}, with dictionaries for {', '.join(NESTED)}")
+        types = {key: dict if key in NESTED else str for key in ("sha256", "format", *KEYS[format])}
+        if {key: type(value) for key, value in header.items()} != types:
+            raise ValueError(f"its header must hold {', '.join(types)}, with dictionaries for {', '.join(NESTED)}")
         return header
 
 
