@@ -1,13 +1,15 @@
-"""Every lesson's widget in a real browser: JupyterLab in headless Chromium.
+"""Every lesson's widget, and the studio, in a real browser: JupyterLab and voila in headless Chromium.
 
-    pytest -m browser tests/test_browser.py                      all lessons
+    pytest -m browser tests/test_browser.py                      all lessons and the studio
     pytest -m browser tests/test_browser.py -k "00 or 01"        two of them
     MINIDIFFUSION_SCREENSHOTS=figures pytest -m browser ...      and keep a picture of each, figures/lesson_NN.png
 
-It needs `pip install -e ".[lessons,test,browser]"`, and a Chromium: that of the system, or playwright's own
+It needs `pip install -e ".[lessons,studio,test,browser]"`, and a Chromium: that of the system, or playwright's own
 (`playwright install chromium`).
 """
 
+import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -23,6 +25,7 @@ from pathlib import Path
 import pytest
 
 from minidiffusion.cli.learn import copy_missing
+from minidiffusion.systems import studio
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 LESSON_FILES = sorted(LESSONS.glob("[0-9]*.ipynb"))
@@ -125,6 +128,66 @@ def test_the_widget_answers_a_hand(path, chromium, jupyterlab):
     page.evaluate(f"void {session}.shutdown()")
     assert said == []
     page.close()
+
+
+@pytest.fixture(scope="module")
+def studio_page(tmp_path_factory):
+    """The address of the studio as `minidiffusion studio` serves it, but with tiny networks."""
+    if importlib.util.find_spec("voila") is None:
+        pytest.skip('needs voila: pip install -e ".[studio]"')
+    notebook = json.loads((Path(studio.__file__).parent / "page.ipynb").read_text())
+    here = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom tiny_systems import systems\n"
+    (cell,) = notebook["cells"]
+    cell["source"] = here + "".join(cell["source"]).replace("Studio()", "Studio(systems())")
+    path = tmp_path_factory.mktemp("studio") / "page.ipynb"
+    path.write_text(json.dumps(notebook))
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    code = f"from minidiffusion.cli.studio import Path, serve; serve(Path({str(path)!r}), {port}, True)"
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    for _ in range(240):
+        with socket.socket() as probe:
+            if probe.connect_ex(("localhost", port)) == 0:
+                break
+        time.sleep(0.5)
+    yield f"http://localhost:{port}"
+    process.terminate()  # voila, and with it the kernels
+    process.wait(60)
+
+
+def test_two_people_use_the_studio(chromium, studio_page):
+    pages = []
+    for prompt in ("blue rose sunglases --seed 7", "lion --seed 3"):
+        page = chromium.new_page(viewport={"width": 1100, "height": 1000})
+        page.set_default_timeout(60_000 * MINUTES)
+        page.goto(studio_page, wait_until="domcontentloaded")
+        page.get_by_text("Ready.").wait_for()
+        page.get_by_label("Prompt").fill(prompt)
+        page.get_by_label("Prompt").press("Enter")
+        pages.append(page)
+    rose, lion = pages
+    fourth = "img[alt='{}'] >> nth=3".format
+    rose.wait_for_selector(fourth("blue rose sunglases"))
+    lion.wait_for_selector(fourth("lion"))
+    assert rose.get_by_text("did you mean sunglasses?").count() == 1
+    assert rose.locator("img[alt*='lion']").count() == lion.locator("img[alt*='rose']").count() == 0
+
+    for name in ("U2", "V3"):  # the second waits for the first
+        rose.get_by_role("button", name=name, exact=True).click()
+    rose.wait_for_selector("img[alt='blue rose sunglases, enlarged']")
+    rose.wait_for_selector(fourth("a variation of blue rose sunglases"))
+    for name in ("B1", "B4", "Blend"):
+        rose.get_by_role("button", name=name, exact=True).click()
+    rose.wait_for_selector("img[alt^='a blend of'] >> nth=3")
+    rose.locator("button[title^='Pan left']").click()
+    rose.wait_for_selector(fourth("blue rose sunglases, seen further left"))
+    rose.locator("button[title='Draw again: blue rose sunglases']").click()
+    rose.get_by_text("the same pixels").wait_for()
+    if folder := os.environ.get("MINIDIFFUSION_SCREENSHOTS"):
+        rose.screenshot(path=Path(folder) / "studio.png")
+    for page in pages:
+        page.close()
 
 
 def drag(page, widget):

@@ -13,12 +13,21 @@ from PIL.PngImagePlugin import PngInfo
 from tiny_systems import systems
 
 from minidiffusion.data import to_uint8
-from minidiffusion.systems import studio
-from minidiffusion.systems.studio import files, requests, typed
+from minidiffusion.systems import studio, unclip
+from minidiffusion.systems.studio import drawing, requests, typed
 from minidiffusion.systems.studio.jobs import Jobs
 from minidiffusion.systems.studio.records import SIDES, SYSTEMS, Record
 
 BOTH = pytest.mark.parametrize("system", SYSTEMS)
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    """Tiny networks know nothing, however many steps they take."""
+    monkeypatch.setattr(requests, "DEFAULTS", {"stable_diffusion": (2.0, 2), "dalle2": (2.0, 2)})
+    monkeypatch.setattr(unclip, "PRIOR_STEPS", 2)
+    for module in (unclip, drawing):
+        monkeypatch.setattr(module, "UPSAMPLER_STEPS", 1)
 
 
 def drawn(request):
@@ -126,8 +135,17 @@ def test_a_very_long_history_is_cut_by_keeping_a_picture(monkeypatch):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"done": "paint"}, {"system": "midjourney"}, {"steps": 10**9}, {"scale": float("nan")}, {"seed": -1}, {"no": None}]
-    + [{"prompt": "x" * 10_001}, {"done": "pan"}, {"done": "vary"}, {"magic": 1}, {"parents": [3]}, {"share": 2.0}],
+    [
+        *(
+            {"done": "paint"},
+            {"system": "midjourney"},
+            {"steps": 10**9},
+            {"scale": float("nan")},
+            {"seed": -1},
+            {"no": None},
+        ),
+        *({"prompt": "x" * 10_001}, {"done": "pan"}, {"done": "vary"}, {"magic": 1}, {"parents": [3]}, {"share": 2.0}),
+    ],
 )
 def test_a_record_that_makes_no_sense_is_refused(wrong):
     with pytest.raises((ValueError, TypeError)):
@@ -276,16 +294,11 @@ def test_jobs_are_done_in_order_and_an_error_stops_only_its_own():
 
 @pytest.fixture
 def widget():
-    """A studio in which sampling takes two steps."""
+    """A studio whose networks are awake."""
     module = pytest.importorskip("minidiffusion.systems.studio.widget", exc_type=ImportError)
     found = module.Studio(systems())
     found.jobs.wait()
     return found
-
-
-@pytest.fixture(autouse=True)
-def few_steps(monkeypatch):
-    monkeypatch.setattr(requests, "DEFAULTS", {"stable_diffusion": (2.0, 2), "dalle2": (2.0, 2)})
 
 
 def asked(widget, line):

@@ -14,6 +14,7 @@ import minidiffusion as md
 from minidiffusion.data import to_uint8
 from minidiffusion.data.emoji import Captions
 from minidiffusion.nets import MLP, Autoencoder, Tokenizer, UNet
+from minidiffusion.nets.attention import recorded
 from minidiffusion.nets.autoencoder import ImageEncoder
 from minidiffusion.nets.text import LENGTH
 from minidiffusion.samplers import sample
@@ -35,6 +36,7 @@ from minidiffusion.systems.decoder import (
 from minidiffusion.systems.latent_diffusion import fit_words
 from minidiffusion.systems.priors import AutoregressivePrior, fit_autoregressive, fit_prior, stretched
 from minidiffusion.systems.prompts import generators, read
+from minidiffusion.training.device import autocast, has_fast_bfloat16
 
 WORDS = ["blue", "cat", "dark", "dog", "fluent", "man", "noto", "red", "style", "woman"]
 PROMPTS = ["red cat", "woman, noto style", "dark blue dog", "man"]
@@ -61,8 +63,8 @@ def denoiser(net):
     return md.Denoiser(randomised(net), md.schedule.cosine(), md.heads.V)
 
 
-def small_clip(embedding=32):
-    clip = CLIP(WORDS, width=32, embedding=embedding, depth=1)
+def small_clip(embedding=32, words=WORDS):
+    clip = CLIP(words, width=32, embedding=embedding, depth=1)
     clip.image_encoder = ImageEncoder(embedding, (16, 16, 16))
     return clip
 
@@ -278,13 +280,9 @@ def test_the_same_seed_gives_the_same_picture_alone_and_in_a_batch(system):
     for i in range(4):
         alone = to_uint8(system.draw(PROMPTS[i : i + 1], seeded(i), steps=3))
         # in bfloat16 the last bits of a sum are rounded away; in float32 one of them may turn a number on the edge
-        assert (alone[0].int() - together[i].int()).abs().max() <= (0 if fast_bfloat16() else 1)
+        assert (alone[0].int() - together[i].int()).abs().max() <= (0 if has_fast_bfloat16(torch.device("cpu")) else 1)
     again = system.draw(PROMPTS, seeded(0, 1, 2, 3), steps=3)
     assert torch.equal(to_uint8(again), together)
-
-
-def fast_bfloat16():
-    return md.training.device.has_fast_bfloat16(torch.device("cpu"))
 
 
 def test_in_float32_a_picture_alone_is_the_one_in_a_batch_but_for_rounding(system, in_float32):
@@ -325,18 +323,20 @@ def test_an_empty_prompt_is_no_prompt_to_the_bit(stable, empty):
 
 def test_guidance_of_one_is_no_guidance_to_the_bit(stable):
     words = read(stable.clip, PROMPTS)
-    with torch.no_grad(), md.training.device.autocast(torch.device("cpu")):
+    with torch.no_grad(), autocast(torch.device("cpu")):
         z = sample(stable.denoise, stable.noise(4, seeded(0, 1, 2, 3)), None, 3, latent_diffusion.METHOD, cond=words)
     plain = stable.decode(z)
     for against in (None, "blue dog"):
-        assert torch.equal(stable.draw(PROMPTS, seeded(0, 1, 2, 3), scale=1.0, against=against, steps=3), plain)
+        with recorded(stable.denoise) as maps:
+            assert torch.equal(stable.draw(PROMPTS, seeded(0, 1, 2, 3), scale=1.0, against=against, steps=3), plain)
+        assert len(maps) == 4 * 3  # four layers, and the network was asked once a step
     assert not torch.allclose(stable.draw(PROMPTS, seeded(0, 1, 2, 3), scale=4.0, steps=3), plain, atol=1e-2)
 
 
 def test_guidance_of_one_is_no_guidance_for_the_decoder_either(dalle):
     z, none = dalle.clip.image(randn(2, 3, 64, 64)), torch.zeros(2, 1, 32)
     x = torch.stack([torch.randn(12, 16, 16, generator=one) for one in seeded(0, 1)])
-    with torch.no_grad(), md.training.device.autocast(torch.device("cpu")):
+    with torch.no_grad(), autocast(torch.device("cpu")):
         plain = sample(dalle.decoder, x, None, 3, unclip.METHOD, cond=condition(z, none))
     small = F.pixel_shuffle(plain.clamp(-1, 1), 2)
     each = seeded(0, 1)
@@ -349,11 +349,12 @@ def test_guidance_of_one_is_no_guidance_for_the_decoder_either(dalle):
 def test_a_prompt_against_which_one_moves_changes_the_picture_and_itself_cancels_guidance(system):
     first = system.draw(PROMPTS[:1], seeded(0), steps=2)
     assert not torch.allclose(system.draw(PROMPTS[:1], seeded(0), against="blue dog", steps=2), first, atol=1e-3)
-    if isinstance(system, StableDiffusion):  # from a prompt away from itself: nowhere
-        own = system.draw(PROMPTS[:1], seeded(0), against=PROMPTS[0], steps=2)
-        assert (
-            to_uint8(own).int() - to_uint8(system.draw(PROMPTS[:1], seeded(0), scale=1.0, steps=2)).int()
-        ).abs().max() <= 1
+    if isinstance(system, StableDiffusion):  # DALL-E 2 keeps the embedding, and moves away from the text alone
+        own, plain = (
+            to_uint8(system.draw(PROMPTS[:1], seeded(0), against=against, scale=scale, steps=2)).int()
+            for against, scale in ((PROMPTS[0], 4.0), (None, 1.0))
+        )
+        assert (own - plain).abs().max() <= 1
 
 
 def test_a_word_that_is_not_known_is_named_and_left_out(system):
@@ -370,7 +371,7 @@ def test_attention_maps_are_the_mean_over_layers_and_steps(stable):
     picture, known, total = stable.attention(prompt, *[seeded(3)], steps=steps)
     assert known == ["dark", "blue", "cat"] and total.shape == (3, 16, 16)
     assert torch.equal(picture, stable.draw([prompt], seeded(3), steps=steps))  # to look does not change what is drawn
-    with md.nets.attention.recorded(stable.denoise) as maps:
+    with recorded(stable.denoise) as maps:
         stable.draw([prompt], seeded(3), scale=1.0, steps=1)
     assert [one.shape[1] for one in maps] == [256, 64, 64, 256]  # of one call, from fine to coarse and up again
     for one in maps:
@@ -467,21 +468,20 @@ def test_the_logits_do_not_depend_on_how_many_digits_follow(prior):
 
 
 def test_samples_have_the_probabilities_that_the_digits_multiply_to():
-    net = randomised(AutoregressivePrior(4, components=2, bins=3, size=32, depth=1), std=0.4)
+    net = randomised(AutoregressivePrior(4, components=2, bins=3, size=32, depth=1), std=0.2)
     net.start_from(randn(30, 4))
     text, temperature, count = randn(1, 4, seed=5), 0.8, 4_000
     sequences = torch.tensor(list(itertools.product(range(3), repeat=2)))
     logits = net(sequences[:, :1], text.expand(9, -1)) / temperature
     chances = logits.softmax(2).gather(2, sequences[:, :, None])[:, :, 0].prod(1)
-    assert chances.sum() == pytest.approx(1.0, abs=1e-5) and chances.min() > 0.005
+    assert chances.sum() == pytest.approx(1.0, abs=1e-5) and chances.min() > 0.002
     z = net.sample(text.expand(count, -1), seeded(0)[0], temperature)
     distance, which = torch.cdist(z, net.embedding(sequences)).min(1)
-    assert (
-        distance.max() < 1e-2
-        and torch.cdist(net.embedding(sequences), net.embedding(sequences)).fill_diagonal_(1.0).min() > 0.05
-    )
+    apart = torch.cdist(net.embedding(sequences), net.embedding(sequences)).fill_diagonal_(1.0)
+    assert distance.max() < 1e-2 and apart.min() > 0.05
     observed = which.bincount(minlength=9).numpy()
-    assert stats.chisquare(observed, count * (chances / chances.sum()).double().numpy()).pvalue > 1e-3
+    expected = chances.double() / chances.double().sum() * count  # a float32 does not sum to 1 well enough for scipy
+    assert stats.chisquare(observed, expected.numpy()).pvalue > 1e-3
 
 
 def test_the_gradient_of_the_autoregressive_prior_is_that_of_finite_differences(in_float64):
@@ -514,9 +514,7 @@ def test_detail_and_enlarged_are_inverse():
 
 def test_halved_and_doubled_keep_what_is_smooth():
     x = randn(1, 3, 4, 4)
-    assert torch.equal(halved(x)[0, :, 0, 0], x[0, :, :2, :2].mean((1, 2))) or torch.allclose(
-        halved(x)[0, :, 0, 0], x[0, :, :2, :2].mean((1, 2))
-    )
+    torch.testing.assert_close(halved(x)[0, :, 0, 0], x[0, :, :2, :2].mean((1, 2)))
     flat = torch.full((1, 3, 8, 8), 0.3)
     torch.testing.assert_close(doubled(flat), torch.full((1, 3, 16, 16), 0.3))
     ramp = torch.linspace(-1, 1, 16).expand(1, 3, 16, 16)
@@ -548,10 +546,12 @@ def test_without_embedding_and_text_the_decoder_is_unconditional_to_the_bit(dall
 @pytest.mark.parametrize("share, which", [(0.0, 0), (1.0, 1)])
 def test_a_blend_begins_at_one_picture_and_ends_at_the_other(dalle, share, which):
     a, b = (randn(1, 3, 64, 64, seed=seed).clamp(-1, 1) for seed in (0, 1))
-    blended = dalle.blend(a, b, share, seeded(4), steps=2)
-    own = dalle.vary((a, b)[which], seeded(4), share=0.0, steps=2)
-    # a variation takes noise for its decoder too, so only the small pictures are the same
-    assert (halved(blended) - halved(own)).abs().mean() < 0.25 * (halved(a) - halved(b)).abs().mean()
+    varied = dalle.vary((a, b)[which], seeded(4), share=0.0, steps=2)
+    (one,) = seeded(4)
+    torch.randn(12, 16, 16, generator=one)  # the fresh noise of the variation, of which share=0 takes nothing
+    torch.testing.assert_close(dalle.blend(a, b, share, [one], steps=2), varied, rtol=0, atol=0.02)
+    middle = dalle.blend(a, b, 0.5, seeded(4), steps=2)
+    assert (middle - varied).abs().mean() > 0.05
 
 
 def test_shares_outside_of_the_unit_interval_are_named(dalle, stable, unchecked):
@@ -573,9 +573,7 @@ def test_every_part_trains_and_the_seed_decides_it_to_the_bit(captions):
         vocabulary(captions),
         torch.randint(256, (10, 3, 64, 64), dtype=torch.uint8, generator=seeded(0)[0]),
     )
-    clip = CLIP(words, width=32, embedding=32, depth=1)
-    clip.image_encoder = ImageEncoder(32, (16, 16, 16))
-    randomised(clip, std=0.2)
+    clip = randomised(small_clip(words=words), std=0.2)
     images, texts = F.normalize(randn(10, 32), dim=1), F.normalize(randn(10, 3, 32, seed=1), dim=2)
 
     def autoregressive():
@@ -585,7 +583,7 @@ def test_every_part_trains_and_the_seed_decides_it_to_the_bit(captions):
 
     trainings = {
         "clip": (
-            lambda: randomised(small_clip_of(words), std=0.2),
+            lambda: randomised(small_clip(words=words), std=0.2),
             lambda net: fit_clip(net, pictures, captions, 2, 8),
         ),
         "latents": (
@@ -611,9 +609,3 @@ def test_every_part_trains_and_the_seed_decides_it_to_the_bit(captions):
             runs.append(steps)
         assert runs[0] == runs[1], name
     assert all(weight.grad is None for weight in clip.parameters())  # frozen
-
-
-def small_clip_of(words):
-    clip = CLIP(words, width=32, embedding=32, depth=1)
-    clip.image_encoder = ImageEncoder(32, (16, 16, 16))
-    return clip

@@ -9,7 +9,10 @@ from minidiffusion.systems import CLIP, DALLE2, StableDiffusion
 from minidiffusion.systems.decoder import Upsampler
 from minidiffusion.systems.priors import AutoregressivePrior
 
-WORDS = ("woman astronaut dark skin tone fluent noto style blue red rose cat dog lion sunglasses").split()
+WORDS = [
+    *("woman", "astronaut", "dark", "skin", "tone", "fluent", "noto", "style"),
+    *("blue", "red", "rose", "cat", "dog", "lion", "sunglasses"),
+]
 
 
 def denoiser(net):

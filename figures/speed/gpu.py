@@ -329,7 +329,9 @@ def main() -> None:
         "--budget", type=float, default=300.0, help="seconds; a network that compiles may exceed it a little"
     )
     parser.add_argument("--quick", action="store_true", help="tiny networks, only to see whether everything runs")
-    parser.add_argument("--tests", action=argparse.BooleanOptionalAction, default=True, help="run the cuda tests first")
+    parser.add_argument(
+        "--tests", action=argparse.BooleanOptionalAction, help="run the cuda tests first; default: on a GPU"
+    )
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="default: on a GPU, unless --quick")
     parser.add_argument("--out", type=Path, help="the file to write; default: gpu/NAME.json, and none with --quick")
     arguments = parser.parse()
@@ -349,7 +351,7 @@ def main() -> None:
         "protocol": f"medians of {size.rounds} rounds by turns, runs of {size.seconds:g} s after {WARM} calls",
         "budget_seconds": arguments.budget,
     }
-    if arguments.tests:
+    if device.type == "cuda" if arguments.tests is None else arguments.tests:
         result["tests"] = cuda_tests(0.3 * arguments.budget)
     result["peak"] = matrix_product(size, device)
     result["rows"] = []

@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     top = Parser(
         prog="minidiffusion",
-        description="Diffusion models from scratch: draw prompts, open the lessons, generate pictures, train a network.",
+        description="Diffusion models from scratch: draw prompts, open the lessons, train networks.",
         epilog="`minidiffusion COMMAND --help` explains a command and gives examples.",
         allow_abbrev=False,
     )

@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     check_picture("--out", args.out)
     a, b = (
-        pictures(f"{name}.png", path, number, args.out)[0]
+        pictures(f"{name}.png", path, number, args.out, "--pictures")[0]
         for name, path, number in zip("AB", (args.a, args.b), args.pictures, strict=True)
     )
     return answer(args, studio.Shipped(), studio.blend(a, b, args.seed or 0, args.count))

@@ -47,7 +47,7 @@ def options(parser: argparse.ArgumentParser, name: str, several: bool = True) ->
     add = parser.add_argument
     if several:
         add("--count", type=whole(1, MOST), default=4, metavar="N", help="number of pictures (4)")
-    add("--seed", type=whole(0, 2**62), metavar="N", help="picture i has the seed N + i, counted from 0 (0)")
+    add("--seed", type=whole(0), metavar="N", help="picture i has the seed N + i, counted from 0 (0)")
     if several:
         size = f"side of each picture in pixels, a multiple of {SIDE}; pixels are repeated, nothing is added ({SIDE})"
         add("--size", type=side, default=SIDE, metavar="N", help=size)
@@ -55,8 +55,13 @@ def options(parser: argparse.ArgumentParser, name: str, several: bool = True) ->
     add("--json", action="store_true", help="print what is written beside the pictures, as JSON, instead of the path")
 
 
-def pictures(argument: str, path: Path, number: int | None, out: Path) -> list[studio.Picture]:
-    """The pictures of a file, or only the one with this number, counted from 1. ValueError names the argument."""
+def pictures(
+    argument: str, path: Path, number: int | None, out: Path, option: str = "--picture"
+) -> list[studio.Picture]:
+    """The pictures of a file, or only the one with this number, counted from 1, which came with `option`.
+
+    ValueError names the argument or the option.
+    """
     if path.exists() and out.exists() and path.samefile(out):
         raise ValueError(f"--out: {out} is also {argument}; choose another name")
     try:
@@ -66,7 +71,7 @@ def pictures(argument: str, path: Path, number: int | None, out: Path) -> list[s
     if number is None:
         return found
     if number > len(found):
-        raise ValueError(f"--picture must be from 1 to {len(found)}, because {path} holds {len(found)}, got {number}")
+        raise ValueError(f"{option} must be from 1 to {len(found)}, because {path} holds {len(found)}, got {number}")
     return [found[number - 1]]
 
 

@@ -31,9 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("prompt", metavar="PROMPT", help="what to draw, in quotes; it may end in --no WORDS and --seed N")
     add("--system", default=SYSTEMS[0], metavar="NAME", help=f"{' or '.join(SYSTEMS)} ({SYSTEMS[0]})")
     add("--no", metavar="WORDS", help="what the pictures should not show")
-    scales, steps = (" and ".join(f"{DEFAULTS[name][i]:g} ({name})" for name in SYSTEMS) for i in (0, 1))
+    scales, steps = (" and ".join(f"{DEFAULTS[name][i]:g} for {name}" for name in SYSTEMS) for i in (0, 1))
     guidance = f"how strongly to follow the prompt; 1 is no guidance; default: {scales}"
-    add("--scale", type=real(0, MOST_SCALE), metavar="S", help=guidance)
+    add("--scale", type=real(0.0, MOST_SCALE), metavar="S", help=guidance)
     add("--steps", type=whole(1, MOST_STEPS), metavar="N", help=f"number of sampling steps; default: {steps}")
     options(parser, "imagine")
 

@@ -96,7 +96,7 @@ def item_shape(header: dict[str, Any]) -> tuple[int, ...]:
         shape, fits = [config["dimension"]], config["dimension"] == 2
     else:
         channels = config["channels"]
-        coarse = config["patch"] if header["network"] == "DiT" else 2 ** (len(config["widths"]) - 1)
+        coarse = config.get("patch", 1) * 2 ** (len(config.get("widths", [1])) - 1)  # a DiT has no widths
         shape = header["about"].get("shape", [channels, *((28, 28) if channels == 1 else (32, 32))])
         whole_numbers = isinstance(shape, list) and all(isinstance(n, int) for n in shape)
         fits = whole_numbers and len(shape) == 3 and shape[0] == channels and channels in (1, 3)

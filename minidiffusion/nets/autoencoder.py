@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -46,9 +45,9 @@ class Autoencoder(Net):
         values, vectors = values[-self.latent :].flip(0), vectors[:, -self.latent :].flip(1)
         size = values.mean().sqrt()  # one for all, so that the noise of a latent costs the same in each of them
         self.analyse.weight.copy_((vectors.T / size).view_as(self.analyse.weight))
-        self.analyse.bias.copy_(-(mean @ vectors) / size)
+        self.analyse.bias.copy_(-(mean @ vectors) / size)  # type: ignore[union-attr]
         self.synthesise.weight.copy_((vectors.T * size).view_as(self.synthesise.weight))
-        self.synthesise.bias.copy_(mean.view(3, -1).mean(1))
+        self.synthesise.bias.copy_(mean.view(3, -1).mean(1))  # type: ignore[union-attr]
 
     def moments(self, x: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, Tensor]:
         """Mean and log std of the latents, before they are scaled."""

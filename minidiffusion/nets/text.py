@@ -28,11 +28,12 @@ class Tokenizer:
     @staticmethod
     def split(prompt: str) -> list[str]:
         """The words of a prompt in lower case, with hyphens inside, and signs such as # alone; commas are dropped."""
-        return re.findall(r"\w+(?:[-'.]\w+)*|[^\w\s,;:.\"'’]", prompt.lower().replace("’", "'"))
+        return re.findall(r"\w+(?:[-'.]\w+)*|[^\w\s,;:.\"'\u2019]", prompt.lower().replace("\u2019", "'"))
 
     def words(self, prompt: str) -> tuple[list[str], list[str]]:
         """The words of a prompt that are known, and those that are not. A hyphenated word may be known by its parts."""
-        known, unknown = [], []
+        known: list[str] = []
+        unknown: list[str] = []
         for word in self.split(prompt):
             parts = [word] if word in self.number else word.split("-")
             for part in filter(None, parts):

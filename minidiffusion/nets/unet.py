@@ -58,7 +58,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, words: Tensor | None = None) -> Tensor:
         height = x.shape[2]
-        if self.qkv is not None:
+        if self.norm is not None and self.qkv is not None and self.out is not None:
             parts = self.qkv(self.norm(x))
             q, k, v = rearrange(parts, "b (part h d) row column -> part b h (row column) d", part=3, h=self.heads)
             x = x + self.out(rearrange(attend(q, k, v), "b h (row column) d -> b (h d) row column", row=height))
@@ -75,7 +75,8 @@ class UNet(Net):
     multiples of 16, the last of 32; with context, all of 32. blocks: residual blocks at each level, down and up again.
     classes, context: what cond holds (see Condition). The coarsest level attends to its own pixels; with context, every
     level attends to the words and all but the finest to their pixels. answers: outputs side by side, 2 for
-    LearnedVariance. ValueError: bad sizes, x or cond.
+    LearnedVariance. patch: the finest level has a place for each square of patch x patch pixels, which is faster.
+    ValueError: bad sizes, x or cond.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class UNet(Net):
         classes: int = 0,
         context: int = 0,
         answers: int = 1,
+        patch: int = 1,
     ):
         unit = 32 if context else 16
         if not widths or len(widths) != len(blocks) or any(w % unit for w in widths) or widths[-1] % 32:
@@ -94,8 +96,9 @@ class UNet(Net):
         super().__init__()
         size = 4 * widths[0]
         self.condition = Condition(size, classes, context)
-        self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
-        last = zeroed(nn.Conv2d(widths[0], answers * channels, 3, padding=1))
+        self.patch, inside = patch, channels * patch**2
+        self.first = nn.Conv2d(inside, widths[0], 3, padding=1)
+        last = zeroed(nn.Conv2d(widths[0], answers * inside, 3, padding=1))
         self.last = nn.Sequential(Norm(widths[0]), nn.SiLU(), last)
         levels = list(zip(widths, blocks, strict=True))
         self.down = nn.ModuleList(nn.ModuleList(Block(w, size) for _ in range(n)) for w, n in levels)
@@ -111,8 +114,9 @@ class UNet(Net):
     def forward(
         self, x: Float[Tensor, "batch channel height width"], t: Float[Tensor, "batch"], cond: Cond | None = None
     ) -> Float[Tensor, "batch answers height width"]:
-        check_images(x, self.first.in_channels, 2 ** len(self.shrink))
+        check_images(x, self.first.in_channels // self.patch**2, self.patch * 2 ** len(self.shrink))
         embedded, words = self.condition(t, cond), self.condition.words(t, cond)
+        x = F.pixel_unshuffle(x, self.patch) if self.patch > 1 else x
         h, skips = self.first(x.contiguous(memory_format=torch.channels_last)), []
         for i, blocks in enumerate(self.down):
             h = self.shrink[i - 1](h) if i > 0 else h
@@ -125,7 +129,8 @@ class UNet(Net):
             for block in blocks:  # type: ignore[attr-defined, union-attr]
                 h = block(h + skips.pop(), embedded)
             h = self.attended(h, words, len(self.up) - 1 - i, 1)
-        return self.last(h)
+        h = self.last(h)
+        return F.pixel_shuffle(h, self.patch) if self.patch > 1 else h
 
     def attended(self, h: Tensor, words: Tensor, level: int, up: int) -> Tensor:
         place = 2 * (len(self.down) - 1 - level) + up

@@ -53,7 +53,7 @@ def fit_decoder(
     clip: CLIP,
     steps: int,
     batch_size: int = 64,
-    weighting: str = "min_snr",
+    weighting: str = "uniform",
     **options: Any,
 ) -> Iterator[Step]:
     """Train a denoiser of 32x32 pictures with the image embedding of each picture and the words of its caption.
@@ -80,7 +80,7 @@ def fit_decoder(
 
 
 class Upsampler(Net):
-    """net(x_t, t, small): a U-Net on the detail of a picture, 4x4 pixels as one place, that also sees the small picture.
+    """net(x_t, t, small): a U-Net on the detail of a picture, 4x4 pixels as one place, that sees the small picture too.
 
     x_t: (batch, 48, 16, 16), see `detail`. small: (batch, 3, 32, 32). widths, blocks: as in UNet.
     """

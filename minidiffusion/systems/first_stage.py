@@ -48,4 +48,4 @@ def fit_autoencoder(
 @torch.no_grad()
 def set_scale(net: Autoencoder, pictures: UInt8[Tensor, "count 3 height width"]) -> None:
     """Make the latents of these pictures have unit variance, as in their section 4.3.2 (appendix G)."""
-    net.scale.copy_(net.moments(to_float(pictures))[0].std())
+    net.scale.copy_(net.moments(to_float(pictures).to(net.scale.device))[0].std())

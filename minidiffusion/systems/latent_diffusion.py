@@ -98,7 +98,7 @@ class StableDiffusion:
         whole = -F.max_pool2d(-known[None].float(), PATCH) > 0  # a latent is known if all of its pixels are
         filled = inpaint(guided, self.encode(pictures), whole.to(words.device))
         z = self._sample(filled, self.noise(len(words), generator), words, steps)
-        return torch.where(known.to(words.device), pictures, self.decode(z))
+        return torch.where(known.to(words.device), pictures.to(words.device), self.decode(z))
 
     @torch.no_grad()
     def attention(
@@ -138,6 +138,7 @@ class StableDiffusion:
 
     @torch.no_grad()
     def encode(self, pictures: Float[Tensor, "batch 3 64 64"]) -> Float[Tensor, "batch latent 16 16"]:
+        pictures = pictures.to(self.autoencoder.scale.device)
         with autocast(pictures.device):
             return self.autoencoder.encode(pictures)
 
@@ -146,7 +147,9 @@ class StableDiffusion:
         with autocast(z.device):
             return self.autoencoder.decode(z)
 
-    def _sample(self, denoise: Any, z: Tensor, words: Tensor, steps: int, times: Sequence[float] | None = None) -> Tensor:
+    def _sample(
+        self, denoise: Any, z: Tensor, words: Tensor, steps: int, times: Sequence[float] | None = None
+    ) -> Tensor:
         with autocast(z.device):
             return sample(denoise, z, None, steps, METHOD, times, cond=words)
 
@@ -158,7 +161,7 @@ def fit_words(
     clip: CLIP,
     steps: int,
     batch_size: int = 64,
-    weighting: str = "min_snr",
+    weighting: str = "uniform",
     **options: Any,
 ) -> Iterator[Step]:
     """Train `denoiser` on latents with the words of their captions, which `clip` reads and does not learn.

@@ -49,7 +49,12 @@ def fit_prior(
         variant = torch.randint(texts.shape[1], (batch_size,), generator=generator)
         kept = torch.rand(batch_size, 1, generator=generator) >= DROP
         z = images[index]
-        return z, draw_times(batch_size, generator), torch.randn(z.shape, generator=generator), texts[index, variant] * kept
+        return (
+            z,
+            draw_times(batch_size, generator),
+            torch.randn(z.shape, generator=generator),
+            texts[index, variant] * kept,
+        )
 
     def loss(z: Tensor, t: Tensor, eps: Tensor, text: Tensor) -> Tensor:
         return loss_per_item(denoiser, z, t, eps, weighting, text)
@@ -115,7 +120,8 @@ class AutoregressivePrior(Net):
         digits = torch.zeros(len(text), 0, dtype=torch.long, device=text.device)
         for _ in range(self.components):
             chances = (self(digits, text)[:, -1].float() / temperature).softmax(1)
-            digits = torch.cat([digits, torch.multinomial(chances, 1, generator=generator)], dim=1)
+            chances = chances if generator is None else chances.to(generator.device)
+            digits = torch.cat([digits, torch.multinomial(chances, 1, generator=generator).to(digits)], dim=1)
         return self.embedding(digits)
 
 
@@ -127,8 +133,8 @@ def fit_autoregressive(
     batch_size: int = 128,
     **options: Any,
 ) -> Iterator[Step]:
-    """Train `net` on the digits of image embeddings. Yields a step after each of `steps` steps; options: of `descend`."""
-    digits = net.digits(images)
+    """Train `net` on the digits of image embeddings. Yields a step after each of `steps`; options: of `descend`."""
+    digits = net.digits(images.to(net.mean.device)).cpu()
 
     def draw(generator: Generator) -> tuple[Tensor, Tensor]:
         index = torch.randint(len(digits), (batch_size,), generator=generator)

@@ -49,7 +49,8 @@ def generators(count: int, generator: Generators) -> list[Generator]:
     So picture i does not depend on how many others are drawn with it.
     """
     if generator is None or isinstance(generator, Generator):
-        seeds = [int(torch.randint(2**62, (), generator=generator)) for _ in range(count)]
+        where = "cpu" if generator is None else generator.device
+        seeds = [int(torch.randint(2**62, (), generator=generator, device=where)) for _ in range(count)]
         return [Generator().manual_seed(seed) for seed in seeds]
     if len(generator) != count:
         raise ValueError(f"generator must be one, or one for each of {count} pictures, got {len(generator)}")

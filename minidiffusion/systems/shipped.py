@@ -12,7 +12,6 @@ from .contrastive import CLIP
 from .latent_diffusion import StableDiffusion
 from .unclip import DALLE2
 
-
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 

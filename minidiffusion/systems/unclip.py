@@ -21,9 +21,9 @@ from ..guidance import classifier_free, interpolate, invert
 from ..samplers import sample
 from ..training.device import autocast
 from .contrastive import CLIP
+from .decoder import condition, enlarged, halved
 from .priors import AutoregressivePrior, stretched
 from .prompts import Generators, generators, noise, read
-from .decoder import condition, doubled, enlarged, halved
 
 SCALE, STEPS, METHOD = 3.0, 20, "dpmpp_2m"
 PRIOR_SCALE, PRIOR_STEPS, CANDIDATES = 1.5, 20, 2  # of two embeddings the one nearer to the text (their sec. 2.2)
@@ -64,7 +64,7 @@ class DALLE2:
     def imagine(
         self, prompts: Sequence[str], generator: Generators = None, scale: float = PRIOR_SCALE
     ) -> Float[Tensor, "batch width"]:
-        """Embeddings of pictures that these prompts might have: of CANDIDATES from the prior, the nearest to the text."""
+        """Embeddings of pictures of these prompts: of CANDIDATES from the prior, for each the nearest to the text."""
         text = self.clip.embed_words(read(self.clip, prompts))
         each = generators(len(text), generator)
         guided, cond = classifier_free(self.prior, scale), stretched(text)
@@ -99,7 +99,7 @@ class DALLE2:
         steps: int = STEPS,
     ) -> Float[Tensor, "batch 3 32 32"]:
         """What the decoder draws, before it is enlarged."""
-        each = generators(len(embeddings), generator)
+        each, embeddings = generators(len(embeddings), generator), embeddings.to(self.clip.log_scale.device)
         x = noise((12, SMALL // 2, SMALL // 2), each).to(embeddings.device)
         return self._decode(x, embeddings, prompts, scale, against, steps)
 
@@ -108,6 +108,7 @@ class DALLE2:
         self, small: Float[Tensor, "batch 3 32 32"], generator: Generators = None
     ) -> Float[Tensor, "batch 3 64 64"]:
         """The pictures at twice their size, with the detail that the upsampler adds."""
+        small = small.to(self.clip.log_scale.device)
         x = noise((48, SMALL // 2, SMALL // 2), generators(len(small), generator)).to(small.device)
         with autocast(small.device):
             return enlarged(sample(self.upsampler, x, None, UPSAMPLER_STEPS, METHOD, cond=small), small)
@@ -120,7 +121,7 @@ class DALLE2:
         scale: float = SCALE,
         steps: int = STEPS,
     ) -> Float[Tensor, "batch 3 64 64"]:
-        """Variations (their sec. 3.1): keep the embedding, and replace a `share` of the noise that leads to the picture.
+        """Variations (their sec. 3.1): keep the embedding, and replace a `share` of the noise that led to the picture.
 
         share: 0 draws the picture itself, as far as the decoder can; 1 keeps nothing but the embedding.
         """
@@ -167,6 +168,7 @@ class DALLE2:
         self, pictures: Float[Tensor, "batch 3 64 64"], steps: int = STEPS
     ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, "batch 12 16 16"]]:
         """The embedding of each picture, and the noise from which the decoder draws the rest of it (DDIM inversion)."""
+        pictures = pictures.to(self.clip.log_scale.device)
         with autocast(pictures.device):
             z = self.clip.image(pictures)
             cond = condition(z, z.new_zeros(len(z), 1, z.shape[1]))

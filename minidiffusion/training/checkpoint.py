@@ -52,7 +52,10 @@ ZEROS = "0" * 64  # takes the place of the checksum while the checksum is comput
 
 
 def save(
-    denoiser: Denoiser | Net, path: str | os.PathLike, about: dict[str, Any] | None = None, dtype: torch.dtype | None = None
+    denoiser: Denoiser | Net,
+    path: str | os.PathLike,
+    about: dict[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> None:
     """Write a denoiser, or a network, to `path`. After an OSError, whatever was there before is still there.
 
@@ -74,7 +77,7 @@ def read_header(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Any:
-    """Load the denoiser or network that `save` wrote, in float32 and ready to use. ValueError if the file is damaged."""
+    """Load the denoiser or network that `save` wrote, in float32, ready to use. ValueError if the file is damaged."""
     header = read_header(path)
     with _naming(path):
         weights = _tensors(path, header)

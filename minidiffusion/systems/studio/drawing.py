@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from ...data import to_float, to_uint8
 from ...samplers import sample
 from ...training.device import autocast, has_fast_bfloat16
-from ..decoder import enlarged
+from ..decoder import DETAIL, doubled
 from ..prompts import noise
 from ..unclip import DALLE2, METHOD, UPSAMPLER_STEPS
 from .files import SIDE, unpacked
@@ -102,7 +102,8 @@ def upsampled(
     """The pictures at twice their size: the upsampler, which learned to go from 32 to 64 pixels, at a larger size."""
     x = noise((48, pictures.shape[2] // 2, pictures.shape[3] // 2), each).to(pictures.device)
     with autocast(pictures.device):
-        return enlarged(sample(system.upsampler, x, None, UPSAMPLER_STEPS, METHOD, cond=pictures), pictures)
+        added = sample(system.upsampler, x, None, UPSAMPLER_STEPS, METHOD, cond=pictures)
+    return (doubled(pictures) + F.pixel_shuffle(added, 4) / DETAIL).clamp(-1, 1)
 
 
 def _small(pixels: UInt8[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch 3 64 64"]:

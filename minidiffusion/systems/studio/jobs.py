@@ -15,7 +15,7 @@ class Job:
 
     label: str
     work: Callable[[], Any]
-    done: Callable[[Any], None]
+    done: Callable[[Any], object]
 
 
 class Jobs:
@@ -26,7 +26,7 @@ class Jobs:
         self._lock, self._line = threading.Lock(), queue.Queue[Job]()
         threading.Thread(target=self._run, daemon=True).start()  # daemon: a job at work does not keep a process alive
 
-    def add(self, label: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+    def add(self, label: str, work: Callable[[], Any], done: Callable[[Any], object]) -> None:
         """Put a job at the end of the line."""
         with self._lock:
             self.labels.append(label)

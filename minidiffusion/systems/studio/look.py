@@ -20,6 +20,8 @@ STYLE = """<style>
   align-items: center; justify-content: center; text-align: center; padding: 12px; }
 .studio input[type=text] { font-size: 16px; height: 36px; border-radius: 6px; }
 .studio button { border-radius: 6px; } .studio button:focus-visible { outline: 3px solid #E69F00; }
+.studio a { color: #0072B2; text-decoration: underline; } .studio .pair { display: flex; gap: 8px; }
+.studio .mod-active { box-shadow: inset 0 0 0 2px #0072B2; background: #fff; font-weight: 600; }
 .studio .mod-primary { background: #0072B2; color: #fff; height: 36px; }
 .studio-busy::before { content: ""; display: inline-block; width: 12px; height: 12px; margin-right: 8px;
   border: 2px solid #0072B2; border-right-color: transparent; border-radius: 50%; vertical-align: -2px;
@@ -47,6 +49,11 @@ def large(picture: Picture, width: int) -> str:
     return f"<figure>{shown([picture], width)}<figcaption>{said}</figcaption></figure>"
 
 
+def pair(pictures: Sequence[Picture], width: int) -> str:
+    """Pictures side by side."""
+    return f'<div class="pair">{"".join(shown([picture], width) for picture in pictures)}</div>'
+
+
 def empty(text: str, width: int) -> str:
     """A place in which a picture will be."""
     return f'<div class="empty" style="width:{width}px;height:{width}px">{escape(text)}</div>'
@@ -63,6 +70,11 @@ def status(labels: Sequence[str]) -> str:
 def notes(lines: Sequence[str]) -> str:
     """Notes to the writer, one a line."""
     return "".join(f'<p role="note">{escape(line)}</p>' for line in lines)
+
+
+def short(text: str, most: int = 60) -> str:
+    """The text, or its first `most` characters with a sign that it goes on."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _address(pictures: Sequence[Picture]) -> str:

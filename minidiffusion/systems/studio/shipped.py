@@ -21,6 +21,8 @@ class Shipped(dict[str, Any]):
     """Systems by name: `Shipped()["dalle2"]` loads DALL-E 2 the first time."""
 
     def __missing__(self, name: str) -> Any:
+        for part in PARTS[name]:
+            checksum(part)  # which says in plain words if one is missing
         self[name] = LOADERS[name]()
         return self[name]
 

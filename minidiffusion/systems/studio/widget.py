@@ -19,8 +19,7 @@ from .records import LONGEST, SIDES, Picture
 from .requests import Request, blend, enlarge, imagine, pan, vary
 from .shipped import Shipped
 
-CELL, LARGE, SMALL = 190, 400, 96  # sides on the screen, in pixels
-SHORT = 60  # characters of a prompt in a label
+CELL, LARGE, SMALL = 190, 400, 120  # sides on the screen, in pixels
 ARROWS = dict(zip(SIDES, ("arrow-left", "arrow-right", "arrow-up", "arrow-down"), strict=True))
 
 
@@ -51,7 +50,7 @@ class Studio(ipywidgets.VBox):
         except ValueError as error:
             return self._say([str(error)])
         about = partial(typed.notes, prompt=line.prompt, no=line.no)
-        self._draw(f"Drawing {_short(line.prompt or 'anything')}", request, self._show, line.notes, about)
+        self._draw(f"Drawing {look.short(line.prompt or 'anything')}", request, self._show, line.notes, about)
 
     def enlarge(self, number: int, *_: Any) -> None:
         """U: make one picture of the grid large."""
@@ -77,13 +76,13 @@ class Studio(ipywidgets.VBox):
     def choose(self, number: int, *_: Any) -> None:
         """Put one picture of the grid up for a blend. Of three, the last two count."""
         self.pair = [*self.pair, self.grid[number]][-2:]
-        self.tray.value = "".join(f"<figure>{look.shown([picture], 64)}</figure>" for picture in self.pair)
+        self.tray.value = look.pair(self.pair, 64)
         self._enable()
 
     def blend(self, *_: Any) -> None:
         """Four pictures on the way from one chosen picture to the other."""
         if len(self.pair) == 2:
-            self._draw("Blending", blend(*self.pair, secrets.randbelow(10**6)), self._show)
+            self._draw("Blending", blend(self.pair[0], self.pair[1], secrets.randbelow(10**6)), self._show)
 
     def again(self, pictures: Sequence[Picture], *_: Any) -> None:
         """Draw pictures of the history again, from nothing but their records, and compare."""
@@ -93,7 +92,7 @@ class Studio(ipywidgets.VBox):
             self._say(["Drawn again from their records: " + ("the same pixels." if same else "other pixels.")])
             self._show(drawn, known=True)
 
-        label = f"Drawing {_short(pictures[0].record.title())} again"
+        label = f"Drawing {look.short(pictures[0].record.title())} again"
         self._draw(label, ([picture.record for picture in pictures], None), show)
 
     # What happens then
@@ -113,7 +112,7 @@ class Studio(ipywidgets.VBox):
             self._say([*said, *([] if about is None else about(system.clip.tokenizer))])
             return draw(self.systems, *request)
 
-        self.jobs.add(label, work, lambda found: self._report(found) or show(found))
+        self.jobs.add(label, work, lambda found: None if self._report(found) else show(found))
 
     def _report(self, found: Any) -> bool:
         """Whether this is an error. If so, it is shown."""
@@ -130,7 +129,7 @@ class Studio(ipywidgets.VBox):
         for cell, picture in zip(self.cells, pictures, strict=False):
             cell.value = look.shown([picture], CELL)
         if not known:
-            button = ipywidgets.Button(description=_short(pictures[0].record.title(), 14), icon="repeat")
+            button = ipywidgets.Button(description=look.short(pictures[0].record.title(), 13), icon="repeat")
             button.tooltip = f"Draw again: {pictures[0].record.title()[:300]}"
             button.layout.width = f"{SMALL}px"
             button.on_click(partial(self.again, pictures))
@@ -151,7 +150,8 @@ class Studio(ipywidgets.VBox):
     # What it looks like
 
     def _lay_out(self) -> None:
-        self.prompt = ipywidgets.Text(placeholder="woman astronaut, dark skin tone, fluent style")
+        self.prompt = ipywidgets.Text(description="Prompt", placeholder="woman astronaut, dark skin tone, fluent style")
+        self.prompt.style.description_width = "initial"
         self.prompt.layout = ipywidgets.Layout(flex="1 1 auto", height="40px")
         self.prompt.tooltip = f"Prompt, up to {LONGEST:,} characters"
         self.prompt.on_msg(lambda _, content, __: self.ask() if content.get("event") == "submit" else None)
@@ -167,7 +167,8 @@ class Studio(ipywidgets.VBox):
             self.varies.append(_button(f"V{i + 1}", partial(self.vary, i), f"Four variations of picture {i + 1}"))
             self.picks.append(_button(f"B{i + 1}", partial(self.choose, i), f"Choose picture {i + 1} for a blend"))
             rows.append(ipywidgets.VBox([cell, ipywidgets.HBox([self.ups[i], self.varies[i], self.picks[i]])]))
-        four = ipywidgets.GridBox(rows, layout=ipywidgets.Layout(grid_template_columns="200px 200px", grid_gap="12px"))
+        square = ipywidgets.Layout(grid_template_columns="200px 200px", grid_gap="12px", align_self="flex-start")
+        four = ipywidgets.GridBox(rows, layout=square)
         self.big = ipywidgets.HTML(look.empty("U1 to U4 make a picture large. Then you can pan.", LARGE))
         self.pans = [
             _button("", partial(self.pan, to), f"Pan {to}: what is further {to}?", icon, "48px")
@@ -193,7 +194,3 @@ def _button(
     button.layout.width = width
     button.on_click(lambda _: clicked())
     return button
-
-
-def _short(text: str, most: int = SHORT) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
