@@ -36,7 +36,7 @@ class GRUEncoder(nn.Module):
         packed = nn.utils.rnn.pack_padded_sequence(
             self.embed(tokens).float(), lengths, batch_first=True, enforce_sorted=False
         )
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(tokens.device.type, enabled=False):
             out, _ = nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True)
         return (out.sum(1) / lengths[:, None].to(out))[:, None]
 
@@ -95,8 +95,8 @@ if __name__ == "__main__":
     pictures, captions = everything()
     judge = Judge(vocabulary(captions))
     for step in tqdm(fit_clip(judge, pictures, captions, STEPS, ema_decay=0.99, seed=SEED), total=STEPS):
-        pass
-    averaged = step.ema.state_dict()
+        ema = step.ema
+    averaged = ema.state_dict()
     buffers = {k: v for k, v in judge.state_dict().items() if k in dict(judge.named_buffers())}  # of the batch norms
     # in half precision, which halves the file and changes no verdict
     save_file({k: v.half() if v.is_floating_point() else v for k, v in {**averaged, **buffers}.items()}, FILE)

@@ -2,9 +2,9 @@
 
     python figures/systems/quality.py [--system stable_diffusion] [--count 500] [--weights FOLDER]
 
-For seen prompts, for prompts with unseen tones, and for unseen pairs of thing and style, it draws `count` pictures with
-their style. Every score stands beside those of the real pictures of the same prompts, of the same drawings with shuffled
-prompts, and chance. Writes NAME.json beside this script. The judge is judge.py's; its file must be there.
+For seen prompts, for prompts with unseen tones, and for unseen pairs of thing and style, it draws `count` pictures.
+Every score stands beside that of the real pictures, that of the drawings with shuffled prompts, and chance. Writes
+NAME.json beside this script. The judge is judge.py's; its file must be there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SPLITS = ("train", "unseen_tone", "unseen_style")
 
 
 def top1(judge: Judge, pictures: Tensor, prompts: list[str], pool: int = POOL, rounds: int = 8) -> tuple[float, Tensor]:
-    """How often a picture's own prompt is the nearest among `pool` of them: the mean, and how often for each picture."""
+    """How often a picture's own prompt is the nearest of `pool`: the mean, and the share for each picture."""
     image, text = embed(judge, pictures), judge.text(prompts)
     generator, right, asked = torch.Generator().manual_seed(0), torch.zeros(len(prompts)), torch.zeros(len(prompts))
     for _ in range(rounds):

@@ -41,7 +41,8 @@ def labelled(pictures: Tensor, names: list[str], columns: int = 10) -> Figure:
     """Pictures with their prompts below them."""
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(1.15 * columns, 1.5 * rows))
-    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=dict(left=0, right=1, bottom=0.02, top=1, wspace=0.1))
+    margins = dict(left=0, right=1, bottom=0.02, top=1, wspace=0.1)
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=margins)
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, picture, name in zip(axes.flat, pictures, names, strict=False):
@@ -111,8 +112,10 @@ def style_by_tone(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
 def variations(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
     """Real pictures, and five variations of each by DALL-E 2."""
     real, prompts = examples("train", 8)
-    rows = [(textwrap.shorten(p, 28), torch.cat([x[None], dalle2.vary(x.expand(5, -1, -1, -1), seeded(range(5)))]))
-            for x, p in zip(real, prompts, strict=True)]
+    rows = [
+        (textwrap.shorten(p, 28), torch.cat([x[None], dalle2.vary(x.expand(5, -1, -1, -1), seeded(range(5)))]))
+        for x, p in zip(real, prompts, strict=True)
+    ]
     return strips(rows, ["real", *(f"seed {i}" for i in range(5))])
 
 

@@ -49,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     first = next(iter(RECIPES))
     add("recipe", nargs="?", default=first, metavar="RECIPE", help=f"one of those below ({first})")
-    add("--steps", type=whole(1), metavar="N", help="training steps, of a system in each stage; default: as in the recipe")
+    add("--steps", type=whole(1), metavar="N", help="training steps, of a system in each stage (as in the recipe)")
     add("--seed", type=whole(0), default=0, metavar="N", help="seed of weights, batches and noise (0)")
     add("--device", metavar="D", help="cpu, cuda or mps; default: the best that this machine has")
     add("--out", type=Path, metavar="FOLDER", help="default: minidiffusion-RECIPE")
@@ -109,7 +109,7 @@ def train_recipe(args: argparse.Namespace) -> int:
 
 
 def train_system(args: argparse.Namespace) -> int:
-    """Train one part after the other; each ends with a file of its own, and a part that has one is not trained again."""
+    """Train one part after the other; each ends with its own file, and a part that has one is not trained again."""
     path = args.out or Path(f"minidiffusion-{args.recipe}")
     check_folder("--out", path)
     device, world = as_device(args.device), World(*data.load("emoji64"))  # type: ignore[arg-type]

@@ -51,8 +51,9 @@ class World:
         clip = self.parts["clip"]
         tokens = Batches.of(self.captions, clip.tokenizer).tokens
         with torch.no_grad():
-            words = [clip.embed_words(clip.text_encoder(part)) for part in tokens.flatten(0, 1).split(1000)]
-        return torch.cat(words).view(*tokens.shape[:2], -1)
+            parts = (part.to(clip.log_scale.device) for part in tokens.flatten(0, 1).split(1000))
+            embeddings = [clip.embed_words(clip.text_encoder(part)).cpu() for part in parts]
+        return torch.cat(embeddings).view(*tokens.shape[:2], -1)
 
     def _all(self, encode: Callable[[Tensor], Tensor]) -> Tensor:
         device = next(next(iter(self.parts.values())).parameters()).device
