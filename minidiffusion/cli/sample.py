@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     path = CHECKPOINTS / f"{args.checkpoint}.safetensors" if args.checkpoint in NAMED else Path(args.checkpoint)
     try:
         header = checkpoint.read_header(path)
+        if header["format"] != checkpoint.FORMAT:
+            raise ValueError(f"{path} holds a network, {header['network']}, and no denoiser to sample with")
         denoise = checkpoint.load(path, as_device())
         shape = item_shape(header)
         own_steps, own_method = recommended(header["about"])
@@ -95,7 +97,7 @@ def item_shape(header: dict[str, Any]) -> tuple[int, ...]:
     if header["network"] == "MLP":
         shape, fits = [config["dimension"]], config["dimension"] == 2
     else:
-        channels = config["channels"]
+        channels = config.get("channels", 0)
         coarse = config.get("patch", 1) * 2 ** (len(config.get("widths", [1])) - 1)  # a DiT has no widths
         shape = header["about"].get("shape", [channels, *((28, 28) if channels == 1 else (32, 32))])
         whole_numbers = isinstance(shape, list) and all(isinstance(n, int) for n in shape)

@@ -88,5 +88,5 @@ def _sheet(style: str) -> UInt8[np.ndarray, "row 64 column 64 3"]:
 
 def _halved(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Each pixel is the mean of two by two, rounded; a half is rounded up."""
-    total = np.sum([images[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)], axis=0, dtype=np.uint16)
-    return ((total + 2) // 4).astype(np.uint8)
+    corners = np.stack([images[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    return ((corners.sum(axis=0, dtype=np.uint16) + 2) // 4).astype(np.uint8)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
+from .. import check
 from ..denoiser import Denoiser
 from ..nets.base import Net
 from ..nets.text import Layer
@@ -86,6 +87,7 @@ class AutoregressivePrior(Net):
     @torch.no_grad()
     def start_from(self, images: Float[Tensor, "count width"]) -> None:
         """Find the principal components of these embeddings, and the quantiles of each."""
+        check.must_be(f"at least {self.bins} of them, one for each bin", "images", images, len(images) >= self.bins)
         z = stretched(images)
         self.mean.copy_(z.mean(0))
         self.axes.copy_(torch.linalg.svd(z - self.mean, full_matrices=False).Vh[: self.components].T)

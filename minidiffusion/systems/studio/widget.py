@@ -175,7 +175,7 @@ class Studio(ipywidgets.VBox):
             for to, icon in ARROWS.items()
         ]
         self.tray = ipywidgets.HTML("<p>Choose two pictures with the buttons B.</p>")
-        self.blending = _button("Blend", self.blend, "Four pictures between the two chosen ones", "random", "100px")
+        self.blending = _button("Blend", self.blend, "Four pictures between the two chosen ones", "", "100px")
         right = ipywidgets.VBox([self.big, ipywidgets.HBox(self.pans), ipywidgets.HBox([self.blending, self.tray])])
         self.history = ipywidgets.HBox(layout=ipywidgets.Layout(overflow="auto", width="100%"))
         top = ipywidgets.HBox([self.prompt, self.go])
