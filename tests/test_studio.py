@@ -14,7 +14,7 @@ from tiny_systems import systems
 
 from minidiffusion.data import to_uint8
 from minidiffusion.systems import studio, unclip
-from minidiffusion.systems.studio import drawing, requests, typed
+from minidiffusion.systems.studio import requests, typed
 from minidiffusion.systems.studio.jobs import Jobs
 from minidiffusion.systems.studio.records import SIDES, SYSTEMS, Record
 
@@ -26,8 +26,7 @@ def few_steps(monkeypatch):
     """Tiny networks know nothing, however many steps they take."""
     monkeypatch.setattr(requests, "DEFAULTS", {"stable_diffusion": (2.0, 2), "dalle2": (2.0, 2)})
     monkeypatch.setattr(unclip, "PRIOR_STEPS", 2)
-    for module in (unclip, drawing):
-        monkeypatch.setattr(module, "UPSAMPLER_STEPS", 1)
+    monkeypatch.setattr(unclip, "UPSAMPLER_STEPS", 1)
 
 
 def drawn(request):

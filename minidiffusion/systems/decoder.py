@@ -95,12 +95,12 @@ class Upsampler(Net):
         return self.last(self.unet(seen, t))
 
 
-def detail(pictures: Float[Tensor, "batch 3 64 64"], small: Float[Tensor, "batch 3 32 32"]) -> Tensor:
-    """What the pictures have beyond the small ones: (batch, 48, 16, 16)."""
+def detail(pictures: Float[Tensor, "batch 3 height width"], small: Float[Tensor, "batch 3 side side"]) -> Tensor:
+    """What the pictures have beyond the small ones: (batch, 48, side / 2, side / 2)."""
     return F.pixel_unshuffle(DETAIL * (pictures - doubled(small)), 4)
 
 
-def enlarged(added: Float[Tensor, "batch 48 16 16"], small: Float[Tensor, "batch 3 32 32"]) -> Tensor:
+def enlarged(added: Float[Tensor, "batch 48 row column"], small: Float[Tensor, "batch 3 side side"]) -> Tensor:
     """The pictures that have this detail beyond the small ones: the inverse of `detail`."""
     return (doubled(small) + F.pixel_shuffle(added, 4) / DETAIL).clamp(-1, 1)
 

@@ -26,7 +26,7 @@ from .priors import AutoregressivePrior, stretched
 from .prompts import Generators, generators, noise, read
 
 SCALE, STEPS, METHOD = 3.0, 20, "dpmpp_2m"
-PRIOR_SCALE, PRIOR_STEPS, CANDIDATES = 1.5, 20, 2  # of two embeddings the one nearer to the text (their sec. 2.2)
+PRIOR_SCALE, PRIOR_STEPS, CANDIDATES = 2.0, 20, 2  # of two embeddings the one nearer to the text (their sec. 2.2)
 UPSAMPLER_STEPS = 6
 SMALL = 32
 
@@ -65,16 +65,15 @@ class DALLE2:
         self, prompts: Sequence[str], generator: Generators = None, scale: float = PRIOR_SCALE
     ) -> Float[Tensor, "batch width"]:
         """Embeddings of pictures of these prompts: of CANDIDATES from the prior, for each the nearest to the text."""
-        text = self.clip.embed_words(read(self.clip, prompts))
-        each = generators(len(text), generator)
-        guided, cond = classifier_free(self.prior, scale), stretched(text)
-        drawn = []
-        for _ in range(CANDIDATES):
-            z = noise(text.shape[1:], each).to(text.device)
-            drawn.append(F.normalize(sample(guided, z, None, PRIOR_STEPS, METHOD, cond=cond), dim=1))
-        candidates = torch.stack(drawn)
-        best = (candidates * text).sum(2).argmax(0)
-        return candidates[best, torch.arange(len(text), device=text.device)]
+        texts = self.clip.embed_words(read(self.clip, prompts))
+        guided, chosen = classifier_free(self.prior, scale), []
+        # one prompt at a time, so that the last digits do not depend on the others in the batch
+        for text, one in zip(texts, generators(len(texts), generator), strict=True):
+            z = noise(text.shape, [one] * CANDIDATES).to(text.device)
+            cond = stretched(text[None]).expand(CANDIDATES, -1)
+            drawn = F.normalize(sample(guided, z, None, PRIOR_STEPS, METHOD, cond=cond), dim=1)
+            chosen.append(drawn[(drawn @ text).argmax()])
+        return torch.stack(chosen)
 
     def decode(
         self,
@@ -105,11 +104,12 @@ class DALLE2:
 
     @torch.no_grad()
     def enlarge(
-        self, small: Float[Tensor, "batch 3 32 32"], generator: Generators = None
-    ) -> Float[Tensor, "batch 3 64 64"]:
-        """The pictures at twice their size, with the detail that the upsampler adds."""
+        self, small: Float[Tensor, "batch 3 side side"], generator: Generators = None
+    ) -> Float[Tensor, "batch 3 2*side 2*side"]:
+        """The pictures at twice their size, with the detail that the upsampler adds; it has learned from 32 pixels."""
         small = small.to(self.clip.log_scale.device)
-        x = noise((48, SMALL // 2, SMALL // 2), generators(len(small), generator)).to(small.device)
+        shape = (48, small.shape[2] // 2, small.shape[3] // 2)
+        x = noise(shape, generators(len(small), generator)).to(small.device)
         with autocast(small.device):
             return enlarged(sample(self.upsampler, x, None, UPSAMPLER_STEPS, METHOD, cond=small), small)
 
@@ -134,17 +134,24 @@ class DALLE2:
 
     def blend(
         self,
-        a: Float[Tensor, "batch 3 64 64"],
-        b: Float[Tensor, "batch 3 64 64"],
-        share: float = 0.5,
+        a: Float[Tensor, "#batch 3 64 64"],
+        b: Float[Tensor, "#batch 3 64 64"],
+        share: float | Sequence[float] = 0.5,
         generator: Generators = None,
         scale: float = SCALE,
         steps: int = STEPS,
     ) -> Float[Tensor, "batch 3 64 64"]:
-        """Pictures between a (share 0) and b (share 1): slerp of both embeddings and both noises (their sec. 3.2)."""
-        check.number("share", share, 0.0, 1.0)
-        (za, xa), (zb, xb) = self.invert(a, steps), self.invert(b, steps)
-        x, z = interpolate(xa, xb, [share])[0], interpolate(za, zb, [share])[0]
+        """Pictures between a (share 0) and b (share 1): slerp of both embeddings and both noises (their sec. 3.2).
+
+        share: one number, or one for each picture; a and b may be one picture for all of them.
+        """
+        shares = list(share) if isinstance(share, Sequence) else [share] * max(len(a), len(b))
+        for one in shares:
+            check.number("share", one, 0.0, 1.0)
+        ends = [part.expand(len(shares), *part.shape[1:]) for p in (a, b) for part in self.invert(p, steps)]
+        za, xa, zb, xb = (part.split(1) for part in ends)
+        z = torch.cat([interpolate(*pair, [one])[0] for *pair, one in zip(za, zb, shares, strict=True)])
+        x = torch.cat([interpolate(*pair, [one])[0] for *pair, one in zip(xa, xb, shares, strict=True)])
         return self.enlarge(self._decode(x, z, None, scale, None, steps), generator)
 
     def text_difference(

@@ -13,11 +13,8 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
 from ...data import to_float, to_uint8
-from ...samplers import sample
-from ...training.device import autocast, has_fast_bfloat16
-from ..decoder import DETAIL, doubled
-from ..prompts import noise
-from ..unclip import DALLE2, METHOD, UPSAMPLER_STEPS
+from ...training.device import has_fast_bfloat16
+from ..unclip import DALLE2
 from .files import SIDE, unpacked
 from .records import Picture, Record
 
@@ -66,11 +63,12 @@ def _together(numbered: tuple[int, tuple[Record, Sequence[Picture]]]) -> tuple:
     """
     number, (record, _) = numbered
     alone = -1 if has_fast_bfloat16(torch.device("cpu")) else number
-    return record.done, record.system, record.no, record.scale, record.steps, record.share, record.to, alone
+    share = None if record.done == "blend" else record.share
+    return record.done, record.system, record.no, record.scale, record.steps, share, record.to, alone
 
 
 def _draw(system: Any, records: list[Record], sources: list[Tensor]) -> Float[Tensor, "batch 3 side side"]:
-    """The pictures of records that agree in everything but prompt, seed and parents."""
+    """The pictures of records that agree in all but prompt, seed, parents and, in a blend, the share."""
     first, prompts = records[0], [record.prompt for record in records]
     each = [Generator().manual_seed(record.seed) for record in records]
     how: dict[str, Any] = {"scale": first.scale, "steps": first.steps}
@@ -80,30 +78,17 @@ def _draw(system: Any, records: list[Record], sources: list[Tensor]) -> Float[Te
     if first.done == "vary":
         return system.redraw(sources[0], prompts, first.share, each, **away)
     if first.done == "blend":
-        return system.blend(sources[0], sources[1], first.share, each, **how)
+        alike = all(record.parents == first.parents for record in records)  # so that each is inverted only once
+        a, b = (source[:1] if alike else source for source in sources)
+        return system.blend(a, b, [record.share for record in records], each, **how)
     if first.done == "pan":
         by, axis = AXES[first.to]
         known = torch.zeros(SIDE, SIDE, dtype=torch.bool)
         known.narrow(axis - 1, max(by, 0), SIDE - SHIFT).fill_(True)
         return system.fill(sources[0].roll(by, axis + 1), known, prompts, each, **away)
     if first.done == "enlarge":
-        return upsampled(system, upsampled(system, sources[0], each), each)
-    if isinstance(system, DALLE2):
-        # one embedding at a time, because the prior computes in float32: see _together
-        embeddings = torch.cat([system.imagine([p], [g]) for p, g in zip(prompts, each, strict=True)])
-        return system.decode(embeddings, each, prompts, **away)
+        return system.enlarge(system.enlarge(sources[0], each), each)
     return system.draw(prompts, each, **away)
-
-
-@torch.no_grad()
-def upsampled(
-    system: DALLE2, pictures: Float[Tensor, "batch 3 side side"], each: Sequence[Generator]
-) -> Float[Tensor, "batch 3 2*side 2*side"]:
-    """The pictures at twice their size: the upsampler, which learned to go from 32 to 64 pixels, at a larger size."""
-    x = noise((48, pictures.shape[2] // 2, pictures.shape[3] // 2), each).to(pictures.device)
-    with autocast(pictures.device):
-        added = sample(system.upsampler, x, None, UPSAMPLER_STEPS, METHOD, cond=pictures)
-    return (doubled(pictures) + F.pixel_shuffle(added, 4) / DETAIL).clamp(-1, 1)
 
 
 def _small(pixels: UInt8[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch 3 64 64"]:
