@@ -92,7 +92,7 @@ def facts() -> dict[str, Any]:
         "embedded_sets": list(EMBEDDED),
         "checkpoint": shipped(),
         "lessons": str(lessons() or "") or None,
-        **{package: version(package) for package in ("jupyterlab", "ipywidgets", "nbval")},
+        **{package: version(package) for package in ("jupyterlab", "ipywidgets", "nbval", "voila")},
     }
 
 

@@ -6,13 +6,12 @@ import argparse
 import filecmp
 import importlib.util
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 from ..training.files import write_whole
 from .inputs import check_folder, whole
+from .servers import run_until_stopped
 
 HELP = "open the lessons in JupyterLab"
 EXAMPLES = """examples:
@@ -90,13 +89,4 @@ def jupyterlab(folder: Path, no_browser: bool, port: int | None) -> int:
     command += [f"--port={port}"] if port else []
     # In a container a student is often root, and Jupyter then insists on this option.
     command += ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
-    process = subprocess.Popen(command, cwd=folder)
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.terminate()  # JupyterLab ends its kernels first
-        process.wait()
-        return 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return run_until_stopped(command, folder)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import signal
-import subprocess
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from ..systems.studio.shipped import PARTS, checksum
 from .inputs import whole
+from .servers import run_until_stopped
 
 HELP = "open the studio in the browser"
 EXAMPLES = """examples:
@@ -48,13 +47,4 @@ def serve(page: Path, port: int | None, no_browser: bool) -> int:
     command += ["--MappingKernelManager.cull_interval=60", f"--MappingKernelManager.cull_idle_timeout={60 * MINUTES}"]
     command += [f"--port={port}", "--Voila.port_retries=0"] if port else []
     command += ["--no-browser"] if no_browser else []
-    process = subprocess.Popen(command)
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.terminate()  # it ends its kernels first
-        process.wait()
-        return 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return run_until_stopped(command)
