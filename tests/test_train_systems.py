@@ -1,0 +1,97 @@
+"""`minidiffusion train` with a system: part after part, each with a file of its own, none trained twice."""
+
+import pytest
+import torch
+
+import minidiffusion as md
+from minidiffusion.cli import main, train
+from minidiffusion.data.emoji import Captions
+from minidiffusion.systems import recipes
+from minidiffusion.systems.recipes import SYSTEMS, Stage, World
+from minidiffusion.training import checkpoint
+
+BUILT = []
+NOTHING = Captions([], **{name: [] for name in ("style", "group", "tone", "thing", "tags")})
+
+
+def small(name, needs=(), finish=lambda part, world: None):
+    """A stage that takes no time: a denoiser of points, which needs the parts of earlier stages."""
+
+    def build(world):
+        assert set(needs) <= set(world.parts)
+        BUILT.append(name)
+        return md.Denoiser(md.nets.MLP(2, 8, 1), md.schedule.cosine(), md.heads.V)
+
+    def fit(part, world, steps, **options):
+        return md.fit(part, torch.randn(50, 2, generator=torch.Generator().manual_seed(0)), steps, **options)
+
+    return Stage(name, build, fit, steps=6, batch_size=8, finish=finish)
+
+
+@pytest.fixture(autouse=True)
+def two_stages(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    BUILT.clear()
+    marked = small("second", ["first"], lambda part, world: part.net.last[1].bias.data.fill_(7.0))
+    monkeypatch.setitem(SYSTEMS, "stable_diffusion", (small("first"), marked))
+    monkeypatch.setattr(train.data, "load", lambda name: (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), NOTHING))
+
+
+def test_each_part_gets_a_file_and_is_not_trained_again(tmp_path, capsys):
+    assert main(["train", "stable_diffusion", "--out", "run"]) == 0
+    assert BUILT == ["first", "second"]
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.safetensors")) == [
+        "first.safetensors",
+        "second.safetensors",
+    ]
+    assert capsys.readouterr().out == "run/first.safetensors\nrun/second.safetensors\n"
+    assert checkpoint.read_header("run/first.safetensors")["about"]["steps"] == 6
+    assert (md.load("run/second.safetensors").net.last[1].bias == 7).all()  # what `finish` did is saved
+
+    assert main(["train", "stable_diffusion", "--out", "run", "--resume"]) == 0
+    assert BUILT == ["first", "second"]
+
+
+def test_an_interrupted_stage_ends_with_the_same_weights(monkeypatch):
+    assert main(["train", "stable_diffusion", "--out", "whole"]) == 0
+    any_process = train.any_process
+    steps = iter(range(1, 100))
+    monkeypatch.setattr(train, "any_process", lambda pressed: next(steps) == 9)  # in the third step of the second stage
+    assert main(["train", "stable_diffusion", "--out", "broken"]) == 130
+    monkeypatch.setattr(train, "any_process", any_process)
+    assert BUILT[2:] == ["first", "second"]
+    assert main(["train", "stable_diffusion", "--out", "broken", "--resume"]) == 0
+    for part in ("first", "second"):
+        one, other = (md.load(f"{folder}/{part}.safetensors").state_dict() for folder in ("whole", "broken"))
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_interruption_after_the_last_step_costs_nothing(monkeypatch):
+    finish = train.Folder.finish
+    monkeypatch.setattr(train.Folder, "finish", lambda *args: exec("raise KeyboardInterrupt"))
+    assert main(["train", "stable_diffusion", "--out", "run"]) == 130
+    monkeypatch.setattr(train.Folder, "finish", finish)
+    assert main(["train", "stable_diffusion", "--out", "run", "--resume"]) == 0
+    assert main(["train", "stable_diffusion", "--out", "whole"]) == 0
+    one, other = (md.load(f"{folder}/second.safetensors").state_dict() for folder in ("whole", "run"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_part_of_another_training_is_not_taken_for_this_one(capsys):
+    assert main(["train", "stable_diffusion", "--out", "run"]) == 0
+    assert main(["train", "stable_diffusion", "--out", "run", "--resume", "--seed", "1"]) == 2
+    assert "comes from another training" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("system", ["stable_diffusion", "dalle2"])
+def test_the_parts_of_a_system_are_trained_in_an_order_in_which_they_can_be(system, monkeypatch):
+    monkeypatch.undo()
+    names = [stage.name for stage in SYSTEMS[system]]
+    assert len(set(names)) == len(names) and "clip" in names
+    assert names.index("clip") < names.index({"stable_diffusion": "stable_diffusion", "dalle2": "prior"}[system])
+
+
+def test_a_seed_decides_the_first_weights_of_a_part():
+    world = World(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), NOTHING)
+    first, again, other = (train.untrained(recipes.PRIOR, world, seed).net.first.weight for seed in (5, 5, 6))
+    assert torch.equal(first, again) and not torch.equal(first, other)
