@@ -51,6 +51,18 @@ def labelled(pictures: Tensor, names: list[str], columns: int = 10) -> Figure:
     return figure
 
 
+@sheet
+def opening(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
+    """Eight prompts and what Stable Diffusion draws of them, for the top of the README."""
+    prompts = [
+        *("woman firefighter, medium skin tone, noto style", "man student, dark skin tone, fluent style"),
+        *("grinning face with smiling eyes, twemoji style", "red heart, fluent style"),
+        *("people holding hands, medium-light skin tone, noto style", "waving hand, light skin tone, twemoji style"),
+        *("santa claus, medium-dark skin tone, fluent style", "flag, poland, twemoji style"),
+    ]
+    return labelled(sd.draw(prompts, seeded(range(8))), prompts, columns=8)
+
+
 def examples(split: str, count: int) -> tuple[Tensor, list[str]]:
     """Real pictures of a split with their prompts, spread over all of it."""
     images, captions = load_emoji(split)
