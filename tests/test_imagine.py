@@ -26,8 +26,7 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "checksum", lambda part: f"checksum of {part}")
     monkeypatch.setattr(requests, "DEFAULTS", {"stable_diffusion": (2.0, 2), "dalle2": (2.0, 2)})
     monkeypatch.setattr(unclip, "PRIOR_STEPS", 2)
-    for module in (unclip, drawing):
-        monkeypatch.setattr(module, "UPSAMPLER_STEPS", 1)
+    monkeypatch.setattr(unclip, "UPSAMPLER_STEPS", 1)
 
 
 def there():

@@ -107,6 +107,7 @@ def test_the_mlp_keeps_the_shape_of_its_points(dimension):
         MLP(3, 32, 2, context=4),
         UNet(2, (16, 32), (1, 2), classes=5, answers=3),
         UNet(2, (32, 64), (1, 2), context=5),
+        UNet(2, (32,), (1,), context=5, patch=2),
         DiT(2, 3, 64, 1, bottleneck=4, classes=5, answers=3),
         DiT(context=6),
     ],
@@ -127,6 +128,7 @@ def test_the_config_holds_every_argument_in_the_order_of_the_signature():
         ("classes", 0),
         ("context", 0),
         ("answers", 2),
+        ("patch", 1),
     ]
     assert DiT().config["bottleneck"] is None
 

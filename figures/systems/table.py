@@ -11,19 +11,18 @@ HERE = Path(__file__).parent
 NAMES = {"train": "seen", "unseen_tone": "unseen tone", "unseen_style": "unseen style"}
 
 
+COLUMNS = ("system", "prompts", "judged right", "standard error", "real pictures", "share", "shuffled", "chance")
+
+
 def table() -> str:
-    rows = [
-        "| system | prompts | the judge finds the prompt | standard error | real pictures | share of real | shuffled | chance |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    rows = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     for system, title in (("stable_diffusion", "Stable Diffusion"), ("dalle2", "DALL-E 2")):
         found = json.loads((HERE / f"{system}.json").read_text())
         for split, name in NAMES.items():
             one = found[split]
-            rows.append(
-                f"| {title} | {name}, {one['count']} | {one['drawn']:.2f} | {one['standard_error']:.2f} | {one['real']:.2f} "
-                f"| {one['share_of_real']:.2f} | {one['shuffled']:.3f} | {one['chance']:.3f} |"
-            )
+            numbers = [one[key] for key in ("drawn", "standard_error", "real", "share_of_real", "shuffled", "chance")]
+            cells = [title, f"{one['count']} {name}", *(f"{number:.3f}" for number in numbers)]
+            rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
