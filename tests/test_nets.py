@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidiffusion.nets import MLP, NETS, SIZES, Classifier, DiT, UNet, dit
-from minidiffusion.nets.attention import CrossAttention, attend, recorded
+from minidiffusion.nets.attention import CrossAttention, attend
 from minidiffusion.nets.base import Net
 from minidiffusion.nets.dit import patchify, positions, unpatchify
 from minidiffusion.nets.embedding import Condition, sinusoids
+from minidiffusion.nets.maps import recorded, weights
 from minidiffusion.nets.unet import Attention, Block
 
 
@@ -421,8 +422,8 @@ def test_the_weights_of_cross_attention_are_the_softmax_averaged_over_the_heads(
             for head in (slice(0, 4), slice(4, 8)):
                 scores = torch.stack([q[b, place, head] @ keys[b, word, head] for word in real]) / 2
                 by_hand[b, place, real] += scores.exp() / scores.exp().sum() / 2
-    torch.testing.assert_close(layer.weights(x, words), by_hand.float())
-    assert (layer.weights(x, words)[1, :, [1, 3]] == 0).all()  # exactly
+    torch.testing.assert_close(weights(layer, x, words), by_hand.float())
+    assert (weights(layer, x, words)[1, :, [1, 3]] == 0).all()  # exactly
 
 
 def test_the_gradient_of_masked_cross_attention_is_that_of_finite_differences():

@@ -14,8 +14,8 @@ import minidiffusion as md
 from minidiffusion.data import to_uint8
 from minidiffusion.data.emoji import Captions
 from minidiffusion.nets import MLP, Autoencoder, Tokenizer, UNet
-from minidiffusion.nets.attention import recorded
 from minidiffusion.nets.autoencoder import ImageEncoder
+from minidiffusion.nets.maps import recorded
 from minidiffusion.nets.text import LENGTH
 from minidiffusion.samplers import sample
 from minidiffusion.systems import CLIP, DALLE2, StableDiffusion, batches, latent_diffusion, unclip

@@ -1,8 +1,5 @@
 """Attention: among the places of an image, and from there to the words of the condition."""
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -46,22 +43,3 @@ class CrossAttention(nn.Module):
         # a softmax over no words would be nan, so where all are padding we attend to them: without bias, they are zero
         real = is_word(words)
         return q, k, v, (real | ~real.any(1, keepdim=True))[:, None, None]
-
-    def weights(self, x: Tensor, words: Tensor) -> Float[Tensor, "batch place word"]:
-        """How much each place attends to each word, averaged over the heads: rows of sum 1, and 0 on padding."""
-        q, k, _, mask = self.parts(x, words)
-        scores = (q @ k.transpose(2, 3) / q.shape[3] ** 0.5).float()
-        return scores.masked_fill(~mask, -torch.inf).softmax(3).mean(1)
-
-
-@contextlib.contextmanager
-def recorded(net: nn.Module) -> Iterator[list[Float[Tensor, "batch place word"]]]:
-    """Inside the block, each cross-attention of `net` appends its weights to the list, whenever `net` is called."""
-    maps: list[Tensor] = []
-    layers = [module for module in net.modules() if isinstance(module, CrossAttention)]
-    hooks = [layer.register_forward_pre_hook(lambda layer, args: maps.append(layer.weights(*args))) for layer in layers]
-    try:
-        yield maps
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -20,8 +20,8 @@ from .. import check
 from ..data.emoji import Captions
 from ..denoiser import Denoiser
 from ..guidance import classifier_free, inpaint
-from ..nets.attention import recorded
 from ..nets.autoencoder import PATCH, Autoencoder
+from ..nets.maps import recorded
 from ..objectives.weighted import draw_times, loss_per_item
 from ..samplers import sample
 from ..training.descend import Step, descend
