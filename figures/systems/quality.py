@@ -95,7 +95,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the folder with the trained parts")
     args = parser.parse_args()
     judge, system = load_judge(), getattr(md.systems, args.system)(folder=args.weights)
-    result: dict[str, Any] = {"command": f"python figures/systems/quality.py --system {args.system}"}
+    result: dict[str, Any] = {
+        "command": f"python figures/systems/quality.py --system {args.system} --count {args.count}"
+    }
     for split in SPLITS:
         real, captions, index = chosen(split, args.count)
         every = captions.prompts()

@@ -150,8 +150,8 @@ class DALLE2:
             check.number("share", one, 0.0, 1.0)
         ends = [part.expand(len(shares), *part.shape[1:]) for p in (a, b) for part in self.invert(p, steps)]
         za, xa, zb, xb = (part.split(1) for part in ends)
-        z = torch.cat([interpolate(*pair, [one])[0] for *pair, one in zip(za, zb, shares, strict=True)])
-        x = torch.cat([interpolate(*pair, [one])[0] for *pair, one in zip(xa, xb, shares, strict=True)])
+        z = torch.cat([interpolate(p, q, [one])[0] for p, q, one in zip(za, zb, shares, strict=True)])
+        x = torch.cat([interpolate(p, q, [one])[0] for p, q, one in zip(xa, xb, shares, strict=True)])
         return self.enlarge(self._decode(x, z, None, scale, None, steps), generator)
 
     def text_difference(
