@@ -40,8 +40,8 @@ def seeded(seeds: range | list[int]) -> list[Generator]:
 def labelled(pictures: Tensor, names: list[str], columns: int = 10) -> Figure:
     """Pictures with their prompts below them."""
     rows = -(-len(pictures) // columns)
-    figure = Figure(figsize=(1.15 * columns, 1.5 * rows))
-    margins = dict(left=0, right=1, bottom=0.02, top=1, wspace=0.1)
+    figure = Figure(figsize=(1.15 * columns, 1.65 * rows))
+    margins = dict(left=0, right=1, bottom=0.28 / rows, top=1, wspace=0.1, hspace=0.35)
     axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=margins)
     for axis in axes.flat:
         axis.set_axis_off()
@@ -134,10 +134,10 @@ def variations(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
 PAIRS = (("lion", "dog face"), ("red apple", "tangerine"), ("grinning face", "ghost"), ("rose", "tulip"))
 
 
-def picture_of(thing: str, style: str = "noto") -> Tensor:
+def picture_of(thing: str) -> Tensor:
+    """The first real picture with this caption in the training."""
     images, captions = load_emoji("train")
-    index = [i for i, (c, s) in enumerate(zip(captions, captions.style, strict=True)) if (c, s) == (thing, style)]
-    return md.datasets.to_float(images[index[:1]])
+    return md.datasets.to_float(images[captions.index(thing)][None])
 
 
 @sheet
