@@ -73,9 +73,8 @@ def examples(split: str, count: int) -> tuple[Tensor, list[str]]:
 
 def real_and_drawn(split: str, sd: StableDiffusion, dalle2: DALLE2) -> Figure:
     real, prompts = examples(split, 12)
-    rows = [("real", real)]
-    rows += [(name, s.draw(prompts, seeded(range(12)))) for name, s in (("Stable Diffusion", sd), ("DALL-E 2", dalle2))]
-    return strips(rows, [textwrap.fill(prompt.removesuffix(" style"), 14) for prompt in prompts])
+    drawn = [system.draw(prompts, seeded(range(12))) for system in (sd, dalle2)]
+    return strips(list(zip(prompts, torch.stack([real, *drawn], dim=1), strict=True)), ["real", "SD", "DALL-E 2"])
 
 
 @sheet
@@ -199,16 +198,16 @@ def ladder(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
     few = md.datasets.to_float(images[::25])
     gap = dalle2.clip.image(few).mean(0) - dalle2.clip.text(captions.prompts()[::25]).mean(0)
     steps = {
-        "embedding of the text": text,
-        "the same + the mean gap": torch.nn.functional.normalize(text + gap, dim=1),
-        "autoregressive prior": torch.nn.functional.normalize(
+        "text": text,
+        "text + gap": torch.nn.functional.normalize(text + gap, dim=1),
+        "AR prior": torch.nn.functional.normalize(
             dalle2.autoregressive_prior.sample(text, Generator().manual_seed(0), 0.7), dim=1
         ),
-        "diffusion prior": dalle2.imagine(prompts, seeded(range(10))),
-        "embedding of the picture": image,
+        "prior": dalle2.imagine(prompts, seeded(range(10))),
+        "picture": image,
     }
-    rows = [(name, dalle2.decode(z, seeded(range(10)))) for name, z in steps.items()]
-    return strips([*rows, ("real", real)], [textwrap.fill(prompt.removesuffix(" style"), 14) for prompt in prompts])
+    drawn = [dalle2.decode(z, seeded(range(10))) for z in steps.values()]
+    return strips(list(zip(prompts, torch.stack([*drawn, real], dim=1), strict=True)), [*steps, "real"])
 
 
 if __name__ == "__main__":
