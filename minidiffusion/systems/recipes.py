@@ -79,8 +79,7 @@ class Stage:
 def denoiser(net: nn.Module, factor: float = 1.0) -> Denoiser:
     """A cosine schedule with more noise, and the head v, as in all denoisers of the systems.
 
-    Flat areas make neighbours alike, so averaging over them removes much of the noise. With factor=1 and a weighting
-    that stresses low noise, min_snr, the pictures had the right colours and textures long before a shape.
+    Flat areas make neighbours alike, so averaging over them removes much of the noise: see `schedule.shifted`.
     """
     curve = schedule.cosine() if factor == 1 else schedule.shifted(schedule.cosine(), factor)
     return Denoiser(net.to(memory_format=torch.channels_last), curve, heads.V)  # type: ignore[call-overload]
