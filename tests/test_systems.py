@@ -20,7 +20,7 @@ from minidiffusion.nets.text import LENGTH
 from minidiffusion.samplers import sample
 from minidiffusion.systems import CLIP, DALLE2, StableDiffusion, batches, latent_diffusion, unclip
 from minidiffusion.systems.batches import VARIANTS, Batches, keywords, vocabulary
-from minidiffusion.systems.contrastive import contrastive_loss, fit_clip
+from minidiffusion.systems.contrastive import contrastive_loss, fit_clip, move
 from minidiffusion.systems.decoder import (
     TOKENS,
     Upsampler,
@@ -269,6 +269,39 @@ def test_clip_is_saved_with_its_words(tmp_path):
     assert again.log_scale.dtype == torch.float32 and not again.training
     for a, b in ((again.text(PROMPTS), clip.text(PROMPTS)), (again.image(randn(1, 3, 64, 64)),) * 2):
         torch.testing.assert_close(a, b, rtol=0, atol=5e-3)  # float16 has eleven bits
+
+
+class Shifts:
+    """Stands in for torch.rand: what `move` gets in place of its uniform numbers."""
+
+    def __init__(self, values):
+        self.values = torch.tensor(values)[:, None, None]
+
+    def __call__(self, *shape, generator):
+        assert shape[0] == 4
+        return self.values.expand(shape)
+
+
+def test_a_picture_that_is_moved_by_nothing_is_itself_and_else_its_border_is_repeated(monkeypatch):
+    pictures = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(torch, "rand", Shifts([0.5, 0.5, 0.5, 0.5]))
+    anything = torch.Generator()
+    assert torch.equal(move(pictures, anything), pictures)
+    # rows + 6, columns - 3: a pixel shows what was six rows below and three columns to the left of it
+    monkeypatch.setattr(torch, "rand", Shifts([0.5, 0.5, 1.0, 0.25]))
+    moved = move(pictures, anything)
+    assert torch.equal(moved[:, :, :58, 3:], pictures[:, :, 6:, :61])
+    assert torch.equal(moved[:, :, 58:, 3:], pictures[:, :, 63:, :61].expand(-1, -1, 6, -1))
+    assert torch.equal(moved[:, :, :58, :3], pictures[:, :, 6:, :1].expand(-1, -1, -1, 3))
+
+
+def test_pictures_are_moved_each_in_its_own_way_and_by_a_little():
+    pictures = torch.arange(64, dtype=torch.uint8).repeat(200, 3, 64, 1)  # a pixel's colour is its column
+    moved = move(pictures, torch.Generator().manual_seed(0)).float()
+    assert (moved == moved[:, :1, :1]).all()
+    scale, centre = (moved[:, 0, 0, 38] - moved[:, 0, 0, 25]) / 13, moved[:, 0, 0, 31:33].mean(1) - 31.5
+    assert scale.min() > 0.76 and scale.max() < 1.24 and scale.std() > 0.05  # 15%, and rounding
+    assert centre.abs().max() <= 6.5 and centre.std().item() == pytest.approx(12 / 12**0.5, rel=0.15)  # uniform
 
 
 # Pictures of prompts

@@ -95,3 +95,25 @@ def test_a_seed_decides_the_first_weights_of_a_part():
     world = World(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), NOTHING)
     first, again, other = (train.untrained(recipes.PRIOR, world, seed).net.first.weight for seed in (5, 5, 6))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_a_part_goes_on_from_its_draft_and_leaves_the_draft_alone():
+    world = World(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), NOTHING)
+    draft = world.parts["prior"] = recipes.PRIOR.build(world).eval().requires_grad_(False)
+    part = recipes.continued("prior")(world)
+    assert all(torch.equal(a, b) and b.requires_grad for a, b in zip(draft.parameters(), part.parameters(), strict=True))
+    part.net.first.weight.data.zero_()
+    assert (draft.net.first.weight != 0).any() and not draft.net.first.weight.requires_grad
+
+
+def test_clip_goes_on_with_its_text_encoder_locked():
+    captions = Captions(
+        ["red cat", "blue dog"], **{name: ["a", "b"] for name in ("style", "group", "thing")}, tone=[0, 0], tags=[[], []]
+    )
+    pictures = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    world = World(pictures, captions)
+    world.parts["clip_draft"] = draft = recipes.CONTRASTIVE_DRAFT.build(world).requires_grad_(False)
+    part = recipes.CONTRASTIVE.build(world)
+    (_,) = recipes.CONTRASTIVE.fit(part, world, 1, batch_size=4)
+    changed = {name for name, weight in part.named_parameters() if not torch.equal(weight, draft.get_parameter(name))}
+    assert {name.split(".")[0] for name in changed} == {"text_head", "image_encoder", "log_scale"}

@@ -44,7 +44,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import minidiffusion as md
 from minidiffusion.nets import UNet
-from minidiffusion.systems.recipes import DECODER, LATENT_DIFFUSION
+from minidiffusion.systems.recipes import DECODER_DRAFT, LATENT_DIFFUSION_DRAFT
 from minidiffusion.training.device import as_device, autocast, has_fast_bfloat16
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -77,10 +77,10 @@ class System(NamedTuple):
 
 def systems(quick: bool) -> list[System]:
     def latent() -> UNet:
-        return UNet(8, (32, 64), (1, 1), context=128) if quick else LATENT_DIFFUSION.build(None).net
+        return UNet(8, (32, 64), (1, 1), context=128) if quick else LATENT_DIFFUSION_DRAFT.build(None).net
 
     def decoder() -> UNet:
-        return UNet(12, (32, 64), (1, 1), context=128) if quick else DECODER.build(None).net
+        return UNet(12, (32, 64), (1, 1), context=128) if quick else DECODER_DRAFT.build(None).net
 
     grey = CASES[0]
     clothes = (partial(peer.network, grey) for peer in (Minidiffusion(), Diffusers()))

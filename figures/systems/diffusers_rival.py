@@ -53,7 +53,7 @@ from minidiffusion.systems.contrastive import CLIP
 from minidiffusion.systems.first_stage import reconstruction_loss
 from minidiffusion.systems.latent_diffusion import DROP, SCALE
 from minidiffusion.systems.prompts import noise, read
-from minidiffusion.systems.recipes import AUTOENCODER, LATENT_DIFFUSION
+from minidiffusion.systems.recipes import AUTOENCODER, LATENT_DIFFUSION_DRAFT
 from minidiffusion.training.checkpoint import load
 from minidiffusion.training.device import autocast
 
@@ -236,11 +236,11 @@ def main() -> None:
     )
     latents = all_latents(first, pictures)
 
-    unet = diffusers_networks.unet(LATENT_DIFFUSION.build(None).net).to(memory_format=torch.channels_last)
+    unet = diffusers_networks.unet(LATENT_DIFFUSION_DRAFT.build(None).net).to(memory_format=torch.channels_last)
     unet.set_attn_processor(AttnProcessor())  # in bfloat16 a third faster than the fused kernel
     batches = Batches.of(captions, clip.tokenizer)
     second = Training(unet, out / "unet.safetensors", arguments.learning_rate, arguments.resume)
-    second.run(arguments.minutes_unet, unet_loss(unet, latents, batches, clip, LATENT_DIFFUSION.batch_size), "unet")
+    second.run(arguments.minutes_unet, unet_loss(unet, latents, batches, clip, LATENT_DIFFUSION_DRAFT.batch_size), "unet")
 
     system, drawn = Rival(clip, first, unet), {}
     for split in SPLITS:

@@ -30,14 +30,15 @@ def quality(system: str) -> dict[str, float]:
 
 if __name__ == "__main__":
     folder, total = Path(sys.argv[1]), 0
-    for system, stages in SYSTEMS.items():
+    shipped = {system: [s for s in stages if not s.name.endswith("_draft")] for system, stages in SYSTEMS.items()}
+    for system, stages in shipped.items():
         for stage in stages:
             file = folder / f"{stage.name}.safetensors"
             about = read_header(file)["about"]
             if stage is stages[-1] or stage.name == "decoder":
                 about["top1_of_500"] = quality(system)
             md.save(md.load(file), WEIGHTS / file.name, about, torch.float16)
-    for file in sorted({WEIGHTS / f"{stage.name}.safetensors" for stages in SYSTEMS.values() for stage in stages}):
+    for file in sorted({WEIGHTS / f"{stage.name}.safetensors" for stages in shipped.values() for stage in stages}):
         total += file.stat().st_size
         print(f"{file.name:35} {file.stat().st_size / 1e6:6.2f} MB")
     print(f"{'all':35} {total / 1e6:6.2f} MB")

@@ -69,17 +69,32 @@ def contrastive_loss(
     return (by_picture + by_text) / 2
 
 
+def move(pictures: UInt8[Tensor, "batch 3 64 64"], generator: Generator) -> UInt8[Tensor, "batch 3 64 64"]:
+    """Each picture shifted by up to 6 pixels and scaled by up to 15% in each direction; its border is repeated.
+
+    Pictures that are never twice the same are harder to learn by heart.
+    """
+    count, side = len(pictures), pictures.shape[2]
+    u = 2 * torch.rand(4, count, 1, generator=generator) - 1
+    centred = torch.arange(side) - (side - 1) / 2
+    scaled, shift = (1 + 0.15 * u[:2]) * centred, 6 * u[2:]
+    rows, columns = (scaled + shift + (side - 1) / 2).round().long().clamp(0, side - 1)
+    item, channel = torch.arange(count)[:, None, None, None], torch.arange(3)[:, None, None]
+    return pictures[item, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
 def fit_clip(
     clip: CLIP,
     pictures: UInt8[Tensor, "count 3 64 64"],
     captions: Captions,
     steps: int,
     batch_size: int = 256,
+    moved: bool = False,
     **options: Any,
 ) -> Iterator[Step]:
     """Train `clip` in place, yielding a step after each of `steps` steps. options: of `descend`.
 
-    Half of each batch are siblings of the other half: the same thing in another style or tone, so that telling things
+    moved: shift and scale each picture a little, see `move`. Half of each batch are siblings of the other half: the same thing in another style or tone, so that telling things
     apart is not enough.
     """
     batches = Batches.of(captions, clip.tokenizer)
@@ -88,7 +103,8 @@ def fit_clip(
         index = batches.pictures(batch_size // 2, generator)
         index = torch.cat([index, batches.siblings(index, generator)])
         tokens, variant = batches.words(index, generator)
-        return pictures[index], tokens, batches.caption[index], batches.style[index], variant
+        images = move(pictures[index], generator) if moved else pictures[index]
+        return images, tokens, batches.caption[index], batches.style[index], variant
 
     def loss(images: Tensor, tokens: Tensor, caption: Tensor, style: Tensor, variant: Tensor) -> Tensor:
         same = caption[:, None] == caption  # of picture i and text j, which says the style unless its variant is 1

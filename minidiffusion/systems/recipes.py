@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -97,6 +98,21 @@ def build_autoregressive(world: World) -> AutoregressivePrior:
     return net
 
 
+def continued(name: str) -> Callable[[World], Any]:
+    """Build a part from the one that an earlier stage trained: once more from a high learning rate, for longer.
+
+    Warm restarts (Loshchilov and Hutter 2017): the first, shorter stage ends with a part that works already.
+    """
+    return lambda world: copy.deepcopy(world.parts[name]).requires_grad_(True)
+
+
+def build_clip(world: World) -> CLIP:
+    """CLIP, continued with its text encoder locked, so that the words stay what they are for Stable Diffusion."""
+    net = continued("clip_draft")(world)
+    net.text_encoder.requires_grad_(False)
+    return net
+
+
 PROMPTS = [
     *("grinning face with smiling eyes, noto style", "woman astronaut, dark skin tone, fluent style"),
     *("man farmer, light skin tone, twemoji style", "waving hand, medium skin tone, noto style"),
@@ -139,16 +155,24 @@ AUTOENCODER = Stage(
     finish=lambda part, world: set_scale(part, world.pictures[::10]),
     show=show_autoencoder,
 )
-CONTRASTIVE = Stage(
-    "clip",
+CONTRASTIVE_DRAFT = Stage(
+    "clip_draft",
     lambda world: CLIP(vocabulary(world.captions)),
     lambda part, world, steps, **options: fit_clip(part, world.pictures, world.captions, steps, **options),
     steps=1300,
     batch_size=256,
     ema_decay=0.995,
 )
-LATENT_DIFFUSION = Stage(
-    "stable_diffusion",
+CONTRASTIVE = Stage(
+    "clip",
+    build_clip,
+    lambda part, world, steps, **options: fit_clip(part, world.pictures, world.captions, steps, moved=True, **options),
+    steps=1500,
+    batch_size=256,
+    ema_decay=0.995,
+)
+LATENT_DIFFUSION_DRAFT = Stage(
+    "stable_diffusion_draft",
     lambda world: denoiser(UNet(8, (128, 192), (2, 2), context=128, patch=2), factor=2.0),
     lambda part, world, steps, **options: fit_words(
         part, world.latents, world.captions, world.parts["clip"], steps, **options
@@ -156,6 +180,9 @@ LATENT_DIFFUSION = Stage(
     steps=7000,
     batch_size=64,
     show=show_latent_diffusion,
+)
+LATENT_DIFFUSION = replace(
+    LATENT_DIFFUSION_DRAFT, name="stable_diffusion", build=continued("stable_diffusion_draft"), steps=12000
 )
 PRIOR = Stage(
     "prior",
@@ -171,8 +198,8 @@ AUTOREGRESSIVE_PRIOR = Stage(
     steps=1500,
     batch_size=128,
 )
-DECODER = Stage(
-    "decoder",
+DECODER_DRAFT = Stage(
+    "decoder_draft",
     lambda world: denoiser(UNet(12, (128, 192), (1, 1), context=128, patch=2), factor=2.0),
     lambda part, world, steps, **options: fit_decoder(
         part, world.pictures, world.captions, world.images, world.parts["clip"], steps, **options
@@ -181,6 +208,7 @@ DECODER = Stage(
     batch_size=64,
     show=show_decoder,
 )
+DECODER = replace(DECODER_DRAFT, name="decoder", build=continued("decoder_draft"), steps=10000)
 UPSAMPLER = Stage(
     "upsampler",
     lambda world: denoiser(Upsampler((64, 96), (1, 1))),
@@ -190,6 +218,6 @@ UPSAMPLER = Stage(
 )
 
 SYSTEMS = {
-    "stable_diffusion": (AUTOENCODER, CONTRASTIVE, LATENT_DIFFUSION),
-    "dalle2": (CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER, UPSAMPLER),
+    "stable_diffusion": (AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE, LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION),
+    "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
 }
