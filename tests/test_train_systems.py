@@ -101,14 +101,19 @@ def test_a_part_goes_on_from_its_draft_and_leaves_the_draft_alone():
     world = World(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), NOTHING)
     draft = world.parts["prior"] = recipes.PRIOR.build(world).eval().requires_grad_(False)
     part = recipes.continued("prior")(world)
-    assert all(torch.equal(a, b) and b.requires_grad for a, b in zip(draft.parameters(), part.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) and b.requires_grad for a, b in zip(draft.parameters(), part.parameters(), strict=True)
+    )
     part.net.first.weight.data.zero_()
     assert (draft.net.first.weight != 0).any() and not draft.net.first.weight.requires_grad
 
 
 def test_clip_goes_on_with_its_text_encoder_locked():
     captions = Captions(
-        ["red cat", "blue dog"], **{name: ["a", "b"] for name in ("style", "group", "thing")}, tone=[0, 0], tags=[[], []]
+        ["red cat", "blue dog"],
+        **{name: ["a", "b"] for name in ("style", "group", "thing")},
+        tone=[0, 0],
+        tags=[[], []],
     )
     pictures = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     world = World(pictures, captions)

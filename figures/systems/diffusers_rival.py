@@ -240,7 +240,9 @@ def main() -> None:
     unet.set_attn_processor(AttnProcessor())  # in bfloat16 a third faster than the fused kernel
     batches = Batches.of(captions, clip.tokenizer)
     second = Training(unet, out / "unet.safetensors", arguments.learning_rate, arguments.resume)
-    second.run(arguments.minutes_unet, unet_loss(unet, latents, batches, clip, LATENT_DIFFUSION_DRAFT.batch_size), "unet")
+    second.run(
+        arguments.minutes_unet, unet_loss(unet, latents, batches, clip, LATENT_DIFFUSION_DRAFT.batch_size), "unet"
+    )
 
     system, drawn = Rival(clip, first, unet), {}
     for split in SPLITS:
