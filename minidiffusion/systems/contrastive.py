@@ -94,8 +94,8 @@ def fit_clip(
 ) -> Iterator[Step]:
     """Train `clip` in place, yielding a step after each of `steps` steps. options: of `descend`.
 
-    moved: shift and scale each picture a little, see `move`. Half of each batch are siblings of the other half: the same thing in another style or tone, so that telling things
-    apart is not enough.
+    Half of each batch are siblings of the other half: the same thing in another style or tone, so that telling things
+    apart is not enough. moved: shift and scale each picture a little, see `move`.
     """
     batches = Batches.of(captions, clip.tokenizer)
 
