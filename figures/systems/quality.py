@@ -1,10 +1,12 @@
 """Judge what a system draws: whether the judge finds its prompt among 500, and how far its pictures are from real ones.
 
-    python figures/systems/quality.py [--system stable_diffusion] [--count 500] [--weights FOLDER]
+    python figures/systems/quality.py [--system stable_diffusion] [--count 2000] [--weights FOLDER]
 
-For seen prompts, for prompts with unseen tones, and for unseen pairs of thing and style, it draws `count` pictures.
-Every score stands beside that of the real pictures, that of the drawings with shuffled prompts, and chance. Writes
-NAME.json beside this script. The judge is judge.py's; its file must be there.
+For seen prompts, for prompts with unseen tones, and for unseen pairs of thing and style, it draws `count` pictures, or
+as many as there are. Every score stands beside that of the real pictures, that of the drawings with shuffled prompts,
+and chance. The Frechet distance is that to other real pictures of the training, as many as were drawn; its floor is
+that of the prompts' own pictures to these. A drawing is a copy if its nearest picture of the training is less than a
+third as far as the second nearest. Writes NAME.json beside this script, and needs the file that judge.py writes.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from judge import Judge, load_judge
 from torch import Tensor
 
@@ -66,6 +69,13 @@ def draw(system: Any, prompts: list[str]) -> Tensor:
     return torch.cat(parts)
 
 
+def copied(pictures: Tensor, training: Tensor, within: float = 1 / 3) -> float:
+    """The share of pictures whose nearest picture of the training is less than `within` times as far as the second."""
+    small, known = (F.avg_pool2d(md.datasets.to_float(x), 2).flatten(1) for x in (pictures, training))
+    nearest = torch.cat([torch.cdist(part, known).topk(2, largest=False).values for part in small.split(100)])
+    return (nearest[:, 0] < within * nearest[:, 1]).float().mean().item()
+
+
 def judged(judge: Judge, drawn: Tensor, real: Tensor, prompts: list[str], groups: list[str]) -> dict[str, Any]:
     score, each = top1(judge, drawn, prompts)
     best, best_each = top1(judge, real, prompts)
@@ -91,23 +101,28 @@ def judged(judge: Judge, drawn: Tensor, real: Tensor, prompts: list[str], groups
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--system", default="stable_diffusion", choices=("stable_diffusion", "dalle2"))
-    parser.add_argument("--count", type=int, default=POOL)
+    parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the folder with the trained parts")
     args = parser.parse_args()
     judge, system = load_judge(), getattr(md.systems, args.system)(folder=args.weights)
     result: dict[str, Any] = {
         "command": f"python figures/systems/quality.py --system {args.system} --count {args.count}"
     }
+    training, _ = load_emoji("train")
     for split in SPLITS:
         real, captions, index = chosen(split, args.count)
+        left = sorted(set(range(len(training))) - set(index if split == "train" else []))
+        others = torch.tensor(left)[torch.randperm(len(left), generator=torch.Generator().manual_seed(3))[: len(real)]]
         every = captions.prompts()
         prompts, began = [every[i] for i in index], time.perf_counter()
         drawn = draw(system, prompts)
         seconds = (time.perf_counter() - began) / len(prompts)
         with torch.no_grad():
             result[split] = judged(judge, drawn, real, prompts, [captions.group[i] for i in index])
-            distance = frechet_distance(features(judge, drawn).double(), features(judge, real).double())
-        result[split] |= {"frechet": float(distance), "seconds_a_picture": seconds}
+            far = features(judge, md.datasets.to_float(training[others])).double()
+            distance, floor = (frechet_distance(features(judge, x).double(), far) for x in (drawn, real))
+            result[split] |= {"frechet": distance, "frechet_floor": floor, "copies": copied(drawn, training)}
+        result[split] |= {"seconds_a_picture": seconds}
         print(split, json.dumps(result[split], indent=1), flush=True)
     (HERE / f"{args.system}.json").write_text(json.dumps(result, indent=1) + "\n")
 

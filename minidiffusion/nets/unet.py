@@ -44,27 +44,23 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over all pixels (Vaswani et al. 2017), then cross-attention to the words, if there are any.
+    """Self-attention over all `pixels` (Vaswani et al. 2017), then cross-attention to words of the size `context`."""
 
-    pixels: False leaves out the first. context: the size of a word, 0 leaves out the second.
-    """
-
-    def __init__(self, width: int, context: int = 0, pixels: bool = True):
+    def __init__(self, width: int, context: int, pixels: bool):  # neither is a must: 0 and False leave them out
         super().__init__()
-        self.heads, self.norm = width // 32, Norm(width) if pixels else None
-        self.qkv = nn.Conv2d(width, 3 * width, 1) if pixels else None
-        self.out = zeroed(nn.Conv2d(width, width, 1)) if pixels else None
-        self.words = CrossAttention(width, context, self.heads) if context else None
+        self.pixels = pixels
+        if pixels:
+            self.norm, self.qkv = Norm(width), nn.Conv2d(width, 3 * width, 1)
+            self.out = zeroed(nn.Conv2d(width, width, 1))
+        self.words = CrossAttention(width, context, width // 32) if context else None
 
-    def forward(self, x: Tensor, words: Tensor | None = None) -> Tensor:
-        height = x.shape[2]
-        if self.norm is not None and self.qkv is not None and self.out is not None:
-            parts = self.qkv(self.norm(x))
-            q, k, v = rearrange(parts, "b (part h d) row column -> part b h (row column) d", part=3, h=self.heads)
-            x = x + self.out(rearrange(attend(q, k, v), "b h (row column) d -> b (h d) row column", row=height))
+    def forward(self, x: Tensor, words: Tensor) -> Tensor:
+        if self.pixels:
+            parts = rearrange(self.qkv(self.norm(x)), "b (part h d) y x -> part b h (y x) d", part=3, d=32)
+            x = x + self.out(rearrange(attend(*parts), "b h (y x) d -> b (h d) y x", y=x.shape[2]))
         if self.words is not None:
-            attended = self.words(rearrange(x, "b width row column -> b (row column) width"), words)
-            x = x + rearrange(attended, "b (row column) width -> b width row column", row=height)
+            attended = self.words(rearrange(x, "b width y x -> b (y x) width"), words)
+            x = x + rearrange(attended, "b (y x) width -> b width y x", y=x.shape[2])
         return x
 
 
@@ -105,10 +101,9 @@ class UNet(Net):
         self.up = nn.ModuleList(nn.ModuleList(Block(w, size) for _ in range(n)) for w, n in reversed(levels))
         self.shrink = nn.ModuleList(nn.Conv2d(*pair, 2, stride=2) for pair in pairwise(widths))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(*pair, 2, stride=2) for pair in pairwise(reversed(widths)))
-        attending = range(len(widths) - 1, -1 if context else len(widths) - 2, -1)  # levels, the coarsest first
-        pixels = [True, *(i > 0 for i in attending[1:])]
-        self.attention = nn.ModuleList(  # two for each level, on the way down and on the way up
-            Attention(widths[i], context, own) for i, own in zip(attending, pixels, strict=True) for _ in range(2)
+        pixels = [i == 0 or (context > 0 and i < len(widths) - 1) for i in range(len(widths))]
+        self.attention = nn.ModuleList(  # two for each level, the coarsest first: on the way down and on the way up
+            Attention(w, context, own) for w, own in zip(reversed(widths), pixels, strict=True) for _ in range(2)
         )
 
     def forward(
@@ -123,15 +118,11 @@ class UNet(Net):
             for block in blocks:  # type: ignore[attr-defined, union-attr]
                 h = block(h, embedded)
                 skips.append(h)
-            h = self.attended(h, words, i, 0)
+            h = self.attention[-2 * (i + 1)](h, words)
         for i, blocks in enumerate(self.up):
             h = self.grow[i - 1](h) if i > 0 else h
             for block in blocks:  # type: ignore[attr-defined, union-attr]
                 h = block(h + skips.pop(), embedded)
-            h = self.attended(h, words, len(self.up) - 1 - i, 1)
+            h = self.attention[2 * i + 1](h, words)
         h = self.last(h)
         return F.pixel_shuffle(h, self.patch) if self.patch > 1 else h
-
-    def attended(self, h: Tensor, words: Tensor, level: int, up: int) -> Tensor:
-        place = 2 * (len(self.down) - 1 - level) + up
-        return self.attention[place](h, words) if place < len(self.attention) else h
