@@ -42,28 +42,23 @@ def heun(denoise: Denoise, x_t: Tensor, t: Level, s: Level) -> Pair:
 
 def dpmpp_2m(denoise: Denoise, x_t: Tensor, t: Level, s: Level, past: deque[Visit]) -> Pair:
     """DPM-Solver++(2M): extrapolate x0_hat half a step ahead from the last two predictions (Lu et al. 2022, alg. 2)."""
-    x0 = denoise(x_t, t.time)
-    x_s = line(x_t, _extrapolated(x0, t, s, past), t, s)
-    past.append(Visit(t, x_t, x0))
-    return x_s, x0
+    return _multistep(denoise(x_t, t.time), x_t, t, s, past)
 
 
 def unipc(denoise: Denoise, x_t: Tensor, t: Level, s: Level, past: deque[Visit]) -> Pair:
     """UniPC-2, B(h) = e^h - 1 (Zhao et al. 2023, alg. 5 and 6): correct x_t with the x0_hat there, then dpmpp_2m."""
     x0 = denoise(x_t, t.time)
-    if past:
-        x_t = _corrected(x0, t, past)
-    x_s = line(x_t, _extrapolated(x0, t, s, past), t, s)
+    return _multistep(x0, _corrected(x0, t, past) if past else x_t, t, s, past)
+
+
+def _multistep(x0: Tensor, x_t: Tensor, t: Level, s: Level, past: deque[Visit]) -> Pair:
+    """The line to x_s for x0_hat + h / (2 h_last) (x0_hat - x0_last), h the step in log_snr."""
+    ahead = x0
+    if past and s.sigma > 0:  # in the last step h is infinite
+        last = past[-1]
+        ahead = x0 + (s.log_snr - t.log_snr) / (2 * (t.log_snr - last.level.log_snr)) * (x0 - last.x0)
     past.append(Visit(t, x_t, x0))
-    return x_s, x0
-
-
-def _extrapolated(x0: Tensor, t: Level, s: Level, past: deque[Visit]) -> Tensor:
-    """D = x0_hat + h / (2 h_last) (x0_hat - x0_last), h the step in log_snr."""
-    if not past or s.sigma == 0:  # in the last step h is infinite
-        return x0
-    last = past[-1]
-    return x0 + (s.log_snr - t.log_snr) / (2 * (t.log_snr - last.level.log_snr)) * (x0 - last.x0)
+    return line(x_t, ahead, t, s), x0
 
 
 def _corrected(x0: Tensor, t: Level, past: deque[Visit]) -> Tensor:

@@ -170,8 +170,6 @@ def fit(
         where = f", infinite or nan from {broken.min():.1f} to {broken.max():.1f}" if len(broken) else ""
         return f"; the log-SNR of its batch is {log_snr.min():.1f} to {log_snr.max():.1f}{where}"
 
-    def loss_of(x0: Tensor, t: Tensor, eps: Tensor, cond: Tensor | None = None) -> Tensor:
-        return objective(model, x0, t, eps, cond=cond)
-
-    training = descend(denoiser, draw, loss_of, steps, describe=describe, **options)
+    losses = lambda x0, t, eps, cond=None: objective(model, x0, t, eps, cond=cond)  # noqa: E731
+    training = descend(denoiser, draw, losses, steps, describe=describe, **options)
     return (DenoisingStep(**vars(step), log_snr=log_snr) for step in training)
