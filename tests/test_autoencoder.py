@@ -129,18 +129,23 @@ def test_decoded_pictures_stay_in_their_range(pictures):
 # The loss
 
 
-def test_the_loss_is_its_formula():
+@pytest.mark.parametrize("noise", [[0.0, 0.0, 0.0], [0.3, 0.0, 1.7]])
+def test_the_loss_is_its_formula(noise):
     net = randomised(Autoencoder(2, width=16)).double()
+    net.scale.fill_(2.5)
     x, eps = randn(3, 3, 8, 12).double(), randn(3, 2, 2, 3, seed=1).double()
+    noise = torch.tensor(noise, dtype=torch.float64).view(3, 1, 1, 1)
     mean, log_std = net.moments(x)
-    z = mean + log_std.exp() * eps
+    z = mean + (log_std.exp() + 2.5 * noise) * eps
     error = (x - net.reconstruct(z)).numpy()
     kl = kl_divergence(Normal(mean.double(), log_std.double().exp()), Normal(0.0, 1.0)).mean((1, 2, 3))
     for i in range(3):
         rows, columns = np.diff(error[i], axis=1), np.diff(error[i], axis=2)
         by_hand = np.abs(error[i]).mean() + 2 * (error[i] ** 2).mean()
         by_hand += 0.5 * (np.abs(rows).mean() + np.abs(columns).mean()) + 1e-3 * kl[i].item()
-        assert reconstruction_loss(net, x, eps)[i].item() == pytest.approx(by_hand, rel=1e-5)
+        assert reconstruction_loss(net, x, eps, noise)[i].item() == pytest.approx(by_hand, rel=1e-5)
+        if noise.sum() == 0:
+            assert reconstruction_loss(net, x, eps)[i].item() == pytest.approx(by_hand, rel=1e-5)
 
 
 def gradients_agree(net, function, *inputs):

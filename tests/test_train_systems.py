@@ -122,3 +122,15 @@ def test_clip_goes_on_with_its_text_encoder_locked():
     (_,) = recipes.CONTRASTIVE.fit(part, world, 1, batch_size=4)
     changed = {name for name, weight in part.named_parameters() if not torch.equal(weight, draft.get_parameter(name))}
     assert {name.split(".")[0] for name in changed} == {"text_head", "image_encoder", "log_scale"}
+
+
+def test_the_autoencoder_goes_on_with_its_latents_locked():
+    pictures = torch.randint(0, 256, (40, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    world = World(pictures, NOTHING)
+    world.parts["autoencoder_draft"] = draft = recipes.AUTOENCODER_DRAFT.build(world).requires_grad_(False)
+    recipes.AUTOENCODER_DRAFT.finish(draft, world)
+    part = recipes.AUTOENCODER.build(world)
+    (_,) = recipes.AUTOENCODER.fit(part, world, 1, batch_size=2)
+    recipes.AUTOENCODER.finish(part, world)
+    changed = {name for name, weight in part.state_dict().items() if not torch.equal(weight, draft.state_dict()[name])}
+    assert {name.split(".")[0] for name in changed} == {"synthesise", "decoder"}

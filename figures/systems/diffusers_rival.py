@@ -53,7 +53,7 @@ from minidiffusion.systems.contrastive import CLIP
 from minidiffusion.systems.first_stage import reconstruction_loss
 from minidiffusion.systems.latent_diffusion import DROP, SCALE
 from minidiffusion.systems.prompts import noise, read
-from minidiffusion.systems.recipes import AUTOENCODER, LATENT_DIFFUSION_DRAFT
+from minidiffusion.systems.recipes import AUTOENCODER_DRAFT, LATENT_DIFFUSION_DRAFT
 from minidiffusion.training.checkpoint import load
 from minidiffusion.training.device import autocast
 
@@ -230,9 +230,9 @@ def main() -> None:
     torch.manual_seed(0)
 
     first = KL(diffusers_networks.autoencoder(Autoencoder()).to(memory_format=torch.channels_last))
-    training = Training(first, out / "autoencoder.safetensors", AUTOENCODER.learning_rate, arguments.resume)
+    training = Training(first, out / "autoencoder.safetensors", AUTOENCODER_DRAFT.learning_rate, arguments.resume)
     training.run(
-        arguments.minutes_autoencoder, autoencoder_loss(first, pictures, AUTOENCODER.batch_size), "autoencoder"
+        arguments.minutes_autoencoder, autoencoder_loss(first, pictures, AUTOENCODER_DRAFT.batch_size), "autoencoder"
     )
     latents = all_latents(first, pictures)
 

@@ -106,6 +106,14 @@ def continued(name: str) -> Callable[[World], Any]:
     return lambda world: copy.deepcopy(world.parts[name]).requires_grad_(True)
 
 
+def build_decoder_of_latents(world: World) -> Autoencoder:
+    """The autoencoder, continued with its encoder locked, so that the latents stay what they are."""
+    net = continued("autoencoder_draft")(world)
+    net.analyse.requires_grad_(False)
+    net.encoder.requires_grad_(False)
+    return net
+
+
 def build_clip(world: World) -> CLIP:
     """CLIP, continued with its text encoder locked, so that the words stay what they are for Stable Diffusion."""
     net = continued("clip_draft")(world)
@@ -145,14 +153,23 @@ def show_decoder(part: Denoiser, world: World) -> Tensor:
     return system.small(world.images[index], seeded(len(index)), [prompts[i] for i in index])
 
 
-AUTOENCODER = Stage(
-    "autoencoder",
+AUTOENCODER_DRAFT = Stage(
+    "autoencoder_draft",
     build_autoencoder,
     lambda part, world, steps, **options: fit_autoencoder(part, world.pictures, steps, **options),
     steps=2000,
     batch_size=32,
     ema_decay=0.995,
     finish=lambda part, world: set_scale(part, world.pictures[::10]),
+    show=show_autoencoder,
+)
+AUTOENCODER = Stage(
+    "autoencoder",
+    build_decoder_of_latents,
+    lambda part, world, steps, **options: fit_autoencoder(part, world.pictures, steps, noise=0.4, **options),
+    steps=2000,
+    batch_size=32,
+    ema_decay=0.995,
     show=show_autoencoder,
 )
 CONTRASTIVE_DRAFT = Stage(
@@ -218,6 +235,9 @@ UPSAMPLER = Stage(
 )
 
 SYSTEMS = {
-    "stable_diffusion": (AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE, LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION),
+    "stable_diffusion": (
+        *(AUTOENCODER_DRAFT, AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE),
+        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION),
+    ),
     "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
 }
