@@ -783,11 +783,17 @@ def test_images_of_another_shape_are_named(net, factor, unchecked):
 
 
 def test_bad_widths_are_named(unchecked):
-    for widths, blocks in [((8, 32), (1, 1)), ((16, 48), (1, 1)), ((16, 32), (1,)), ((16,), (1,)), ((), ())]:
-        with pytest.raises(ValueError, match="widths and blocks must pair up, widths by 16, the last by 32, got"):
+    for widths, blocks in [((8, 32), (1, 1)), ((16, 40), (1, 1)), ((16, 32), (1,)), ((16, 32), (1, 1, 1)), ((), ())]:
+        with pytest.raises(ValueError, match="widths and blocks must pair up, widths in multiples of 16, got"):
             UNet(1, widths, blocks)
-    with pytest.raises(ValueError, match="widths by 32, the last by 32, got"):
-        UNet(1, (16, 32), (1, 1), context=3)
+
+
+@pytest.mark.parametrize(("width", "heads"), [(16, 1), (32, 1), (48, 3), (64, 2), (80, 5), (96, 3)])
+def test_a_head_is_32_wide_or_16_where_32_does_not_divide_the_width(width, heads):
+    layer = randomised(Attention(width, 3, True), std=0.2)
+    assert layer.words.heads == heads and layer.head == width // heads
+    assert layer(randn(2, width, 2, 3), randn(2, 4, 3)).shape == (2, width, 2, 3)
+    UNet(1, (16, width), (1, 1), context=3)(randn(2, 1, 4, 4), torch.tensor([0.5, 0.6]), randn(2, 4, 3))
 
 
 @given(

@@ -5,6 +5,7 @@
   +---------+--------+-->     on the way up, each block adds the output of its counterpart on the way down
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -48,15 +49,15 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, context: int, pixels: bool):  # neither is a must: 0 and False leave them out
         super().__init__()
-        self.pixels = pixels
+        self.pixels, self.head = pixels, math.gcd(width, 32)
         if pixels:
             self.norm, self.qkv = Norm(width), nn.Conv2d(width, 3 * width, 1)
             self.out = zeroed(nn.Conv2d(width, width, 1))
-        self.words = CrossAttention(width, context, width // 32) if context else None
+        self.words = CrossAttention(width, context, width // self.head) if context else None
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
         if self.pixels:
-            parts = rearrange(self.qkv(self.norm(x)), "b (part h d) y x -> part b h (y x) d", part=3, d=32)
+            parts = rearrange(self.qkv(self.norm(x)), "b (part h d) y x -> part b h (y x) d", part=3, d=self.head)
             x = x + self.out(rearrange(attend(*parts), "b h (y x) d -> b (h d) y x", y=x.shape[2]))
         if self.words is not None:
             attended = self.words(rearrange(x, "b width y x -> b (y x) width"), words)
@@ -68,7 +69,7 @@ class UNet(Net):
     """net(x, t, cond) -> output of the shape of x (Ronneberger et al. 2015; Ho et al. 2020, appendix B).
 
     channels: of the images, whose sides halve len(widths) - 1 times. widths: channels inside, from fine to coarse,
-    multiples of 16, the last of 32; with context, all of 32. blocks: residual blocks at each level, down and up again.
+    multiples of 16; a head of the attention is 32 wide, or 16. blocks: residual blocks at each level, down and up.
     classes, context: what cond holds (see Condition). The coarsest level attends to its own pixels; with context, every
     level attends to the words and all but the finest to their pixels. answers: outputs side by side, 2 for
     LearnedVariance. patch: the finest level has a place for each square of patch x patch pixels, which is faster.
@@ -85,10 +86,8 @@ class UNet(Net):
         answers: int = 1,
         patch: int = 1,
     ):
-        unit = 32 if context else 16
-        if not widths or len(widths) != len(blocks) or any(w % unit for w in widths) or widths[-1] % 32:
-            sizes = f"widths by {unit}, the last by 32"
-            raise ValueError(f"widths and blocks must pair up, {sizes}, got {widths}, {blocks}")
+        if not widths or len(widths) != len(blocks) or any(w % 16 for w in widths):
+            raise ValueError(f"widths and blocks must pair up, widths in multiples of 16, got {widths}, {blocks}")
         super().__init__()
         size = 4 * widths[0]
         self.condition = Condition(size, classes, context)
