@@ -17,9 +17,13 @@ Number = float | int
 
 
 def came(value: Any) -> str:
-    """What came, for a message: a tensor by its type and shape, everything else in at most 80 characters."""
-    shaped = hasattr(value, "dtype") and hasattr(value, "shape")
-    return f"a {value.dtype} tensor of shape {tuple(value.shape)}" if shaped else reprlib.repr(value)[:80]
+    """What came, for a message: tensors and arrays by type and shape, everything else in at most 80 characters."""
+    if isinstance(value, tuple | list) and any(hasattr(item, "shape") for item in value):
+        return f"a {type(value).__name__} of {len(value)}, and in it {came(value[0])}"[:300]
+    if not (hasattr(value, "dtype") and hasattr(value, "shape")):
+        return reprlib.repr(value)[:80]
+    kind = "tensor" if isinstance(value, Tensor) else "numpy array"
+    return f"a {value.dtype} {kind} of shape {tuple(value.shape)}"
 
 
 def must_be(wanted: str, name: str, value: Any, met: bool, error: type[Exception] = ValueError) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,13 +25,16 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def tile(
-    images: Float[Tensor, "count channel height width"], columns: int = 8, gap: int = 2
+    images: Float[Tensor, "count channel height width"] | UInt8[Tensor, "count channel height width"],
+    columns: int = 8,
+    gap: int = 2,
 ) -> UInt8[np.ndarray, "rows columns 3"]:
     """Arrange many images in one uint8 RGB image: row by row, up to `columns` in a row, `gap` white pixels between.
 
-    images: floats in [-1, 1] with 1 or 3 channels.
+    images: floats in [-1, 1] or uint8, with 1 or 3 channels.
     """
-    pictures = to_uint8(images.detach().cpu().float()).permute(0, 2, 3, 1).numpy()
+    images = images.detach().cpu()
+    pictures = (images if images.dtype == torch.uint8 else to_uint8(images.float())).permute(0, 2, 3, 1).numpy()
     count, height, width, _ = pictures.shape
     rows, columns = math.ceil(count / columns), min(columns, count)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)

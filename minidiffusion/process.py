@@ -13,6 +13,8 @@ from torch import Generator, Tensor
 from . import check
 from .schedule import Batch, Level, Scale, Schedule, Time
 
+Generators = Generator | Sequence[Generator] | None  # one, or one for each item
+
 
 def mix(a: Scale, x: Tensor, b: Scale, y: Tensor) -> Tensor:
     """a x + b y, the sum in place, which saves memory traffic."""
@@ -65,12 +67,21 @@ def posterior(x_t: Batch, x0: Batch, t: Time, s: Time, schedule: Schedule) -> tu
     return posterior_between(x_t, x0, schedule.at(t, like=x_t), schedule.at(s, like=x_t))
 
 
-def noise(shape: Sequence[int], generator: Generator | None = None) -> Tensor:
-    """N(0, I) on the generator's device. With one on the CPU, a seed gives the same picture everywhere."""
+def noise(shape: Sequence[int], generator: Generators = None) -> Tensor:
+    """N(0, I) on the generator's device. With one on the CPU, a seed gives the same picture everywhere.
+
+    generator: one, or one for each item, so that an item does not depend on how many others there are.
+    """
+    if isinstance(generator, Sequence) and not isinstance(generator, str):
+        met = len(generator) == shape[0] and all(isinstance(one, Generator) for one in generator)
+        check.must_be(f"one, or one for each of {shape[0]} items", "generator", generator, met)
+        return torch.stack([noise(shape[1:], one) for one in generator])
+    if generator is not None:
+        check.instance("generator", generator, Generator, "torch.Generator().manual_seed(0)")
     return torch.randn(tuple(shape), generator=generator, device=generator.device if generator is not None else "cpu")
 
 
-def noise_like(x: Tensor, generator: Generator | None = None) -> Tensor:
+def noise_like(x: Tensor, generator: Generators = None) -> Tensor:
     return noise(x.shape, generator).to(x)
 
 
@@ -79,7 +90,7 @@ def prior_std(schedule: Schedule) -> float:
     return math.hypot(schedule.alpha(1.0), schedule.sigma(1.0))
 
 
-def prior(shape: Sequence[int], schedule: Schedule, generator: Generator | None = None) -> Batch:
+def prior(shape: Sequence[int], schedule: Schedule, generator: Generators = None) -> Batch:
     """Sample x_1 from the prior N(0, (alpha(1)^2 + sigma(1)^2) I), on the generator's device, or else on the CPU."""
     whole = isinstance(shape, Sequence) and all(isinstance(n, int) and n >= 0 for n in shape)
     check.must_be("whole numbers of at least 0", "shape", shape, whole)

@@ -1,6 +1,8 @@
 """A network as a denoiser: what goes in, what comes out, and that nothing is drawn or kept on the way."""
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -96,9 +98,105 @@ def test_bad_parts_are_named(unchecked):
 
 def test_bad_calls_are_named(unchecked):
     x_t = torch.zeros(3, 2)
-    with pytest.raises(ValueError, match="x_t must have the shape of output"):
+    with pytest.raises(ValueError, match="net must give the shape of x, "):
         md.Denoiser(Spy(torch.zeros(3, 1)), COSINE, HEADS["v"])(x_t, 0.5)
     with pytest.raises(ValueError, match="t must be one number, or one for each of 3"):
         md.Denoiser(Spy(), COSINE, HEADS["v"])(x_t, torch.rand(2))
     with pytest.raises(ValueError, match=r"t must be a finite number in \[0, 1\], got 1.5"):
         md.Denoiser(Spy(), COSINE, HEADS["v"])(x_t, 1.5)
+
+
+class Answers(torch.nn.Module):
+    """A network with a weight that gives whatever `make` makes of its input."""
+
+    def __init__(self, make, dtype=torch.float32):
+        super().__init__()
+        self.make, self.weight = make, torch.nn.Parameter(torch.ones((), dtype=dtype))
+
+    def forward(self, x, t, cond=None):
+        self.asked = x.dtype, t.dtype
+        return self.make(self.weight * x)
+
+
+WRONG = {
+    "one channel": lambda x: x[:, :1],
+    "one item": lambda x: x[:1],
+    "one number each": lambda x: x.mean((1, 2, 3), keepdim=True),
+    "two answers": lambda x: torch.cat([x, x], dim=1),
+    "half the side": lambda x: x[..., ::2, ::2],
+    "flat": lambda x: x.flatten(1),
+    "a tuple": lambda x: (x, x),
+    "nothing": lambda x: None,
+}
+
+
+@pytest.mark.parametrize("make", WRONG.values(), ids=WRONG)
+def test_an_output_of_another_shape_is_named_at_the_first_step(make):
+    denoiser = md.Denoiser(Answers(make), COSINE, md.heads.V)
+    x = torch.zeros(4, 3, 8, 8)
+    wanted = r"net must give the shape of x, \(4, 3, 8, 8\), got "
+    for attempt in (
+        lambda: denoiser(x, 0.5),
+        lambda: md.denoising_loss(denoiser, x),
+        lambda: next(md.fit(denoiser, x, 1, batch_size=4)),
+        lambda: md.sample(denoiser, x, steps=1),
+    ):
+        with pytest.raises(ValueError, match=wanted) as error:
+            attempt()
+        assert "tensor(" not in str(error.value)
+
+
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("data", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_network_is_asked_in_the_type_of_its_weights_and_the_answer_is_that_of_the_data(weights, data):
+    net = Answers(lambda x: x, weights)
+    denoiser = md.Denoiser(net, COSINE, md.heads.X0)
+    for t in (0.5, torch.full((3,), 0.5)):
+        assert denoiser(torch.ones(3, 2, dtype=data), t).dtype == data
+        assert net.asked == (weights, weights)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_real_networks_work_in_other_types(dtype):
+    points = torch.randn(16, 2, generator=torch.Generator().manual_seed(0))
+    denoiser = md.Denoiser(md.nets.MLP(width=8, depth=1), COSINE, md.heads.V)
+    assert md.sample(denoiser, points.to(dtype), steps=2).dtype == dtype
+    assert math.isfinite(md.denoising_loss(denoiser, points.to(dtype)).item())
+    denoiser.to(dtype)
+    assert md.sample(denoiser, points, steps=2).dtype == torch.float32
+    (step,) = md.fit(denoiser, points, 1, batch_size=4)
+    assert math.isfinite(step.loss) and next(step.ema.parameters()).dtype == dtype
+
+
+def negated(alpha, sigma):
+    return -1.0, 0.0 * sigma
+
+
+@pytest.mark.parametrize("head", [*HEADS.values(), md.heads.Head("own", negated)], ids=lambda head: head.name)
+def test_a_denoiser_can_be_pickled_and_copied(head, schedule):
+    denoiser = md.Denoiser(md.nets.MLP(width=8, depth=1), schedule, head)
+    x_t, t = torch.ones(3, 2), torch.tensor([0.25, 0.5, 0.75])
+    for again in (pickle.loads(pickle.dumps(denoiser)), copy.deepcopy(denoiser)):
+        assert torch.equal(again(x_t, t), denoiser(x_t, t)) and again.head == head
+
+
+def test_a_loaded_network_says_how_to_train_it_further(tmp_path):
+    points = torch.randn(16, 2, generator=torch.Generator().manual_seed(0))
+    md.save(md.Denoiser(md.nets.MLP(width=8, depth=1), COSINE, md.heads.V), tmp_path / "net.safetensors")
+    loaded = md.load(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"no weight can change: after md.load .* call .requires_grad_\(True\) first"):
+        md.fit(loaded, points, 1)
+    before = loaded.net.first.weight.clone()
+    (step,) = md.fit(loaded.requires_grad_(True), points, 1, batch_size=4)
+    assert math.isfinite(step.loss) and not torch.equal(loaded.net.first.weight, before)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 64, 64), (3, 8, 24)])
+def test_the_size_of_the_data_is_kept_with_the_network(tmp_path, shape):
+    path = tmp_path / "net.safetensors"
+    denoiser = md.Denoiser(md.nets.UNet(shape[0], (16, 16), (1, 1)), COSINE, md.heads.V)
+    (step,) = md.fit(denoiser, torch.zeros(4, *shape), 1, batch_size=2)
+    md.save(step.ema, path)
+    assert md.load(path).shape == shape
+    md.save(md.load(path), path, {"shape": [9]})  # what an author notes comes first
+    assert md.load(path).shape == (9,)

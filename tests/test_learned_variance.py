@@ -227,7 +227,9 @@ def test_it_can_be_copied_and_trained_after_a_call_with_gradients():
 
 def test_one_answer_is_too_few():
     denoiser = LearnedVariance(md.nets.MLP(2, width=8, depth=1), COSINE, md.heads.V)
-    with pytest.raises(ValueError, match="net must give 4 channels for 2, got 2"):
+    with pytest.raises(
+        ValueError, match=r"net must give the shape of x, \(3, 4\), got a torch.float32 tensor of shape \(3, 2\)"
+    ):
         denoiser(torch.zeros(3, 2), 0.5)
 
 

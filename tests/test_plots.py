@@ -26,6 +26,13 @@ def test_tile_lays_pictures_out_row_by_row():
     assert (sheet[2] == 255).all() and (sheet[:, 3] == 255).all() and (sheet[3:, 4:] == 255).all()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bytes_are_drawn_as_they_are(channels):
+    pictures = torch.arange(256, dtype=torch.uint8).view(4, 1, 8, 8).expand(4, channels, 8, 8)
+    assert (tile(pictures) == tile(md.datasets.to_float(pictures))).all()
+    assert (tile(pictures[:1], gap=0)[..., 0] == pictures[0, 0].numpy()).all()
+
+
 def test_tile_is_no_wider_than_its_pictures():
     assert tile(pictures(3), columns=8, gap=2).shape == (4, 3 * 4 + 2 * 2, 3)
 

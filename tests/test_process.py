@@ -218,3 +218,30 @@ def test_diffuse_is_finite_or_names_an_argument(schedule, shape, times, dtype):
         )
     else:
         assert good and x_t.shape == x0.shape and x_t.dtype == dtype and x_t.isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 4, 4)])
+def test_with_a_generator_for_each_an_item_does_not_depend_on_the_others(shape, schedule):
+    def seeds(count):
+        return [torch.Generator().manual_seed(seed) for seed in range(count)]
+
+    many, few = (md.prior((count, *shape), schedule, seeds(count)) for count in (5, 2))
+    assert torch.equal(many[:2], few)
+    denoise = md.oracle.gaussian(torch.zeros(4), torch.eye(4), schedule)
+    x_1 = md.prior((5, 4), schedule, seeds(5))
+    for method in ("ddpm", "euler_ancestral", "predictor_corrector"):
+        whole = md.sample(denoise, x_1, steps=4, method=method, generator=seeds(5))
+        alone = md.sample(denoise, x_1[1:2], steps=4, method=method, generator=seeds(5)[1:2])
+        torch.testing.assert_close(whole[1:2], alone)
+
+
+@pytest.mark.parametrize("bad", [[torch.Generator()], [1, 2], (), [torch.Generator()] * 3])
+def test_generators_that_are_not_one_for_each_are_named(unchecked, bad):
+    with pytest.raises(ValueError, match="generator must be one, or one for each of 2 items, got"):
+        md.prior((2, 3), md.schedule.cosine(), bad)
+
+
+@pytest.mark.parametrize("bad", [0, "seed", 1.5])
+def test_a_generator_that_is_none_is_named(unchecked, bad):
+    with pytest.raises(TypeError, match=r"generator must be a Generator, such as torch.Generator\(\).manual_seed"):
+        md.prior((2, 3), md.schedule.cosine(), bad)

@@ -396,7 +396,7 @@ def test_bad_arguments_are_named_at_the_call(unchecked, name, bad):
     ],
 )
 def test_bad_labels_are_named_at_the_call(unchecked, labels):
-    with pytest.raises(ValueError, match="^cond (must be one integer label for each of 256 items|contains label)"):
+    with pytest.raises(ValueError, match="^cond (must be a tensor of 256 whole numbers from 0 to|contains label)"):
         md.fit(mlp(classes=3), (points(), labels), 3)
 
 

@@ -17,7 +17,7 @@ def sinusoids(t: Float[Tensor, "batch"], size: int) -> Float[Tensor, "batch size
     """Cosines and sines of t, at frequencies from 1 to 1000 because t is in [0, 1] (Vaswani et al. 2017, sec. 3.5)."""
     frequencies = torch.exp(torch.linspace(0.0, math.log(1000.0), size // 2, device=t.device))
     angles = t[:, None] * frequencies
-    return torch.cat([angles.cos(), angles.sin()], dim=1)
+    return torch.cat([angles.cos(), angles.sin()], dim=1).to(t.dtype)
 
 
 def is_word(words: Float[Tensor, "batch word context"]) -> Bool[Tensor, "batch word"]:  # and not padding, all zeros
@@ -71,7 +71,7 @@ class Condition(nn.Module):
         shape = tuple(cond.shape) if isinstance(cond, Tensor) else ()
         fits, wanted = False, "None, because this network was made with classes=0 and context=0"
         if self.classes:
-            wanted = f"one integer label for each of {count} items"
+            wanted = f"a tensor of {count} whole numbers from 0 to {self.classes - 1} ({self.classes}: any)"
             fits = shape == (count,) and not cond.is_floating_point() and cond.dtype != torch.bool
         elif self.context:
             wanted = f"embeddings of shape ({count}, {self.context}) or ({count}, words, {self.context})"

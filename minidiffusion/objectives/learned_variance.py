@@ -31,11 +31,11 @@ class LearnedVariance(Denoiser):
 
     def answers(self, x_t: Tensor, t: Time, cond: Any = None) -> tuple[Tensor, Tensor]:
         """The head's output, and v."""
-        both = super().output(x_t, t, cond)
-        if both.shape[1] != 2 * x_t.shape[1]:
-            raise ValueError(f"net must give {2 * x_t.shape[1]} channels for {x_t.shape[1]}, got {both.shape[1]}")
-        output, v = both.chunk(2, dim=1)
+        output, v = super().output(x_t, t, cond).chunk(2, dim=1)
         return output, (1 + v) / 2
+
+    def output_shape(self, x: Tensor) -> tuple[int, ...]:
+        return len(x), 2 * x.shape[1], *x.shape[2:]
 
     def output(self, x_t: Batch, t: Time, cond: Any = None) -> Tensor:
         """The first answer alone: the prediction in the terms of the head."""

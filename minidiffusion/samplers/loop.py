@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import check
 from ..denoiser import Denoise, schedule_of
-from ..process import noise_like
+from ..process import Generators, noise_like
 from ..schedule import Batch, Schedule
 from .steps import METHODS, SamplerStep
 
@@ -59,7 +59,7 @@ def trajectory(
     method: str | SamplerStep = "ddim",
     times: Sequence[float] | None = None,
     cond: Any = None,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
     **options: Any,
 ) -> Iterator[tuple[float, Batch, Batch]]:
     """Sample from x_1 towards data; after each step yields (time reached, x there, the x0_hat that the step used).

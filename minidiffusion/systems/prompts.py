@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from .. import check
+from .. import check, process
 from ..nets.text import LENGTH, Tokenizer
+from ..process import Generators
 from .contrastive import CLIP
-
-Generators = Generator | Sequence[Generator] | None
 
 
 def notes(tokenizer: Tokenizer, prompt: str) -> list[str]:
@@ -59,4 +58,4 @@ def generators(count: int, generator: Generators) -> list[Generator]:
 
 def noise(shape: Sequence[int], generators: Sequence[Generator]) -> Float[Tensor, "count ..."]:
     """N(0, I) of this shape from each generator."""
-    return torch.stack([torch.randn(tuple(shape), generator=one, device=one.device) for one in generators])
+    return process.noise((len(generators), *shape), generators)

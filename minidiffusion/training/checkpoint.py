@@ -66,6 +66,8 @@ def save(
     network = check.one_of("denoiser.net", type(net).__name__, NETS)
     header = {"network": network, "config": net.config, "about": {} if about is None else about}
     if isinstance(denoiser, Denoiser):
+        noted = {} if denoiser.shape is None else {"shape": list(denoiser.shape)}
+        header["about"] = {**noted, **header["about"]} if isinstance(about, dict | None) else about
         header |= {"schedule": denoiser.schedule.config(), "head": denoiser.head.name}
     format = FORMAT if isinstance(denoiser, Denoiser) else NETWORK
     _write(path, format, header, {name: value.detach().to("cpu", dtype) for name, value in net.state_dict().items()})
@@ -89,6 +91,8 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Any:
         if header["format"] == FORMAT:
             head = HEADS[check.one_of("head", header["head"], HEADS)]
             net = Denoiser(net, schedule_from(header["schedule"]), head)
+            shape = header["about"].get("shape")
+            net.shape = tuple(shape) if isinstance(shape, list) else None
     return net.to(device).eval().requires_grad_(False)
 
 

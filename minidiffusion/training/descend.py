@@ -72,6 +72,10 @@ def descend(
     check.whole("seed", seed, 0)
     device, (rank, count) = next(model.parameters()).device, processes()
     check.one_of("precision", "float32" if precision is None else precision, PRECISIONS)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ValueError("no weight can change: after md.load or md.shipped, call .requires_grad_(True) first")
+    if precision is None and next(model.parameters()).dtype == torch.float64:
+        precision = "float32"  # no bfloat16, which autocast would mix with weights that it does not know
     training = TrainingState(model, seed, state)
     check.whole("steps", steps, max(1, training.steps_done))
 
@@ -148,6 +152,7 @@ def fit(
     check.number("drop", drop, 0.0, 1.0)
     check.one_of("weighting", weighting, WEIGHTINGS)
     device = next(denoiser.parameters()).device
+    denoiser.shape = tuple(x0.shape[1:])
     x0, cond = x0.to(device), None if cond is None else cond.to(device)
     model = compiled(denoiser) if compile else denoiser
     objective = loss or functools.partial(loss_per_item, weighting=weighting)
