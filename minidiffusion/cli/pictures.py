@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .. import plots
 from ..denoiser import Denoiser
 from ..samplers import trajectory
 from ..training.device import autocast
@@ -46,6 +45,8 @@ def write_sheet(path: Path, x0: Float[Tensor, "count *shape"], classes: int = 0)
 
     classes: if above 0, image i has the label i modulo `classes`, and the sheet has a row for each label.
     """
+    from .. import plots  # here, because matplotlib would make the start of every command a third longer
+
     with write_whole(path) as file:
         if x0.ndim == 2:
             figure = plots.clouds({f"{len(x0)} points": (x0[:, 0], x0[:, 1])}, "x", "y")
