@@ -141,9 +141,15 @@ def test_the_shape_of_a_picture_is_written_down_or_that_of_the_sets_here(about, 
 def test_three_steps_of_training_leave_pictures_and_a_network_to_sample_from(tiny, capsys):
     assert main(["train", "tiny", "--steps", "3", "--seed", "4", "--device", "cpu"]) == 0
     folder = Path("minidiffusion-tiny")
-    assert capsys.readouterr().out.strip() == str(folder / "model.safetensors")
-    names = [".lock", "model.safetensors", *(f"sample-0000{i}.png" for i in (1, 2, 3)), "training.safetensors"]
+    out, err = capsys.readouterr()
+    assert out.strip() == str(folder / "model.safetensors")
+    assert [line.split(", loss")[0] for line in err.splitlines()] == [f"tiny: step {i} of 3" for i in (1, 2, 3)]
+    pictures = [f"sample-0000{i}.png" for i in (1, 2, 3)]
+    names = [".lock", "loss.csv", "model.safetensors", *pictures, "training.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
+    header, *rows = (folder / "loss.csv").read_text().splitlines()
+    assert header == "step,loss,gradient_norm" and [row.split(",")[0] for row in rows] == ["1", "2", "3"]
+    assert all(float(number) > 0 for row in rows for number in row.split(","))
     about = checkpoint.read_header(folder / "model.safetensors")["about"]
     expected = {"recipe": "tiny", "data": "fashion_mnist_6k", "shape": [1, 28, 28], "seed": 4, "steps": 3}
     assert expected.items() <= about.items()

@@ -211,6 +211,8 @@ def test_a_changed_recipe_is_a_different_training(monkeypatch, capsys):
     assert "batch_size is 256" in fails([*RUN, "--resume"], capsys)
     monkeypatch.setitem(train.RECIPES, "moons", dataclasses.replace(changed, batch_size=256, about="other words"))
     assert main([*RUN, "--resume"]) == 0
+    steps = [line.split(",")[0] for line in Path("run/loss.csv").read_text().splitlines()[1:]]
+    assert steps == [str(i) for i in range(1, len(steps) + 1)] and len(steps) > 2
 
 
 def test_a_training_never_overwrites_another(capsys):
@@ -260,7 +262,7 @@ def test_slow_saves_are_rare(monkeypatch):
     monkeypatch.setattr(keep.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(checkpoint, "save_training", lambda *_: now.__setitem__(0, now[0] + 2.0))
     monkeypatch.setattr(keep.Folder, "_save_network", lambda *_: None)
-    folder = keep.Folder(Path("run"), {})
+    folder = keep.Folder(Path(), {})
     assert folder.due == 30.0
     (step,) = md.fit(md.Denoiser(md.nets.MLP(2, 8, 1), md.schedule.cosine(), md.heads.V), torch.zeros(4, 2), 1)
     folder.save(step, (2,))
@@ -284,6 +286,7 @@ def test_a_full_disk_gives_one_line_and_the_last_state_stays(monkeypatch, capsys
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == "minidiffusion: error: [Errno 27] File too large: 'run/training.safetensors'"
     after = contents("run")
+    assert after["loss.csv"].startswith(before.pop("loss.csv"))  # resuming drops the rest
     assert all(after[name] == before[name] for name in before) and not list(Path("run").glob("*.part"))
     assert main([*RUN, "--resume"]) == 0
 

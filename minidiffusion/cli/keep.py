@@ -26,11 +26,12 @@ from ..training.files import remove_parts
 
 VERSIONS = {"torch": torch.__version__, "minidiffusion": __version__}
 SECONDS, SHARE = 30.0, 0.02  # save this often, or less often if saving would take more than this share of the time
+FIRST = "step,loss,gradient_norm\n"
 ONE_PRESS = 1.0  # signals within so many seconds count as one Ctrl-C
 
 
 class Folder:
-    """A folder with two files: `model`, the network so far, and `training`, everything that resuming needs.
+    """A folder with three files: `model`, the network so far, `training`, everything that resuming needs, and `losses`.
 
     plan: all settings that influence the result, as JSON. Only a training with the same plan can be resumed. name: of
     the part of a system, each of which has two files of its own.
@@ -40,6 +41,8 @@ class Folder:
         self.path, self.plan = path, json.loads(json.dumps(plan))
         self.model = path / f"{name or 'model'}.safetensors"
         self.training = path / f"{name}{'.' * bool(name)}training.safetensors"
+        self.losses = path / f"{name}{'-' * bool(name)}loss.csv"
+        self.rows: list[str] = []  # of the losses, since the last save
         self.step = 0  # the step of the last save
         self.due = time.monotonic() + SECONDS
 
@@ -80,6 +83,10 @@ class Folder:
                 difference = f"{key} is {about.get(key)!r} in {self.training}, but {value!r} here"
                 raise ValueError(f"--resume can only continue the same training: {difference}")
         self.step = about["step"]
+        if self.losses.exists():  # a row may be of a step after the last save, which is about to be done again
+            rows = [row.split(",") for row in self.losses.read_text().splitlines(keepends=True) if row.endswith("\n")]
+            kept = [row for row in rows if row[0].isdigit() and int(row[0]) <= self.step]
+            self.losses.write_text("".join([FIRST, *(",".join(row) for row in kept)]))
         # the interruption may have come after the state was saved and before the network was
         ema = copy.deepcopy(model)
         ema.load_state_dict({k.removeprefix("ema."): v for k, v in state.items() if k.startswith("ema.")})
@@ -87,9 +94,17 @@ class Folder:
             self._save_network(ema, shape)
         return state
 
+    def note(self, step: Step) -> None:
+        """Remember the loss of a step until the next save."""
+        self.rows += [FIRST] if step.number == 1 else []
+        self.rows.append(f"{step.number},{step.loss:.6g},{step.gradient_norm:.6g}\n")
+
     def save(self, step: Step, shape: Sequence[int] | None = None) -> None:
         """Save the state and its network. After an OSError, the last ones that were saved are still there."""
         began = time.monotonic()
+        with self.losses.open("w" if self.rows[:1] == [FIRST] else "a") as file:  # first, because `load` drops surplus
+            file.write("".join(self.rows))
+        self.rows = []
         checkpoint.save_training(step.state(), self.training, {**self.plan, "step": step.number, **VERSIONS})
         self.step = step.number
         self._save_network(step.ema, shape)

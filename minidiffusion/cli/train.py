@@ -1,4 +1,7 @@
-"""Train a network by a recipe, or a system part by part. The folder gets samples on the way, and what was trained."""
+"""Train a network by a recipe, or a system part by part.
+
+The folder gets pictures on the way, loss.csv with the loss of each step, and what was trained.
+"""
 
 from __future__ import annotations
 
@@ -167,7 +170,10 @@ def follow(
             loss, ema = step.loss if loss is None else 0.98 * loss + 0.02 * step.loss, step.ema
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             if first:
+                folder.note(step)
                 show(step)
+                if step.number % -(-steps // 10) == 0 and not sys.stderr.isatty():  # in a log, where there is no bar
+                    print(f"{name}: step {step.number:,} of {steps:,}, loss {loss:.4f}", file=sys.stderr, flush=True)
             stop = any_process(pressed)
             if first and (step.number == steps or stop or time.monotonic() > folder.due):
                 folder.save(step, shape)

@@ -66,8 +66,8 @@ def save(
     network = check.one_of("denoiser.net", type(net).__name__, NETS)
     header = {"network": network, "config": net.config, "about": {} if about is None else about}
     if isinstance(denoiser, Denoiser):
-        noted = {} if denoiser.shape is None else {"shape": list(denoiser.shape)}
-        header["about"] = {**noted, **header["about"]} if isinstance(about, dict | None) else about
+        if denoiser.shape is not None and isinstance(header["about"], dict):
+            header["about"] = header["about"] | {"shape": header["about"].get("shape", list(denoiser.shape))}
         header |= {"schedule": denoiser.schedule.config(), "head": denoiser.head.name}
     format = FORMAT if isinstance(denoiser, Denoiser) else NETWORK
     _write(path, format, header, {name: value.detach().to("cpu", dtype) for name, value in net.state_dict().items()})
