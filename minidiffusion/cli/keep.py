@@ -112,7 +112,7 @@ class Folder:
         self.due = now + max(SECONDS, (now - began) / SHARE)
 
     def _save_network(self, ema: Any, shape: Sequence[int] | None) -> None:
-        about = {key: self.plan[key] for key in ("recipe", "data", "seed")}
+        about = {key: self.plan[key] for key in ("recipe", "data", "seed", "classes") if key in self.plan}
         about |= {} if shape is None else {"shape": list(shape)}
         checkpoint.save(ema, self.model, {**about, "steps": self.step, **VERSIONS})
 

@@ -36,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--no-browser", action="store_true", help="print the address of JupyterLab instead of opening it in a browser")
     add("--port", type=whole(1, 65535), metavar="N", help="the port for JupyterLab; default: a free one")
+    add("--ip", metavar="ADDRESS", help="where JupyterLab listens, such as 0.0.0.0 in a container; default: localhost")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         print("your version differs from the original, and was kept:", ", ".join(changed))
     if importlib.util.find_spec("jupyterlab") is None:
         raise RuntimeError('JupyterLab is not installed: pip install "minidiffusion[lessons]"')
-    return jupyterlab(args.folder, args.no_browser, args.port)
+    return jupyterlab(args.folder, args.no_browser, args.port, args.ip)
 
 
 def lessons() -> Path | None:
@@ -82,11 +83,12 @@ def same(original: Path, copy: Path) -> bool:
     return copy.is_file() and filecmp.cmp(original, copy, shallow=False)
 
 
-def jupyterlab(folder: Path, no_browser: bool, port: int | None) -> int:
+def jupyterlab(folder: Path, no_browser: bool, port: int | None, ip: str | None = None) -> int:
     """Run JupyterLab in `folder` until it ends or is stopped, by Ctrl-C or by a termination signal."""
     command = [sys.executable, "-m", "jupyterlab", "-y"]  # -y: stop at the first Ctrl-C, without asking
     command += ["--no-browser"] if no_browser else []
     command += [f"--port={port}"] if port else []
+    command += [f"--ip={ip}"] if ip else []
     # In a container a student is often root, and Jupyter then insists on this option.
     command += ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     return run_until_stopped(command, folder)

@@ -118,7 +118,7 @@ def label_number(text: str, header: dict[str, Any]) -> int:
     numbers = tuple(str(i) for i in range(classes))
     if text in numbers:
         return int(text)
-    known = class_names(data) if data in names() else ()
-    if len(known) != classes:
+    known = class_names(data) if data in names() else header["about"].get("classes", ())
+    if not isinstance(known, list | tuple) or len(known) != classes:
         known = numbers
-    return known.index(check.one_of("--label", text.lower(), known))
+    return list(known).index(check.one_of("--label", text if text in known else text.lower(), known))

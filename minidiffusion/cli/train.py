@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import shlex
 import sys
 import time
@@ -15,17 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import data
+from ..check import must_be
 from ..process import prior
 from ..systems.recipes import SYSTEMS, Stage, World
 from ..training import checkpoint
 from ..training.descend import Step, fit
 from ..training.device import as_device
 from ..training.distributed import processes
-from ..training.recipes import RECIPES
+from ..training.recipes import RECIPES, Recipe, own_pictures
 from .inputs import check_folder, one_of, whole
 from .keep import Folder, any_process, ctrl_c_waits, together
 from .pictures import draw, write_sheet
@@ -38,6 +40,7 @@ examples:
   minidiffusion train
   minidiffusion train moons --steps 500 --out moons
   minidiffusion train emoji32 --resume
+  minidiffusion train --data my_pictures --size 64
   minidiffusion train stable_diffusion --resume
   torchrun --nproc-per-node=8 -m minidiffusion train fashion_mnist
   minidiffusion sample --checkpoint minidiffusion-fashion_mnist_6k/model.safetensors
@@ -51,7 +54,9 @@ that it would have had without the interruption.
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     first = next(iter(RECIPES))
-    add("recipe", nargs="?", default=first, metavar="RECIPE", help=f"one of those below ({first})")
+    add("recipe", nargs="?", metavar="RECIPE", help=f"one of those below ({first})")
+    add("--data", type=Path, metavar="FOLDER", help="train on the pictures in this folder; its sub-folders are classes")
+    add("--size", type=side, metavar="N", help="side of the square cut out of their middle: 32, 64 or 128 pixels (32)")
     add("--steps", type=whole(1), metavar="N", help="training steps, of a system in each stage (as in the recipe)")
     add("--seed", type=whole(0), default=0, metavar="N", help="seed of weights, batches and noise (0)")
     add("--device", metavar="D", help="cpu, cuda or mps; default: the best that this machine has")
@@ -64,24 +69,49 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="continue the training in the folder, or start one if there is none")
 
 
+def side(text: str) -> int:
+    """An argparse type for the sides that a network for one's own pictures can have."""
+    if text not in ("32", "64", "128"):
+        raise argparse.ArgumentTypeError(f"must be 32, 64 or 128, got {text[:80]!r}")
+    return int(text)
+
+
 def run(args: argparse.Namespace) -> int:
     with together():
+        if args.data is not None:
+            must_be("left out where --data is given", "RECIPE", args.recipe, args.recipe is None)
+            return train_folder(args)
+        must_be("given with --data", "--size", args.size, args.size is None)
+        args.recipe = args.recipe or next(iter(RECIPES))
         one_of("RECIPE", args.recipe, [*RECIPES, *SYSTEMS])
-        return train_system(args) if args.recipe in SYSTEMS else train_recipe(args)
+        if args.recipe in SYSTEMS:
+            return train_system(args)
+        recipe = RECIPES[args.recipe]
+        return train_recipe(args, recipe, *data.load(recipe.data))  # type: ignore[arg-type]
 
 
-def train_recipe(args: argparse.Namespace) -> int:
-    recipe = RECIPES[args.recipe]
+def train_folder(args: argparse.Namespace) -> int:
+    images, labels, classes, _ = data.folder(args.data, args.size or 32)
+    checksum = hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16]
+    about = f"{len(images)} pictures in {args.data.name or args.data}, sha256 {checksum}"
+    recipe = own_pictures(about, args.size or 32, len(classes))
+    return train_recipe(args, recipe, images, labels, classes)
+
+
+def train_recipe(
+    args: argparse.Namespace, recipe: Recipe, x0: Tensor, labels: Tensor, names: Sequence[str] = ()
+) -> int:
+    """Train on x0 by a recipe. names: of the classes, if the data set is not one of the package."""
     steps = args.steps or recipe.steps
     plan = {"recipe": recipe.name, "seed": args.seed, **dataclasses.asdict(recipe), "steps": steps}
     del plan["name"], plan["about"]  # neither has an influence on the result
+    plan |= {"classes": list(names)} if names else {}
     folder = Folder(args.out or Path(f"minidiffusion-{recipe.name}"), plan)
     check_folder("--out", folder.path)
     folder.check(args.resume)
 
     device = as_device(args.device)
     torch.manual_seed(args.seed)  # for dropout layers; everything else has its own generator
-    x0, labels = data.load(recipe.data)
     denoiser = recipe.denoiser(args.seed).to(device)
     classes = recipe.sizes.get("classes", 0)
     # all sheets start from the same noise, so the differences between them are what the network has learned
@@ -97,7 +127,7 @@ def train_recipe(args: argparse.Namespace) -> int:
     with folder.alone(), ctrl_c_waits() as pressed:
         training = fit(
             denoiser,
-            (x0, labels) if classes else x0,  # type: ignore[arg-type]  # where there are classes, they are numbers
+            (x0, labels) if classes else x0,
             steps,
             batch_size=recipe.batch_size,
             learning_rate=recipe.learning_rate,
@@ -202,8 +232,9 @@ def report(args: argparse.Namespace, folder: Folder, steps: int) -> int:
 
 def resuming(args: argparse.Namespace) -> str:
     """The command that resumes this training."""
-    options = {f"--{name}": getattr(args, name) for name in ("steps", "seed", "device", "out")}
+    options = {f"--{name}": getattr(args, name) for name in ("data", "size", "steps", "seed", "device", "out")}
     words = [word for name, value in options.items() if value for word in (name, str(value))]
     torchrun = ["torchrun", f"--nproc-per-node={processes()[1]}", "-m"] if processes()[1] > 1 else []
     words += ["--compile"] * args.compile
-    return shlex.join([*torchrun, "minidiffusion", "train", args.recipe, *words, "--resume"])
+    recipe = [args.recipe] if args.recipe else []
+    return shlex.join([*torchrun, "minidiffusion", "train", *recipe, *words, "--resume"])

@@ -13,8 +13,9 @@ from .downloads import EMBEDDED, SOURCES, fetch, own_folder
 from .emoji import SPLITS, Captions, load_emoji
 from .idx import read_idx
 from .images import to_float, to_uint8
+from .own import folder
 
-__all__ = ["class_names", "load", "names", "to_float", "to_uint8", "toys"]
+__all__ = ["class_names", "folder", "load", "names", "to_float", "to_uint8", "toys"]
 
 FASHION = (
     *("t-shirt/top", "trouser", "pullover", "dress", "coat"),
@@ -89,7 +90,7 @@ def _embedded(file: str, *wanted: str) -> list[NDArray]:
 
 def _cifar10(split: str) -> tuple[NDArray, NDArray]:
     own = own_folder("cifar10")
-    for folder in (own, own / cifar10.FOLDER) if own else ():
-        if any(folder.glob("*.bin")):
-            return cifar10.from_folder(folder, split)
+    for place in (own, own / cifar10.FOLDER) if own else ():
+        if any(place.glob("*.bin")):
+            return cifar10.from_folder(place, split)
     return cifar10.from_archive(fetch("cifar10", "cifar-10-binary.tar.gz"), split)

@@ -37,6 +37,15 @@ class Recipe:
         return Denoiser(net, schedule.NAMED[self.schedule](), heads.HEADS[self.head])
 
 
+def own_pictures(data: str, size: int, classes: int) -> Recipe:
+    """The recipe for a folder of pictures in colour, of size x size pixels, a multiple of 32.
+
+    data: what the checkpoint says about them. The finest level of the network always has 32x32 places.
+    """
+    sizes = dict(channels=3, widths=(32, 64, 128), blocks=(1, 2, 2), classes=classes, patch=size // 32)
+    return Recipe("own_pictures", "", data, sizes, steps=2000, batch_size=64)
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
