@@ -211,8 +211,6 @@ def test_a_changed_recipe_is_a_different_training(monkeypatch, capsys):
     assert "batch_size is 256" in fails([*RUN, "--resume"], capsys)
     monkeypatch.setitem(train.RECIPES, "moons", dataclasses.replace(changed, batch_size=256, about="other words"))
     assert main([*RUN, "--resume"]) == 0
-    steps = [line.split(",")[0] for line in Path("run/loss.csv").read_text().splitlines()[1:]]
-    assert steps == [str(i) for i in range(1, len(steps) + 1)] and len(steps) > 2
 
 
 def test_a_training_never_overwrites_another(capsys):
@@ -237,6 +235,16 @@ def test_a_broken_state_gives_one_line(broken, capsys):
         }[broken]
     )
     assert "training.safetensors" in fails([*RUN, "--resume"], capsys)
+
+
+@pytest.mark.parametrize("step", [None, "3", 0, 2.0, True, 10**9, [3]])
+def test_a_state_that_does_not_say_its_step_gives_one_line(step, capsys):
+    assert main(RUN) == 0
+    state, about = checkpoint.load_training("run/training.safetensors")
+    about = {key: value for key, value in about.items() if key != "step"} | ({} if step is None else {"step": step})
+    checkpoint.save_training(state, "run/training.safetensors", about)
+    line = fails([*RUN, "--resume"], capsys)
+    assert "--resume needs the step that was reached, and run/training.safetensors does not say it" in line
 
 
 def test_two_trainings_in_one_folder_refuse_each_other(capsys):
@@ -289,6 +297,8 @@ def test_a_full_disk_gives_one_line_and_the_last_state_stays(monkeypatch, capsys
     assert after["loss.csv"].startswith(before.pop("loss.csv"))  # resuming drops the rest
     assert all(after[name] == before[name] for name in before) and not list(Path("run").glob("*.part"))
     assert main([*RUN, "--resume"]) == 0
+    steps = [line.split(",")[0] for line in Path("run/loss.csv").read_text().splitlines()[1:]]
+    assert steps == [str(i) for i in range(1, len(steps) + 1)] and len(steps) > 2
 
 
 @pytest.mark.parametrize("saved", [True, False])

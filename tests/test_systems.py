@@ -558,7 +558,7 @@ def test_halved_and_doubled_keep_what_is_smooth():
 def test_corruption_is_weak_and_of_another_strength_for_each_picture():
     small = randn(50, 3, 32, 32).clamp(-1, 1)
     error = (corrupted(torch.zeros_like(small), *seeded(0))).flatten(1).std(1)
-    assert error.min() < 0.02 and 0.08 < error.max() < 0.105
+    assert error.min() < 0.04 and 0.16 < error.max() < 0.21
     assert torch.equal(corrupted(small, *seeded(1)), corrupted(small, *seeded(1)))
 
 

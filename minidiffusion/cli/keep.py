@@ -82,7 +82,10 @@ class Folder:
             if about.get(key) != value:
                 difference = f"{key} is {about.get(key)!r} in {self.training}, but {value!r} here"
                 raise ValueError(f"--resume can only continue the same training: {difference}")
-        self.step = about["step"]
+        step, done = about.get("step"), state.get("steps_done")
+        if type(step) is not int or step < 1 or done is None or done.shape != () or int(done) != step:
+            raise ValueError(f"--resume needs the step that was reached, and {self.training} does not say it")
+        self.step = step
         if self.losses.exists():  # a row may be of a step after the last save, which is about to be done again
             rows = [row.split(",") for row in self.losses.read_text().splitlines(keepends=True) if row.endswith("\n")]
             kept = [row for row in rows if row[0].isdigit() and int(row[0]) <= self.step]

@@ -112,7 +112,7 @@ def corrupted(small: Float[Tensor, "batch 3 32 32"], generator: Generator) -> Fl
     """
     blur, noise = (torch.rand(len(small), 1, 1, 1, generator=generator) for _ in range(2))
     soft = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return small.lerp(soft, 0.5 * blur) + 0.1 * noise * torch.randn(small.shape, generator=generator)
+    return small.lerp(soft, 0.5 * blur) + 0.2 * noise * torch.randn(small.shape, generator=generator)
 
 
 def fit_upsampler(

@@ -203,9 +203,9 @@ LATENT_DIFFUSION = replace(
 )
 PRIOR = Stage(
     "prior",
-    lambda world: denoiser(MLP(128, 320, 4, context=128)),
+    lambda world: denoiser(MLP(128, 512, 4, context=128)),
     lambda part, world, steps, **options: fit_prior(part, world.images, world.texts, steps, **options),
-    steps=6000,
+    steps=8000,
     batch_size=256,
 )
 AUTOREGRESSIVE_PRIOR = Stage(
@@ -230,7 +230,7 @@ UPSAMPLER = Stage(
     "upsampler",
     lambda world: denoiser(Upsampler((64, 96), (1, 1))),
     lambda part, world, steps, **options: fit_upsampler(part, world.pictures, steps, **options),
-    steps=1500,
+    steps=5000,
     batch_size=32,
 )
 
