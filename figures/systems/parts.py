@@ -20,7 +20,7 @@ import minidiffusion as md
 from minidiffusion.data.emoji import load_emoji
 from minidiffusion.systems import DALLE2, StableDiffusion, unclip
 from minidiffusion.systems.decoder import doubled
-from minidiffusion.systems.latent_diffusion import SCALE
+from minidiffusion.systems.latent_diffusion import SCALE, STEPS
 from minidiffusion.systems.shipped import WEIGHTS
 
 HERE = Path(__file__).parent
@@ -40,7 +40,7 @@ def without_parts(sd: StableDiffusion, dalle2: DALLE2) -> dict[str, Draw]:
         words, guided = sd.guided(prompts, SCALE)
         words = words.clone()
         words[:, 1:] = 0
-        return sd.decode(sd._sample(guided, sd.noise(len(words), each), words, 20))
+        return sd.decode(sd._sample(guided, sd.noise(len(words), each), words, STEPS))
 
     def no_words(prompts: list[str], each: list[Generator]) -> Tensor:
         return dalle2.decode(dalle2.imagine(prompts, each), each)

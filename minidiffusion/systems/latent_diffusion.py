@@ -31,7 +31,7 @@ from .contrastive import CLIP
 from .prompts import Generators, generators, noise, read
 
 DROP = 0.1  # of the captions, so that the network also learns to do without (Ho and Salimans 2022)
-SCALE, STEPS, METHOD = 4.0, 20, "dpmpp_2m"
+SCALE, STEPS, METHOD = 3.0, 12, "dpmpp_2m"
 SIDE = 64
 
 
