@@ -62,7 +62,7 @@ def without_parts(sd: StableDiffusion, dalle2: DALLE2) -> dict[str, Draw]:
     return {
         "Stable Diffusion": lambda p, g: sd.draw(p, g),
         "Stable Diffusion without guidance": lambda p, g: sd.draw(p, g, scale=1.0),
-        "Stable Diffusion that sees one vector for the whole text, not the words": whole_text,
+        "Stable Diffusion that sees only the vector of the whole text when it draws": whole_text,
         "DALL-E 2": lambda p, g: dalle2.draw(p, g),
         "DALL-E 2 without the prior: the text's own embedding": lambda p, g: dalle2.decode(clip.text(p), g, p),
         "DALL-E 2 without the prior: that embedding plus the mean gap": lambda p, g: dalle2.decode(
