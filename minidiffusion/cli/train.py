@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from .. import data
 from ..check import must_be
+from ..data.emoji import Captions
 from ..process import prior
 from ..systems.recipes import SYSTEMS, Stage, World
 from ..training import checkpoint
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         if args.recipe in SYSTEMS:
             return train_system(args)
         recipe = RECIPES[args.recipe]
-        return train_recipe(args, recipe, *data.load(recipe.data))  # type: ignore[arg-type]
+        return train_recipe(args, recipe, *data.load(recipe.data))
 
 
 def train_folder(args: argparse.Namespace) -> int:
@@ -99,7 +100,7 @@ def train_folder(args: argparse.Namespace) -> int:
 
 
 def train_recipe(
-    args: argparse.Namespace, recipe: Recipe, x0: Tensor, labels: Tensor, names: Sequence[str] = ()
+    args: argparse.Namespace, recipe: Recipe, x0: Tensor, labels: Tensor | Captions, names: Sequence[str] = ()
 ) -> int:
     """Train on x0 by a recipe. names: of the classes, if the data set is not one of the package."""
     steps = args.steps or recipe.steps
@@ -127,7 +128,7 @@ def train_recipe(
     with folder.alone(), ctrl_c_waits() as pressed:
         training = fit(
             denoiser,
-            (x0, labels) if classes else x0,
+            (x0, labels) if classes else x0,  # type: ignore[arg-type]  # where there are classes, they are numbers
             steps,
             batch_size=recipe.batch_size,
             learning_rate=recipe.learning_rate,
