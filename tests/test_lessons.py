@@ -52,7 +52,7 @@ def exercises(path):
 
 def test_there_are_lessons():
     assert NAMES and [path.name for path in SOLUTION_FILES] == NAMES
-    assert [int(name[:2]) for name in NAMES] == list(range(len(NAMES)))
+    assert len({name[:2] for name in NAMES}) == len(NAMES) and max(NAMES)[:2] <= "23"
 
 
 @notebook

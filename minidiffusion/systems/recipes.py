@@ -198,8 +198,14 @@ LATENT_DIFFUSION_DRAFT = Stage(
     batch_size=64,
     show=show_latent_diffusion,
 )
+LATENT_DIFFUSION_SECOND = replace(
+    LATENT_DIFFUSION_DRAFT, name="stable_diffusion_second", build=continued("stable_diffusion_draft"), steps=12000
+)
 LATENT_DIFFUSION = replace(
-    LATENT_DIFFUSION_DRAFT, name="stable_diffusion", build=continued("stable_diffusion_draft"), steps=12000
+    LATENT_DIFFUSION_SECOND,
+    name="stable_diffusion",
+    build=continued("stable_diffusion_second"),
+    learning_rate=7e-4,
 )
 PRIOR = Stage(
     "prior",
@@ -225,7 +231,8 @@ DECODER_DRAFT = Stage(
     batch_size=64,
     show=show_decoder,
 )
-DECODER = replace(DECODER_DRAFT, name="decoder", build=continued("decoder_draft"), steps=10000)
+DECODER_SECOND = replace(DECODER_DRAFT, name="decoder_second", build=continued("decoder_draft"), steps=10000)
+DECODER = replace(DECODER_SECOND, name="decoder", build=continued("decoder_second"), learning_rate=7e-4)
 UPSAMPLER = Stage(
     "upsampler",
     lambda world: denoiser(Upsampler((64, 96), (1, 1))),
@@ -237,7 +244,10 @@ UPSAMPLER = Stage(
 SYSTEMS = {
     "stable_diffusion": (
         *(AUTOENCODER_DRAFT, AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE),
-        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION),
+        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION),
     ),
-    "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
+    "dalle2": (
+        *(CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR),
+        *(DECODER_DRAFT, DECODER_SECOND, DECODER, UPSAMPLER),
+    ),
 }

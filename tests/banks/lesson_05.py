@@ -3,194 +3,217 @@
 import math
 
 import torch
-from torch.distributions import Normal, kl_divergence
+import torch.nn.functional as F
 
 import minidiffusion as md
 
-# ---- 05.1: what a code costs ----
+# ---- 04.1: predict the noise ----
 
 
-def code_cost(mean, std):
-    return (0.5 * (mean**2 + std**2 - 1) - std.log()).sum(1)
+def noise_loss(net, x0, t, eps, schedule):
+    x_t = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * eps
+    return (net(x_t, t) - eps).square().mean()
 
 
-def code_cost_torch(mean, std):
-    return kl_divergence(Normal(mean, std), Normal(0.0, 1.0)).sum(-1)
+def noise_loss_package(net, x0, t, eps, schedule):
+    return F.mse_loss(net(md.diffuse(x0, t, eps, schedule), t), eps)
 
 
-def code_cost_log_variance(mean, std):
-    log_variance = (std**2).log()
-    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(dim=1)
+def noise_loss_per_item(net, x0, t, eps, schedule):
+    x_t = md.diffuse(x0, t, eps, schedule)
+    return torch.stack([error.pow(2).mean() for error in net(x_t, t) - eps]).mean()
 
 
-def code_cost_loop(mean, std):
-    rows = [
-        sum((m**2 + s**2 - 1) / 2 - s.log() for m, s in zip(*row, strict=True)) for row in zip(mean, std, strict=True)
-    ]
-    return torch.stack(rows)
+def noise_loss_broadcast(net, x0, t, eps, schedule):
+    t_ = t.reshape(-1, *[1] * (x0.ndim - 1))
+    error = eps - net(schedule.alpha(t_) * x0 + schedule.sigma(t_) * eps, t)
+    return (error * error).sum() / error.numel()
 
 
-def code_cost_in_place(mean, std):
-    std *= std
-    return 0.5 * (mean**2 + std - 1 - std.log()).sum(1)
+def given(mix):
+    """The right loss of a network whose input is mix(alpha, sigma, x0, eps)."""
+
+    def loss(net, x0, t, eps, schedule):
+        t_ = t[:, None]
+        return (net(mix(schedule.alpha(t_), schedule.sigma(t_), x0, eps), t) - eps).square().mean()
+
+    return loss
 
 
-CODE_RIGHT = [code_cost, code_cost_torch, code_cost_log_variance, code_cost_loop]
-CODE_WRONG = [
-    (lambda mean, std: None, "returns None"),
-    (code_cost_in_place, "changes its input std in place"),
-    (lambda mean, std: 0.5 * (mean**2 + std**2 - 1) - std.log(), "Sum the rest"),
-    (lambda mean, std: code_cost(mean, std).mean(), "one number for the whole batch"),
-    (lambda mean, std: (0.5 * (mean**2 + std**2 - 1) - std.log()).sum(0), "summed over the batch"),
-    (lambda mean, std: code_cost(mean, std) / mean.shape[1], "that is the mean"),
-    (lambda mean, std: -code_cost(mean, std), "never negative"),
-    (lambda mean, std: (0.5 * (mean**2 + std**2 - 1) + std.log()).sum(1), "wrong sign"),
-    (lambda mean, std: 0.5 * (mean**2 + std**2 - 1 - std.log()).sum(1), "gets no factor 1/2"),
-    (lambda mean, std: (0.5 * (mean**2 + std**2 - 1) - (std**2).log()).sum(1), "Subtract half of it"),
-    (lambda mean, std: (0.5 * (mean**2 + std**2) - std.log()).sum(1), "the - 1 is missing"),
-    (lambda mean, std: (0.5 * (mean**2 + std - 1) - std.log()).sum(1), "square std"),
-    (lambda mean, std: (0.5 * (mean + std**2 - 1) - std.log()).sum(1), "square the mean"),
-    (lambda mean, std: 2 * code_cost(mean, std), "1/2 is missing"),
-    (lambda mean, std: code_cost(mean, std) / math.log(2), "in bits"),
-    (lambda mean, std: kl_divergence(Normal(0.0, 1.0), Normal(mean, std)).sum(1), "The two distributions are swapped"),
-    (lambda mean, std: code_cost(mean, std).float(), "keep the type"),
-    (lambda mean, std: (0.5 * mean**2).sum(1), "A code with mean 0 and std 1 costs 0"),
-    (lambda mean, std: code_cost(mean, std.log().exp().log()), "infinite values or nan"),
+def scored(score):
+    """score(output, x0, x_t, eps, sigma) of the network's output for the right input."""
+
+    def loss(net, x0, t, eps, schedule):
+        x_t = md.diffuse(x0, t, eps, schedule)
+        return score(net(x_t, t), x0, x_t, eps, schedule.sigma(t)[:, None])
+
+    return loss
+
+
+def noise_loss_no_grad(net, x0, t, eps, schedule):
+    with torch.no_grad():
+        return noise_loss(net, x0, t, eps, schedule)
+
+
+def noise_loss_wrong_axis(net, x0, t, eps, schedule):
+    return (net(schedule.alpha(t) * x0 + schedule.sigma(t) * eps, t) - eps).square().mean()
+
+
+def noise_loss_in_place(net, x0, t, eps, schedule):
+    x0 *= schedule.alpha(t)[:, None]
+    return (net(x0 + schedule.sigma(t)[:, None] * eps, t) - eps).square().mean()
+
+
+def noise_loss_one_time(net, x0, t, eps, schedule):
+    return (net(md.diffuse(x0, t, eps, schedule), t[0]) - eps).square().mean()
+
+
+def noise_loss_no_time(net, x0, t, eps, schedule):
+    return (net(md.diffuse(x0, t, eps, schedule), torch.zeros_like(t)) - eps).square().mean()
+
+
+def noise_loss_in_six_calls(net, x0, t, eps, schedule):
+    x_t = md.diffuse(x0, t, eps, schedule)
+    return sum((net(x_t[i : i + 1], t[i : i + 1]) - eps[i : i + 1]).square().mean() for i in range(len(x0))) / len(x0)
+
+
+def noise_loss_of_a_network_set_to_zero(net, x0, t, eps, schedule):
+    net.weight.data.zero_()
+    return noise_loss(net, x0, t, eps, schedule)
+
+
+def noise_loss_half_detached(net, x0, t, eps, schedule):
+    loss = noise_loss(net, x0, t, eps, schedule)
+    return 0.5 * loss + 0.5 * loss.detach()
+
+
+NOISE_LOSS_RIGHT = [noise_loss, noise_loss_package, noise_loss_per_item, noise_loss_broadcast]
+NOISE_LOSS_WRONG = [
+    (lambda net, x0, t, eps, schedule: None, "returns None"),
+    (noise_loss_in_place, "changes its input x0 in place"),
+    (noise_loss_of_a_network_set_to_zero, "but it should be"),
+    (noise_loss_half_detached, "a wrong gradient"),
+    (lambda *inputs: noise_loss(*inputs).detach().requires_grad_(), "no gradient"),
+    (noise_loss_no_grad, "no gradient"),
+    (lambda *inputs: noise_loss(*inputs).item(), "no gradient"),
+    (noise_loss_wrong_axis, "each coordinate got its own time"),
+    (noise_loss_one_time, "gets the wrong times"),
+    (noise_loss_no_time, "gets the wrong times"),
+    (noise_loss_in_six_calls, "called it 6 times"),
+    (given(lambda a, s, x0, eps: x0), "gets the clean data"),
+    (given(lambda a, s, x0, eps: eps), "gets the noise itself"),
+    (given(lambda a, s, x0, eps: s * x0 + a * eps), "swapped"),
+    (given(lambda a, s, x0, eps: a * x0 - s * eps), "wrong sign"),
+    (given(lambda a, s, x0, eps: x0 + s * eps), "x0 should fade"),
+    (given(lambda a, s, x0, eps: a * x0 + eps), "multiply eps by sigma(t)"),
+    (given(lambda a, s, x0, eps: a**2 * x0 + s**2 * eps), "squared"),
+    (given(lambda a, s, x0, eps: a * x0 + s * torch.randn_like(eps)), "with the eps that comes in"),
+    (given(lambda a, s, x0, eps: (a * x0 + s * eps)[0]), "stops in its line 3"),
+    (given(lambda a, s, x0, eps: (a * x0 + s * eps)[None, :, 0]), "in the shape of x0"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).square()), "Take the mean"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().mean(1)), "Take the mean"),
+    (scored(lambda out, x0, x_t, eps, s: (out - x0).square().mean()), "target is still x0"),
+    (scored(lambda out, x0, x_t, eps, s: (out - x_t).square().mean()), "your target is x_t"),
+    (scored(lambda out, x0, x_t, eps, s: (out - s * eps).square().mean()), "your target is sigma eps"),
+    (scored(lambda out, x0, x_t, eps, s: (out + eps).square().mean()), "the sign is wrong"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().sum()), "you summed the squares"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().sum(1).mean()), "summed over the coordinates"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).abs().mean()), "mean absolute error"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).mean()), "Square them before you take the mean"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).mean() ** 2), "first square the errors"),
+    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().mean().sqrt()), "no square root"),
+    (scored(lambda out, x0, x_t, eps, s: 2 * (out - eps).square().mean()), "but it should be"),
 ]
 
-# ---- 05.2: what a step costs ----
+# ---- 04.2: the lowest possible loss ----
 
 
-def snr(u, schedule):
-    return schedule.alpha(u) ** 2 / schedule.sigma(u) ** 2
+def floor(s, t, schedule):
+    signal, noise = schedule.alpha(t) ** 2 * s**2, schedule.sigma(t) ** 2
+    return s**2 * noise / (signal + noise)
 
 
-def step_cost(x0, x0_hat, t, s, schedule):
-    return 0.5 * (snr(s, schedule) - snr(t, schedule)) * (x0 - x0_hat).square().flatten(1).sum(1)
+def floor_by_parts(s, t, schedule):
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    gain = alpha * s**2 / (alpha**2 * s**2 + sigma**2)
+    return (gain * alpha - 1) ** 2 * s**2 + gain**2 * sigma**2
 
 
-def step_cost_log(x0, x0_hat, t, s, schedule):
-    gain = math.exp(schedule.log_snr(s)) - math.exp(schedule.log_snr(t))
-    return gain / 2 * torch.stack([((a - b) ** 2).sum() for a, b in zip(x0, x0_hat, strict=True)])
+def floor_by_precision(s, t, schedule):
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    return 0.0 if sigma == 0 else 1 / (1 / s**2 + alpha**2 / sigma**2)
 
 
-def step_cost_package(x0, x0_hat, t, s, schedule):
-    return md.likelihood.denoising_matching(lambda x_t, t: x0_hat, x0, torch.zeros_like(x0), t, s, schedule)
+def floor_as_tensor(s, t, schedule):
+    return torch.tensor(floor(s, t, schedule), dtype=torch.float64)
 
 
-def step_cost_gaussians(x0, x0_hat, t, s, schedule):
-    x_t = torch.zeros_like(x0)
-    gaussians = [Normal(*md.posterior(x_t, x, t, s, schedule)) for x in (x0, x0_hat)]
-    return kl_divergence(*gaussians).flatten(1).sum(1)
+def of(formula):
+    return lambda s, t, schedule: formula(s, schedule.alpha(t), schedule.sigma(t))
 
 
-def weighted(weight):
-    def cost(x0, x0_hat, t, s, schedule):
-        return weight(snr(s, schedule), snr(t, schedule)) * (x0 - x0_hat).square().flatten(1).sum(1)
-
-    return cost
-
-
-def summed(total):
-    """total(x0 - x0_hat) with the right weight."""
-
-    def cost(x0, x0_hat, t, s, schedule):
-        return 0.5 * (snr(s, schedule) - snr(t, schedule)) * total(x0 - x0_hat)
-
-    return cost
-
-
-def step_cost_in_place(x0, x0_hat, t, s, schedule):
-    x0 -= x0_hat
-    return 0.5 * (snr(s, schedule) - snr(t, schedule)) * x0.square().flatten(1).sum(1)
-
-
-STEP_RIGHT = [step_cost, step_cost_log, step_cost_package, step_cost_gaussians]
-STEP_WRONG = [
-    (lambda x0, x0_hat, t, s, schedule: None, "returns None"),
-    (step_cost_in_place, "changes its input x0 in place"),
-    (weighted(lambda high, low: 0.5 * (low - high)), "never negative"),
-    (weighted(lambda high, low: high - low), "1/2 is missing"),
-    (weighted(lambda high, low: 0.5 * (high**0.5 - low**0.5)), "square both"),
-    (weighted(lambda high, low: 0.5 * math.log(high / low)), "logarithm of the SNR"),
-    (weighted(lambda high, low: 0.5 * (1 / low - 1 / high)), "noise over signal"),
-    (weighted(lambda high, low: 0.5 * high), "the SNR at t, which x_t has already"),
-    (weighted(lambda high, low: 0.5 * low), "at t alone"),
-    (weighted(lambda high, low: 0.5), "needs a weight"),
-    (weighted(lambda high, low: 0.5 * (high - low) / math.log(2)), "in bits"),
-    (weighted(lambda high, low: 0.7 * (high - low)), "should cost"),
-    (lambda x, y, t, s, schedule: (t - s) / 2 * (x - y).square().flatten(1).sum(1), "the difference of the times"),
-    (summed(lambda error: error.square().flatten(1).mean(1)), "Each of them costs: sum"),
-    (summed(lambda error: error.flatten(1).norm(dim=1)), "no square root"),
-    (summed(lambda error: error.abs().flatten(1).sum(1)), "square the differences"),
-    (summed(lambda error: error.flatten(1).sum(1) ** 2), "first square"),
-    (summed(lambda error: error.square().sum()), "one number for the whole batch"),
-    (summed(lambda error: error.square()), "Sum the rest"),
-    (summed(lambda error: error.square().sum(0)), "summed over the batch"),
-    (summed(lambda error: error.square().flatten(1).sum(1).float()), "keep the type"),
+FLOOR_RIGHT = [floor, floor_by_parts, floor_by_precision, floor_as_tensor]
+FLOOR_WRONG = [
+    (lambda s, t, schedule: None, "returns None"),
+    (lambda s, t, schedule: schedule.alpha(torch.tensor([t, t])), "must be one number"),
+    (lambda s, t, schedule: schedule.snr(t), "stops"),
+    (of(lambda s, a, b: a**2 * s**2 / (a**2 * s**2 + b**2)), "for predicting the noise"),
+    (of(lambda s, a, b: s**2 * a**2 * s**2 / (a**2 * s**2 + b**2)), "variance of the prediction"),
+    (of(lambda s, a, b: (s**2 * b**2 / (a**2 * s**2 + b**2)) ** 0.5), "no square root"),
+    (of(lambda s, a, b: (s**2 * b**2 / (a**2 * s**2 + b**2)) ** 2), "the square of the loss"),
+    (of(lambda s, a, b: b**2 / (a**2 * s**2 + b**2)), "s^2 is missing"),
+    (of(lambda s, a, b: s * b**2 / (a**2 * s + b**2)), "the variance is s^2"),
+    (of(lambda s, a, b: s**2 * b / (a * s**2 + b)), "square alpha and sigma"),
+    (of(lambda s, a, b: s**2), "always predicting 0"),
+    (of(lambda s, a, b: s**2 * b**2), "the denominator is missing"),
+    (of(lambda s, a, b: b**2), "variance of the noise"),
+    (of(lambda s, a, b: b**2 / a**2), "the prediction x_t / alpha"),
+    (of(lambda s, a, b: 0.1 * s), "Check the two ends"),
+    (of(lambda s, a, b: s**2 * a**2 / (a**2 + b**2 * s**2)), "swapped"),
+    (of(lambda s, a, b: s**2 * b**2 / (a**2 * s**2 + b**2) if a * b else 1.0), "x_t says nothing"),
+    (of(lambda s, a, b: s**2 * b**2 / (a**2 * s**2 + b**2) if a * b else math.nan), "division by 0"),
+    (of(lambda s, a, b: 1 / (1 / s**2 + a**2 / b**2)), "stops in its line 1 with ZeroDivisionError"),
 ]
 
-# ---- 05.3: one step up ----
+# ---- 04.3: pixels into range ----
 
 
-def climb(x_s, eps, s, t, schedule):
-    ratio = schedule.alpha(t) / schedule.alpha(s)
-    return ratio * x_s + (schedule.sigma(t) ** 2 - ratio**2 * schedule.sigma(s) ** 2) ** 0.5 * eps
+def to_range_in_place(images):
+    images //= 2
+    return images.float() / 63.75 - 1
 
 
-def climb_package(x_s, eps, s, t, schedule):
-    q = md.likelihood.hvae.forward(x_s, s, t, schedule)
-    return q.mean + q.stddev * eps
-
-
-def climb_snr(x_s, eps, s, t, schedule):
-    added = 1 - snr(t, schedule) / snr(s, schedule)
-    return schedule.alpha(t) * (x_s / schedule.alpha(s)) + schedule.sigma(t) * math.sqrt(added) * eps
-
-
-def noised(mix):
-    """mix(x_s, eps, r, fresh, alpha_t, sigma_s, sigma_t) with r = alpha_t / alpha_s and the right variance."""
-
-    def climb(x_s, eps, s, t, schedule):
-        r = schedule.alpha(t) / schedule.alpha(s)
-        fresh = schedule.sigma(t) ** 2 - r**2 * schedule.sigma(s) ** 2
-        return mix(x_s, eps, r, fresh, schedule.alpha(t), schedule.sigma(s), schedule.sigma(t))
-
-    return climb
-
-
-def climb_in_place(x_s, eps, s, t, schedule):
-    x_s *= schedule.alpha(t) / schedule.alpha(s)
-    return x_s + eps
-
-
-CLIMB_RIGHT = [climb, climb_package, climb_snr]
-CLIMB_WRONG = [
-    (lambda x_s, eps, s, t, schedule: None, "returns None"),
-    (climb_in_place, "changes its input x_s in place"),
-    (lambda x_s, eps, s, t, schedule: climb(x_s, torch.randn_like(eps), s, t, schedule), "two different answers"),
-    (lambda x_s, eps, s, t, schedule: climb(x_s, eps, t, s, schedule), "Are s and t swapped"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + st * e), "too much noise"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + f * e), "Multiply eps by its square root"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + (st**2 - ss**2) ** 0.5 * e), "fades with the picture"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + (st - r * ss) * e), "You subtracted standard deviations"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + (st - ss) * e), "You subtracted standard deviations"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x), "no fresh noise"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x - f**0.5 * e), "wrong sign"),
-    (noised(lambda x, e, r, f, a, ss, st: a * x + st * e), "x_s is not clean"),
-    (noised(lambda x, e, r, f, a, ss, st: a * x + f**0.5 * e), "already faded by alpha(s)"),
-    (noised(lambda x, e, r, f, a, ss, st: x + f**0.5 * e), "should fade from alpha(s)"),
-    (noised(lambda x, e, r, f, a, ss, st: x / r + f**0.5 * e), "upside down"),
-    (noised(lambda x, e, r, f, a, ss, st: r**2 * x + f**0.5 * e), "you squared the ratio"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + e), "the square root of the missing variance"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + (1 - r**2) ** 0.5 * st * e), "the missing variance is"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + 2 * f**0.5 * e), "your x_t is"),
-    (noised(lambda x, e, r, f, a, ss, st: (r * x + f**0.5 * e)[0]), "have the shape"),
-    (noised(lambda x, e, r, f, a, ss, st: (r * x + f**0.5 * e).float()), "keep the type"),
+RANGE_RIGHT = [
+    lambda images: images.float() / 127.5 - 1,
+    lambda images: 2 * (images / 255) - 1,
+    lambda images: (images.double() - 127.5) / 127.5,
+    lambda images: torch.lerp(torch.tensor(-1.0), torch.tensor(1.0), images.float() / 255),
+    md.datasets.to_float,
+]
+RANGE_WRONG = [
+    (lambda images: None, "returns None"),
+    (lambda images: images, "must be floats"),
+    (lambda images: images // 127 - 1, "must be floats"),
+    (lambda images: images.float().numpy(), "must be floats"),
+    (to_range_in_place, "changes its input images in place"),
+    (lambda images: images / 255, "from 0 to 1"),
+    (lambda images: 2 * images / 255 - 1, "starts again at 0"),
+    (lambda images: 2 * images.float() / 255, "from 0 to 2"),
+    (lambda images: 1 - images / 127.5, "black and white are swapped"),
+    (lambda images: images / 255 - 0.5, "from -0.5 to 0.5"),
+    (lambda images: images.float() / 128 - 1, "Divide by 127.5"),
+    (lambda images: images.float() / 127 - 1, "Divide by 127.5"),
+    (lambda images: images.float() - 127.5, "from -127.5"),
+    (lambda images: (images - 128) / 127.5, "100 - 128 is 228"),
+    (lambda images: images.float(), "still 0 to 255"),
+    (lambda images: (images.float() - images.float().mean()) / images.float().std(), "on a straight line"),
+    (lambda images: 2 * (images - images.min()) / (images.max() - images.min()).clamp(min=1) - 1, "2 * images"),
+    (lambda images: (images.float() / 127.5 - 1).flatten(1), "have the shape"),
+    (lambda images: images.float() / images.max() * 2 - 1, "own extremes"),
 ]
 
 BANK = {
-    "05.1": (CODE_RIGHT, CODE_WRONG),
-    "05.2": (STEP_RIGHT, STEP_WRONG),
-    "05.3": (CLIMB_RIGHT, CLIMB_WRONG),
+    "05.1": (NOISE_LOSS_RIGHT, NOISE_LOSS_WRONG),
+    "05.2": (FLOOR_RIGHT, FLOOR_WRONG),
+    "05.3": (RANGE_RIGHT, RANGE_WRONG),
 }

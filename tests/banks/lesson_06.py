@@ -1,204 +1,196 @@
 """Answers that students give to the exercises of lesson 06."""
 
 import math
-from types import SimpleNamespace
 
 import torch
+from torch.distributions import Normal, kl_divergence
 
 import minidiffusion as md
 
-# ---- 06.1: the step with fresh noise ----
+# ---- 05.1: what a code costs ----
 
 
-def fresh(t, s, eta, schedule):
-    ratio = schedule.alpha(t) * schedule.sigma(s) / (schedule.alpha(s) * schedule.sigma(t))
-    return eta * schedule.sigma(s) * (1 - ratio**2) ** 0.5
+def code_cost(mean, std):
+    return (0.5 * (mean**2 + std**2 - 1) - std.log()).sum(1)
 
 
-def eps_in(x_t, x0, t, schedule):
-    return (x_t - schedule.alpha(t) * x0) / schedule.sigma(t)
+def code_cost_torch(mean, std):
+    return kl_divergence(Normal(mean, std), Normal(0.0, 1.0)).sum(-1)
 
 
-def step(x_t, x0_hat, t, s, eta, schedule, z):
-    tau = fresh(t, s, eta, schedule)
-    old = (schedule.sigma(s) ** 2 - tau**2) ** 0.5
-    return schedule.alpha(s) * x0_hat + old * eps_in(x_t, x0_hat, t, schedule) + tau * z
+def code_cost_log_variance(mean, std):
+    log_variance = (std**2).log()
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(dim=1)
 
 
-def step_by_snr(x_t, x0_hat, t, s, eta, schedule, z):
-    share = math.exp(schedule.log_snr(t) - schedule.log_snr(s))
-    tau = eta * schedule.sigma(s) * math.sqrt(1 - share)
-    eps = md.to_eps(x0_hat, x_t, t, schedule)
-    return schedule.alpha(s) * x0_hat + math.sqrt(schedule.sigma(s) ** 2 - tau**2) * eps + tau * z
+def code_cost_loop(mean, std):
+    rows = [
+        sum((m**2 + s**2 - 1) / 2 - s.log() for m, s in zip(*row, strict=True)) for row in zip(mean, std, strict=True)
+    ]
+    return torch.stack(rows)
 
 
-def step_by_posterior(x_t, x0_hat, t, s, eta, schedule, z):
-    tau = eta * md.posterior(x_t, x0_hat, t, s, schedule)[1]
-    factor = (schedule.sigma(s) ** 2 - tau**2) ** 0.5 / schedule.sigma(t)
-    return factor * x_t + (schedule.alpha(s) - schedule.alpha(t) * factor) * x0_hat + tau * z
+def code_cost_in_place(mean, std):
+    std *= std
+    return 0.5 * (mean**2 + std - 1 - std.log()).sum(1)
 
 
-def mixed(mix):
-    """A step from mix(q), where q has all that a step is made of."""
+CODE_RIGHT = [code_cost, code_cost_torch, code_cost_log_variance, code_cost_loop]
+CODE_WRONG = [
+    (lambda mean, std: None, "returns None"),
+    (code_cost_in_place, "changes its input std in place"),
+    (lambda mean, std: 0.5 * (mean**2 + std**2 - 1) - std.log(), "Sum the rest"),
+    (lambda mean, std: code_cost(mean, std).mean(), "one number for the whole batch"),
+    (lambda mean, std: (0.5 * (mean**2 + std**2 - 1) - std.log()).sum(0), "summed over the batch"),
+    (lambda mean, std: code_cost(mean, std) / mean.shape[1], "that is the mean"),
+    (lambda mean, std: -code_cost(mean, std), "never negative"),
+    (lambda mean, std: (0.5 * (mean**2 + std**2 - 1) + std.log()).sum(1), "wrong sign"),
+    (lambda mean, std: 0.5 * (mean**2 + std**2 - 1 - std.log()).sum(1), "gets no factor 1/2"),
+    (lambda mean, std: (0.5 * (mean**2 + std**2 - 1) - (std**2).log()).sum(1), "Subtract half of it"),
+    (lambda mean, std: (0.5 * (mean**2 + std**2) - std.log()).sum(1), "the - 1 is missing"),
+    (lambda mean, std: (0.5 * (mean**2 + std - 1) - std.log()).sum(1), "square std"),
+    (lambda mean, std: (0.5 * (mean + std**2 - 1) - std.log()).sum(1), "square the mean"),
+    (lambda mean, std: 2 * code_cost(mean, std), "1/2 is missing"),
+    (lambda mean, std: code_cost(mean, std) / math.log(2), "in bits"),
+    (lambda mean, std: kl_divergence(Normal(0.0, 1.0), Normal(mean, std)).sum(1), "The two distributions are swapped"),
+    (lambda mean, std: code_cost(mean, std).float(), "keep the type"),
+    (lambda mean, std: (0.5 * mean**2).sum(1), "A code with mean 0 and std 1 costs 0"),
+    (lambda mean, std: code_cost(mean, std.log().exp().log()), "infinite values or nan"),
+]
 
-    def step(x_t, x0_hat, t, s, eta, schedule, z):
-        q = SimpleNamespace(x_t=x_t, x0=x0_hat, eps=eps_in(x_t, x0_hat, t, schedule), z=z)
-        q.a, q.a_t, q.sigma, q.tau = schedule.alpha(s), schedule.alpha(t), schedule.sigma(s), fresh(t, s, eta, schedule)
-        q.old = (q.sigma**2 - q.tau**2) ** 0.5
-        return mix(q)
-
-    return step
-
-
-def step_in_place(x_t, x0_hat, t, s, eta, schedule, z):
-    z *= fresh(t, s, eta, schedule)
-    return step(x_t, x0_hat, t, s, 0.0, schedule, z) + z
-
-
-def step_upside_down(x_t, x0_hat, t, s, eta, schedule, z):
-    share = math.exp(schedule.log_snr(t) - schedule.log_snr(s))
-    tau = eta * schedule.sigma(s) * (1 - 1 / share) ** 0.5
-    return schedule.alpha(s) * x0_hat + eps_in(x_t, x0_hat, t, schedule) + tau * z
-
-
-def step_with_eta(change):
-    return lambda x, x0, t, s, eta, schedule, z: step(x, x0, t, s, change(eta), schedule, z)
-
-
-def step_then(change):
-    return lambda *inputs: change(step(*inputs))
+# ---- 05.2: what a step costs ----
 
 
-STEP_RIGHT = [step, step_by_snr, step_by_posterior]
+def snr(u, schedule):
+    return schedule.alpha(u) ** 2 / schedule.sigma(u) ** 2
+
+
+def step_cost(x0, x0_hat, t, s, schedule):
+    return 0.5 * (snr(s, schedule) - snr(t, schedule)) * (x0 - x0_hat).square().flatten(1).sum(1)
+
+
+def step_cost_log(x0, x0_hat, t, s, schedule):
+    gain = math.exp(schedule.log_snr(s)) - math.exp(schedule.log_snr(t))
+    return gain / 2 * torch.stack([((a - b) ** 2).sum() for a, b in zip(x0, x0_hat, strict=True)])
+
+
+def step_cost_package(x0, x0_hat, t, s, schedule):
+    return md.likelihood.denoising_matching(lambda x_t, t: x0_hat, x0, torch.zeros_like(x0), t, s, schedule)
+
+
+def step_cost_gaussians(x0, x0_hat, t, s, schedule):
+    x_t = torch.zeros_like(x0)
+    gaussians = [Normal(*md.posterior(x_t, x, t, s, schedule)) for x in (x0, x0_hat)]
+    return kl_divergence(*gaussians).flatten(1).sum(1)
+
+
+def weighted(weight):
+    def cost(x0, x0_hat, t, s, schedule):
+        return weight(snr(s, schedule), snr(t, schedule)) * (x0 - x0_hat).square().flatten(1).sum(1)
+
+    return cost
+
+
+def summed(total):
+    """total(x0 - x0_hat) with the right weight."""
+
+    def cost(x0, x0_hat, t, s, schedule):
+        return 0.5 * (snr(s, schedule) - snr(t, schedule)) * total(x0 - x0_hat)
+
+    return cost
+
+
+def step_cost_in_place(x0, x0_hat, t, s, schedule):
+    x0 -= x0_hat
+    return 0.5 * (snr(s, schedule) - snr(t, schedule)) * x0.square().flatten(1).sum(1)
+
+
+STEP_RIGHT = [step_cost, step_cost_log, step_cost_package, step_cost_gaussians]
 STEP_WRONG = [
-    (lambda *inputs: None, "returns None"),
-    (step_in_place, "changes its input z in place"),
-    (step_upside_down, "square root of a negative number"),
-    (mixed(lambda q: q.a * q.x0 + q.sigma * q.eps + q.tau * q.z), "too much noise"),
-    (mixed(lambda q: q.a * q.x0 + q.old * q.eps), "the fresh noise is missing"),
-    (mixed(lambda q: q.a * q.x0 + q.sigma * q.eps), "the step of lesson 00"),
-    (mixed(lambda q: q.a * q.x0 + (q.sigma - q.tau) * q.eps + q.tau * q.z), "variances add"),
-    (mixed(lambda q: q.a * q.x0 + q.old**2 * q.eps + q.tau * q.z), "Take its square root"),
-    (mixed(lambda q: q.a * q.x0 + q.old * q.eps + q.tau**2 * q.z), "not by tau^2"),
-    (mixed(lambda q: q.a * q.x0 + q.old * q.z + q.tau * q.eps), "swapped"),
-    (mixed(lambda q: q.a * q.x0 + q.sigma * q.z), "you replaced all of the old noise"),
-    (mixed(lambda q: q.a * q.x0 + q.old * q.eps - q.tau * q.z), "z has the wrong sign"),
-    (mixed(lambda q: q.a * q.x0 - q.old * q.eps + q.tau * q.z), "the old noise has the wrong sign"),
-    (mixed(lambda q: q.a * q.x0 + q.old * q.x_t + q.tau * q.z), "used x_t as the noise"),
-    (mixed(lambda q: q.x0 + q.old * q.eps + q.tau * q.z), "its factor alpha(s)"),
-    (mixed(lambda q: q.a_t * q.x0 + q.old * q.eps + q.tau * q.z), "At s it needs alpha(s)"),
-    (mixed(lambda q: q.a * q.x0 + q.old * q.eps + q.tau * torch.randn_like(q.z)), "two different answers"),
-    (step_with_eta(lambda eta: 1.0), "whatever eta is"),
-    (step_with_eta(lambda eta: eta**2), "you squared eta"),
-    (step_with_eta(lambda eta: 0.6 * eta), "away"),
-    (step_then(lambda x_s: x_s.float()), "keep the type"),
-    (step_then(lambda x_s: x_s.double()), "keep the type"),
-    (step_then(lambda x_s: x_s[0]), "have the shape"),
-    (torch.zeros(2, 2), "without brackets"),
+    (lambda x0, x0_hat, t, s, schedule: None, "returns None"),
+    (step_cost_in_place, "changes its input x0 in place"),
+    (weighted(lambda high, low: 0.5 * (low - high)), "never negative"),
+    (weighted(lambda high, low: high - low), "1/2 is missing"),
+    (weighted(lambda high, low: 0.5 * (high**0.5 - low**0.5)), "square both"),
+    (weighted(lambda high, low: 0.5 * math.log(high / low)), "logarithm of the SNR"),
+    (weighted(lambda high, low: 0.5 * (1 / low - 1 / high)), "noise over signal"),
+    (weighted(lambda high, low: 0.5 * high), "the SNR at t, which x_t has already"),
+    (weighted(lambda high, low: 0.5 * low), "at t alone"),
+    (weighted(lambda high, low: 0.5), "needs a weight"),
+    (weighted(lambda high, low: 0.5 * (high - low) / math.log(2)), "in bits"),
+    (weighted(lambda high, low: 0.7 * (high - low)), "should cost"),
+    (lambda x, y, t, s, schedule: (t - s) / 2 * (x - y).square().flatten(1).sum(1), "the difference of the times"),
+    (summed(lambda error: error.square().flatten(1).mean(1)), "Each of them costs: sum"),
+    (summed(lambda error: error.flatten(1).norm(dim=1)), "no square root"),
+    (summed(lambda error: error.abs().flatten(1).sum(1)), "square the differences"),
+    (summed(lambda error: error.flatten(1).sum(1) ** 2), "first square"),
+    (summed(lambda error: error.square().sum()), "one number for the whole batch"),
+    (summed(lambda error: error.square()), "Sum the rest"),
+    (summed(lambda error: error.square().sum(0)), "summed over the batch"),
+    (summed(lambda error: error.square().flatten(1).sum(1).float()), "keep the type"),
 ]
 
-# ---- 06.2: how much of the start is left ----
+# ---- 05.3: one step up ----
 
 
-def factor(t, s, eta, schedule):
-    old = (schedule.sigma(s) ** 2 - fresh(t, s, eta, schedule) ** 2) ** 0.5
-    return schedule.alpha(s) * schedule.alpha(t) + old * schedule.sigma(t)
+def climb(x_s, eps, s, t, schedule):
+    ratio = schedule.alpha(t) / schedule.alpha(s)
+    return ratio * x_s + (schedule.sigma(t) ** 2 - ratio**2 * schedule.sigma(s) ** 2) ** 0.5 * eps
 
 
-def left(times, eta, schedule):
-    product = 1.0
-    for t, s in zip(times, times[1:], strict=False):
-        product *= factor(t, s, eta, schedule)
-    return product
+def climb_package(x_s, eps, s, t, schedule):
+    q = md.likelihood.hvae.forward(x_s, s, t, schedule)
+    return q.mean + q.stddev * eps
 
 
-def left_by_logs(times, eta, schedule):
-    return math.exp(sum(math.log(factor(times[i], times[i + 1], eta, schedule)) for i in range(len(times) - 1)))
+def climb_snr(x_s, eps, s, t, schedule):
+    added = 1 - snr(t, schedule) / snr(s, schedule)
+    return schedule.alpha(t) * (x_s / schedule.alpha(s)) + schedule.sigma(t) * math.sqrt(added) * eps
 
 
-def left_by_sampling(times, eta, schedule):
-    gaussian = md.oracle.gaussian(torch.zeros(1), torch.eye(1), schedule)
-    ends = []
-    for start in (0.0, 1.0):
-        x_1 = torch.full((1, 1), start, dtype=torch.float64)
-        generator = torch.Generator().manual_seed(0)
-        ends.append(md.sample(gaussian, x_1, times=times, eta=eta, generator=generator))
-    return (ends[1] - ends[0]).item()
+def noised(mix):
+    """mix(x_s, eps, r, fresh, alpha_t, sigma_s, sigma_t) with r = alpha_t / alpha_s and the right variance."""
+
+    def climb(x_s, eps, s, t, schedule):
+        r = schedule.alpha(t) / schedule.alpha(s)
+        fresh = schedule.sigma(t) ** 2 - r**2 * schedule.sigma(s) ** 2
+        return mix(x_s, eps, r, fresh, schedule.alpha(t), schedule.sigma(s), schedule.sigma(t))
+
+    return climb
 
 
-def steps(times):
-    return list(zip(times, times[1:], strict=False))
+def climb_in_place(x_s, eps, s, t, schedule):
+    x_s *= schedule.alpha(t) / schedule.alpha(s)
+    return x_s + eps
 
 
-def multiplied(rule):
-    """The product of rule(alpha_s alpha_t, sqrt(sigma_s^2 - tau^2), sigma_t) over the steps."""
-
-    def product(times, eta, schedule):
-        factors = []
-        for t, s in steps(times):
-            old = (schedule.sigma(s) ** 2 - fresh(t, s, eta, schedule) ** 2) ** 0.5
-            factors.append(rule(schedule.alpha(s) * schedule.alpha(t), old, schedule.sigma(t)))
-        return math.prod(factors)
-
-    return product
-
-
-LEFT_RIGHT = [left, left_by_logs, left_by_sampling]
-LEFT_WRONG = [
-    (lambda times, eta, schedule: None, "returns None"),
-    (lambda times, eta, schedule: schedule.alpha(1.0) ** (eta**2), "limit of many small steps"),
-    (lambda times, eta, schedule: schedule.alpha(1.0) ** eta, "has eta^2"),
-    (lambda times, eta, schedule: sum(factor(t, s, eta, schedule) for t, s in steps(times)), "you added the factors"),
-    (lambda times, eta, schedule: factor(*times[:2], eta, schedule), "first step alone"),
-    (lambda times, eta, schedule: factor(*times[-2:], eta, schedule), "last step alone"),
-    (lambda times, eta, schedule: left(times[:3], eta, schedule), "last step is missing"),
-    (lambda times, eta, schedule: left(times[1:], eta, schedule), "first step is missing"),
-    (multiplied(lambda signal, old, sigma_t: signal), "through the old noise is missing"),
-    (multiplied(lambda signal, old, sigma_t: old * sigma_t), "through the prediction is missing"),
-    (multiplied(lambda signal, old, sigma_t: signal + old), "by sigma_t as well"),
-    (lambda times, eta, schedule: left(times, 0.0, schedule), "for eta = 0"),
-    (lambda times, eta, schedule: left(times, 1.0, schedule), "for eta = 1, whatever eta is"),
-    (lambda times, eta, schedule: 1 - left(times, eta, schedule), "the part that is lost"),
-    (lambda times, eta, schedule: left(times, eta**2, schedule), "yours is"),
-    (lambda times, eta, schedule: [factor(t, s, eta, schedule) for t, s in steps(times)], "must be one number"),
-    (lambda times, eta, schedule: times[len(times)], "stops"),
-]
-
-# ---- 06.3: a prior with the wrong shape ----
-
-
-def even_prior(shape, generator):
-    return 3**0.5 * (2 * torch.rand(shape, generator=generator) - 1)
-
-
-def even_centred(shape, generator):
-    return (torch.rand(*shape, generator=generator, dtype=torch.float64) - 0.5) * math.sqrt(12)
-
-
-def even_filled(shape, generator):
-    return torch.empty(shape).uniform_(-math.sqrt(3), math.sqrt(3), generator=generator)
-
-
-EVEN_RIGHT = [even_prior, even_centred, even_filled]
-EVEN_WRONG = [
-    (lambda shape, generator: None, "returns None"),
-    (lambda shape, generator: torch.rand(shape, generator=generator), "the mean must be 0"),
-    (lambda shape, generator: 2 * torch.rand(shape, generator=generator) - 1, "a^2 / 3"),
-    (lambda shape, generator: 3 * (2 * torch.rand(shape, generator=generator) - 1), "a^2 / 3"),
-    (lambda shape, generator: torch.randn(shape, generator=generator), "outside the interval"),
-    (lambda shape, generator: 2.0 * torch.randint(2, shape, generator=generator) - 1, "not uniform"),
-    (lambda shape, generator: 3**0.5 * (2 * torch.rand(shape) - 1), "the same seed gives two different answers"),
-    (lambda shape, generator: even_prior(shape, torch.Generator().manual_seed(0)), "another seed"),
-    (lambda shape, generator: even_prior((shape[0], 1), generator).expand(shape), "not independent"),
-    (lambda shape, generator: even_prior((1, shape[1]), generator).expand(shape), "must be"),
-    (lambda shape, generator: even_prior(shape[:1], generator), "have the shape"),
-    (lambda shape, generator: even_prior(shape, generator).numpy(), "must be a tensor"),
-    (lambda shape, generator: torch.randint(-1, 2, shape, generator=generator), "must be floats"),
-    (even_prior((4, 2), torch.Generator().manual_seed(0)), "without brackets"),
+CLIMB_RIGHT = [climb, climb_package, climb_snr]
+CLIMB_WRONG = [
+    (lambda x_s, eps, s, t, schedule: None, "returns None"),
+    (climb_in_place, "changes its input x_s in place"),
+    (lambda x_s, eps, s, t, schedule: climb(x_s, torch.randn_like(eps), s, t, schedule), "two different answers"),
+    (lambda x_s, eps, s, t, schedule: climb(x_s, eps, t, s, schedule), "Are s and t swapped"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x + st * e), "too much noise"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x + f * e), "Multiply eps by its square root"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x + (st**2 - ss**2) ** 0.5 * e), "fades with the picture"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x + (st - r * ss) * e), "You subtracted standard deviations"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x + (st - ss) * e), "You subtracted standard deviations"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x), "no fresh noise"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x - f**0.5 * e), "wrong sign"),
+    (noised(lambda x, e, r, f, a, ss, st: a * x + st * e), "x_s is not clean"),
+    (noised(lambda x, e, r, f, a, ss, st: a * x + f**0.5 * e), "already faded by alpha(s)"),
+    (noised(lambda x, e, r, f, a, ss, st: x + f**0.5 * e), "should fade from alpha(s)"),
+    (noised(lambda x, e, r, f, a, ss, st: x / r + f**0.5 * e), "upside down"),
+    (noised(lambda x, e, r, f, a, ss, st: r**2 * x + f**0.5 * e), "you squared the ratio"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x + e), "the square root of the missing variance"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x + (1 - r**2) ** 0.5 * st * e), "the missing variance is"),
+    (noised(lambda x, e, r, f, a, ss, st: r * x + 2 * f**0.5 * e), "your x_t is"),
+    (noised(lambda x, e, r, f, a, ss, st: (r * x + f**0.5 * e)[0]), "have the shape"),
+    (noised(lambda x, e, r, f, a, ss, st: (r * x + f**0.5 * e).float()), "keep the type"),
 ]
 
 BANK = {
-    "06.1": (STEP_RIGHT, STEP_WRONG),
-    "06.2": (LEFT_RIGHT, LEFT_WRONG),
-    "06.3": (EVEN_RIGHT, EVEN_WRONG),
+    "06.1": (CODE_RIGHT, CODE_WRONG),
+    "06.2": (STEP_RIGHT, STEP_WRONG),
+    "06.3": (CLIMB_RIGHT, CLIMB_WRONG),
 }

@@ -1,149 +1,204 @@
 """Answers that students give to the exercises of lesson 07."""
 
 import math
+from types import SimpleNamespace
 
 import torch
 
 import minidiffusion as md
 
-# ---- 07.1: the mean of the samples ----
+# ---- 06.1: the step with fresh noise ----
 
 
-def sample_mean(mean, spread, pixels, schedule):
-    a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
-    v = a**2 * pixels * spread**2 + sigma**2
-    return mean - a * pixels**0.5 * spread / v**0.5 * mean
+def fresh(t, s, eta, schedule):
+    ratio = schedule.alpha(t) * schedule.sigma(s) / (schedule.alpha(s) * schedule.sigma(t))
+    return eta * schedule.sigma(s) * (1 - ratio**2) ** 0.5
 
 
-def sample_mean_by_quantile(mean, spread, pixels, schedule):
-    wide, a = spread * math.sqrt(pixels), schedule.alpha(1.0)
-    lower = a * mean * math.sqrt(pixels) / math.hypot(a * wide, schedule.sigma(1.0))
-    return mean - lower * spread
+def eps_in(x_t, x0, t, schedule):
+    return (x_t - schedule.alpha(t) * x0) / schedule.sigma(t)
 
 
-def sample_mean_by_snr(mean, spread, pixels, schedule):
-    snr = math.exp(schedule.log_snr(1.0)) * pixels * spread**2
-    return torch.tensor(mean * (1 - math.sqrt(snr / (1 + snr))), dtype=torch.float64)
+def step(x_t, x0_hat, t, s, eta, schedule, z):
+    tau = fresh(t, s, eta, schedule)
+    old = (schedule.sigma(s) ** 2 - tau**2) ** 0.5
+    return schedule.alpha(s) * x0_hat + old * eps_in(x_t, x0_hat, t, schedule) + tau * z
 
 
-def shared(share):
-    """A sample_mean that subtracts share(a, sigma, spread, n) of the mean."""
-    return lambda mean, spread, n, schedule: mean * (1 - share(schedule.alpha(1.0), schedule.sigma(1.0), spread, n))
+def step_by_snr(x_t, x0_hat, t, s, eta, schedule, z):
+    share = math.exp(schedule.log_snr(t) - schedule.log_snr(s))
+    tau = eta * schedule.sigma(s) * math.sqrt(1 - share)
+    eps = md.to_eps(x0_hat, x_t, t, schedule)
+    return schedule.alpha(s) * x0_hat + math.sqrt(schedule.sigma(s) ** 2 - tau**2) * eps + tau * z
 
 
-MEAN_RIGHT = [sample_mean, sample_mean_by_quantile, sample_mean_by_snr]
-MEAN_WRONG = [
+def step_by_posterior(x_t, x0_hat, t, s, eta, schedule, z):
+    tau = eta * md.posterior(x_t, x0_hat, t, s, schedule)[1]
+    factor = (schedule.sigma(s) ** 2 - tau**2) ** 0.5 / schedule.sigma(t)
+    return factor * x_t + (schedule.alpha(s) - schedule.alpha(t) * factor) * x0_hat + tau * z
+
+
+def mixed(mix):
+    """A step from mix(q), where q has all that a step is made of."""
+
+    def step(x_t, x0_hat, t, s, eta, schedule, z):
+        q = SimpleNamespace(x_t=x_t, x0=x0_hat, eps=eps_in(x_t, x0_hat, t, schedule), z=z)
+        q.a, q.a_t, q.sigma, q.tau = schedule.alpha(s), schedule.alpha(t), schedule.sigma(s), fresh(t, s, eta, schedule)
+        q.old = (q.sigma**2 - q.tau**2) ** 0.5
+        return mix(q)
+
+    return step
+
+
+def step_in_place(x_t, x0_hat, t, s, eta, schedule, z):
+    z *= fresh(t, s, eta, schedule)
+    return step(x_t, x0_hat, t, s, 0.0, schedule, z) + z
+
+
+def step_upside_down(x_t, x0_hat, t, s, eta, schedule, z):
+    share = math.exp(schedule.log_snr(t) - schedule.log_snr(s))
+    tau = eta * schedule.sigma(s) * (1 - 1 / share) ** 0.5
+    return schedule.alpha(s) * x0_hat + eps_in(x_t, x0_hat, t, schedule) + tau * z
+
+
+def step_with_eta(change):
+    return lambda x, x0, t, s, eta, schedule, z: step(x, x0, t, s, change(eta), schedule, z)
+
+
+def step_then(change):
+    return lambda *inputs: change(step(*inputs))
+
+
+STEP_RIGHT = [step, step_by_snr, step_by_posterior]
+STEP_WRONG = [
     (lambda *inputs: None, "returns None"),
-    (0.5, "without brackets"),
-    (lambda mean, spread, n, schedule: mean, "the mean of the data"),
-    (lambda mean, spread, n, schedule: mean - sample_mean(mean, spread, n, schedule), "how far the mean falls short"),
-    (lambda mean, spread, n, schedule: 2 * mean - sample_mean(mean, spread, n, schedule), "the sign is wrong"),
-    (shared(lambda a, sd, s, n: a**2 * n * s**2 / (a**2 * n * s**2 + sd**2)), "with fresh noise"),
-    (shared(lambda a, sd, s, n: a * n**0.5 * s / (a**2 * n * s**2 + sd**2)), "v is a variance"),
-    (shared(lambda a, sd, s, n: a * n**0.5 * s), "divide by the square root of v"),
-    (shared(lambda a, sd, s, n: a * s / (a**2 * s**2 + sd**2) ** 0.5), "for a single number"),
-    (shared(lambda a, sd, s, n: a * n * s / (a**2 * n**2 * s**2 + sd**2) ** 0.5), "sqrt(pixels), not by pixels"),
-    (shared(lambda a, sd, s, n: a), "Use spread and pixels"),
-    (shared(lambda a, sd, s, n: a * n**0.5 / (a**2 * n * s**2 + sd**2) ** 0.5), "needs the factor spread"),
-    (lambda mean, s, n, schedule: mean - 1 + sample_mean(1.0, s, n, schedule), "multiply it by the mean"),
-    (shared(lambda a, sd, s, n: a**2 * n**0.5 * s / (a**4 * n * s**2 + sd**2) ** 0.5), "yours is"),
-    (lambda mean, s, n, schedule: torch.tensor([mean, s]), "must be one number"),
-    (lambda mean, s, n, schedule: schedule.alpha_bar[-1], "stops"),
+    (step_in_place, "changes its input z in place"),
+    (step_upside_down, "square root of a negative number"),
+    (mixed(lambda q: q.a * q.x0 + q.sigma * q.eps + q.tau * q.z), "too much noise"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.eps), "the fresh noise is missing"),
+    (mixed(lambda q: q.a * q.x0 + q.sigma * q.eps), "the step of lesson 00"),
+    (mixed(lambda q: q.a * q.x0 + (q.sigma - q.tau) * q.eps + q.tau * q.z), "variances add"),
+    (mixed(lambda q: q.a * q.x0 + q.old**2 * q.eps + q.tau * q.z), "Take its square root"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.eps + q.tau**2 * q.z), "not by tau^2"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.z + q.tau * q.eps), "swapped"),
+    (mixed(lambda q: q.a * q.x0 + q.sigma * q.z), "you replaced all of the old noise"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.eps - q.tau * q.z), "z has the wrong sign"),
+    (mixed(lambda q: q.a * q.x0 - q.old * q.eps + q.tau * q.z), "the old noise has the wrong sign"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.x_t + q.tau * q.z), "used x_t as the noise"),
+    (mixed(lambda q: q.x0 + q.old * q.eps + q.tau * q.z), "its factor alpha(s)"),
+    (mixed(lambda q: q.a_t * q.x0 + q.old * q.eps + q.tau * q.z), "At s it needs alpha(s)"),
+    (mixed(lambda q: q.a * q.x0 + q.old * q.eps + q.tau * torch.randn_like(q.z)), "two different answers"),
+    (step_with_eta(lambda eta: 1.0), "whatever eta is"),
+    (step_with_eta(lambda eta: eta**2), "you squared eta"),
+    (step_with_eta(lambda eta: 0.6 * eta), "away"),
+    (step_then(lambda x_s: x_s.float()), "keep the type"),
+    (step_then(lambda x_s: x_s.double()), "keep the type"),
+    (step_then(lambda x_s: x_s[0]), "have the shape"),
+    (torch.zeros(2, 2), "without brackets"),
 ]
 
-# ---- 07.2: a schedule that ends in noise ----
+# ---- 06.2: how much of the start is left ----
 
 
-def end_in_noise(alphas):
-    first, last = alphas[0], alphas[-1]
-    return (alphas - last) * first / (first - last)
+def factor(t, s, eta, schedule):
+    old = (schedule.sigma(s) ** 2 - fresh(t, s, eta, schedule) ** 2) ** 0.5
+    return schedule.alpha(s) * schedule.alpha(t) + old * schedule.sigma(t)
 
 
-def end_by_line(alphas):
-    return alphas[0] * (1 - (alphas[0] - alphas) / (alphas[0] - alphas[-1]))
+def left(times, eta, schedule):
+    product = 1.0
+    for t, s in zip(times, times[1:], strict=False):
+        product *= factor(t, s, eta, schedule)
+    return product
 
 
-def end_by_clone(alphas):
-    new = alphas.clone()
-    new -= alphas[-1]
-    new *= alphas[0] / new[0]
-    return new
+def left_by_logs(times, eta, schedule):
+    return math.exp(sum(math.log(factor(times[i], times[i + 1], eta, schedule)) for i in range(len(times) - 1)))
 
 
-def end_in_place(alphas):
-    alphas -= alphas[-1].item()
-    return alphas
+def left_by_sampling(times, eta, schedule):
+    gaussian = md.oracle.gaussian(torch.zeros(1), torch.eye(1), schedule)
+    ends = []
+    for start in (0.0, 1.0):
+        x_1 = torch.full((1, 1), start, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(0)
+        ends.append(md.sample(gaussian, x_1, times=times, eta=eta, generator=generator))
+    return (ends[1] - ends[0]).item()
 
 
-END_RIGHT = [end_in_noise, end_by_line, end_by_clone]
-END_WRONG = [
-    (lambda alphas: None, "returns None"),
-    (end_in_place, "changes its input alphas in place"),
-    (lambda alphas: 1.0 * alphas, "unchanged"),
-    (lambda alphas: alphas - alphas[-1], "did not stretch them"),
-    (lambda alphas: (alphas - alphas[-1]) / (alphas[0] - alphas[-1]), "yours became 1"),
-    (lambda alphas: (alphas - alphas[-1]) / (1 - alphas[-1]), "as if the first were 1"),
-    (lambda alphas: alphas * alphas[0] / (alphas[0] - alphas[-1]), "did not shift them"),
-    (lambda alphas: torch.cat([alphas[:-1], torch.zeros(1, dtype=alphas.dtype)]), "you changed only the last"),
-    (lambda alphas: (alphas - alphas[-1]) * (alphas[0] - alphas[-1]) / alphas[0], "upside down"),
-    (lambda alphas: (end_in_noise(alphas**2)).clamp(min=0).sqrt(), "alpha squared"),
-    (lambda alphas: alphas[0] * torch.linspace(1, 0, len(alphas), dtype=alphas.dtype), "in between"),
-    (lambda alphas: end_in_noise(alphas)[:-1], "have the shape"),
-    (lambda alphas: end_in_noise(alphas).float(), "keep the type"),
-    (lambda alphas: end_in_noise(alphas).tolist(), "must be a tensor"),
-    (lambda alphas: end_in_noise(alphas).flip(0), "the last must be 0"),
+def steps(times):
+    return list(zip(times, times[1:], strict=False))
+
+
+def multiplied(rule):
+    """The product of rule(alpha_s alpha_t, sqrt(sigma_s^2 - tau^2), sigma_t) over the steps."""
+
+    def product(times, eta, schedule):
+        factors = []
+        for t, s in steps(times):
+            old = (schedule.sigma(s) ** 2 - fresh(t, s, eta, schedule) ** 2) ** 0.5
+            factors.append(rule(schedule.alpha(s) * schedule.alpha(t), old, schedule.sigma(t)))
+        return math.prod(factors)
+
+    return product
+
+
+LEFT_RIGHT = [left, left_by_logs, left_by_sampling]
+LEFT_WRONG = [
+    (lambda times, eta, schedule: None, "returns None"),
+    (lambda times, eta, schedule: schedule.alpha(1.0) ** (eta**2), "limit of many small steps"),
+    (lambda times, eta, schedule: schedule.alpha(1.0) ** eta, "has eta^2"),
+    (lambda times, eta, schedule: sum(factor(t, s, eta, schedule) for t, s in steps(times)), "you added the factors"),
+    (lambda times, eta, schedule: factor(*times[:2], eta, schedule), "first step alone"),
+    (lambda times, eta, schedule: factor(*times[-2:], eta, schedule), "last step alone"),
+    (lambda times, eta, schedule: left(times[:3], eta, schedule), "last step is missing"),
+    (lambda times, eta, schedule: left(times[1:], eta, schedule), "first step is missing"),
+    (multiplied(lambda signal, old, sigma_t: signal), "through the old noise is missing"),
+    (multiplied(lambda signal, old, sigma_t: old * sigma_t), "through the prediction is missing"),
+    (multiplied(lambda signal, old, sigma_t: signal + old), "by sigma_t as well"),
+    (lambda times, eta, schedule: left(times, 0.0, schedule), "for eta = 0"),
+    (lambda times, eta, schedule: left(times, 1.0, schedule), "for eta = 1, whatever eta is"),
+    (lambda times, eta, schedule: 1 - left(times, eta, schedule), "the part that is lost"),
+    (lambda times, eta, schedule: left(times, eta**2, schedule), "yours is"),
+    (lambda times, eta, schedule: [factor(t, s, eta, schedule) for t, s in steps(times)], "must be one number"),
+    (lambda times, eta, schedule: times[len(times)], "stops"),
 ]
 
-# ---- 07.3: the right start ----
+# ---- 06.3: a prior with the wrong shape ----
 
 
-def right_start(mean, spread, count, schedule, generator):
-    a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
-    v = a**2 * spread**2 + sigma**2
-    return a * mean + v**0.5 * torch.randn(count, generator=generator)
+def even_prior(shape, generator):
+    return 3**0.5 * (2 * torch.rand(shape, generator=generator) - 1)
 
 
-def right_start_by_noising(mean, spread, count, schedule, generator):
-    x0, eps = torch.randn(2, count, generator=generator)
-    return md.diffuse(mean + spread * x0, 1.0, eps, schedule)
+def even_centred(shape, generator):
+    return (torch.rand(*shape, generator=generator, dtype=torch.float64) - 0.5) * math.sqrt(12)
 
 
-def right_start_in_float64(mean, spread, count, schedule, generator):
-    deviation = math.hypot(schedule.alpha(1.0) * spread, schedule.sigma(1.0))
-    return torch.normal(schedule.alpha(1.0) * mean, deviation, (count,), generator=generator, dtype=torch.float64)
+def even_filled(shape, generator):
+    return torch.empty(shape).uniform_(-math.sqrt(3), math.sqrt(3), generator=generator)
 
 
-def started(moments):
-    """A right_start from moments(a, sigma, mean, spread) -> mean and standard deviation."""
-
-    def start(mean, spread, count, schedule, generator):
-        centre, deviation = moments(schedule.alpha(1.0), schedule.sigma(1.0), mean, spread)
-        return centre + deviation * torch.randn(count, generator=generator)
-
-    return start
-
-
-START_RIGHT = [right_start, right_start_by_noising, right_start_in_float64]
-START_WRONG = [
-    (lambda *inputs: None, "returns None"),
-    (started(lambda a, sd, m, s: (0.0, 1.0)), "as in the prior"),
-    (started(lambda a, sd, m, s: (m, (a**2 * s**2 + sd**2) ** 0.5)), "the mean of the data"),
-    (started(lambda a, sd, m, s: (-a * m, (a**2 * s**2 + sd**2) ** 0.5)), "wrong sign"),
-    (started(lambda a, sd, m, s: (a**2 * m, (a**2 * s**2 + sd**2) ** 0.5)), "its mean must be"),
-    (started(lambda a, sd, m, s: (a * m, a**2 * s**2 + sd**2)), "Take its square root"),
-    (started(lambda a, sd, m, s: (a * m, 1.0)), "the noise alone"),
-    (started(lambda a, sd, m, s: (a * m, a * s)), "the noise is missing"),
-    (started(lambda a, sd, m, s: (a * m, s)), "its spread is that of the data"),
-    (started(lambda a, sd, m, s: (a * m, a * s + sd)), "variances add"),
-    (started(lambda a, sd, m, s: (a * m, (a * s**2 + sd**2) ** 0.5)), "square alpha as well"),
-    (lambda m, s, n, schedule, g: right_start(m, s, n, schedule, None), "the same seed gives two different answers"),
-    (lambda m, s, n, schedule, g: right_start(m, s, n, schedule, g.manual_seed(0)), "another seed"),
-    (lambda m, s, n, schedule, g: right_start(m, s, (n, 1), schedule, g), "have the shape"),
-    (lambda m, s, n, schedule, g: right_start(m, s, n, schedule, g).numpy(), "must be a tensor"),
+EVEN_RIGHT = [even_prior, even_centred, even_filled]
+EVEN_WRONG = [
+    (lambda shape, generator: None, "returns None"),
+    (lambda shape, generator: torch.rand(shape, generator=generator), "the mean must be 0"),
+    (lambda shape, generator: 2 * torch.rand(shape, generator=generator) - 1, "a^2 / 3"),
+    (lambda shape, generator: 3 * (2 * torch.rand(shape, generator=generator) - 1), "a^2 / 3"),
+    (lambda shape, generator: torch.randn(shape, generator=generator), "outside the interval"),
+    (lambda shape, generator: 2.0 * torch.randint(2, shape, generator=generator) - 1, "not uniform"),
+    (lambda shape, generator: 3**0.5 * (2 * torch.rand(shape) - 1), "the same seed gives two different answers"),
+    (lambda shape, generator: even_prior(shape, torch.Generator().manual_seed(0)), "another seed"),
+    (lambda shape, generator: even_prior((shape[0], 1), generator).expand(shape), "not independent"),
+    (lambda shape, generator: even_prior((1, shape[1]), generator).expand(shape), "must be"),
+    (lambda shape, generator: even_prior(shape[:1], generator), "have the shape"),
+    (lambda shape, generator: even_prior(shape, generator).numpy(), "must be a tensor"),
+    (lambda shape, generator: torch.randint(-1, 2, shape, generator=generator), "must be floats"),
+    (even_prior((4, 2), torch.Generator().manual_seed(0)), "without brackets"),
 ]
 
 BANK = {
-    "07.1": (MEAN_RIGHT, MEAN_WRONG),
-    "07.2": (END_RIGHT, END_WRONG),
-    "07.3": (START_RIGHT, START_WRONG),
+    "07.1": (STEP_RIGHT, STEP_WRONG),
+    "07.2": (LEFT_RIGHT, LEFT_WRONG),
+    "07.3": (EVEN_RIGHT, EVEN_WRONG),
 }

@@ -4,187 +4,146 @@ import math
 
 import torch
 
-from minidiffusion import rivals
+import minidiffusion as md
 
-# ---- 08.1: sample from the cloud ----
-
-
-def code_in_place(mean, log_std, eps):
-    mean += log_std.exp() * eps
-    return mean
+# ---- 07.1: the mean of the samples ----
 
 
-def code_in_two_lines(mean, log_std, eps):
-    std = torch.exp(log_std)
-    return torch.addcmul(mean, std, eps)
+def sample_mean(mean, spread, pixels, schedule):
+    a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
+    v = a**2 * pixels * spread**2 + sigma**2
+    return mean - a * pixels**0.5 * spread / v**0.5 * mean
 
 
-CODE_RIGHT = [
-    lambda mean, log_std, eps: mean + log_std.exp() * eps,
-    code_in_two_lines,
-    lambda m, s, e: e * (s.exp()) + m,
-    lambda m, s, e: m + (2 * s).exp().sqrt() * e,
-]
-CODE_WRONG = [
-    (lambda m, s, e: m + s * e, "Take its exponential"),
-    (lambda m, s, e: m + (0.5 * s).exp() * e, "Omit the 0.5"),
-    (lambda m, s, e: m + (2 * s).exp() * e, "the noise by the variance"),
-    (lambda m, s, e: m, "has no noise"),
-    (lambda m, s, e: s.exp() * e, "the mean is missing"),
-    (lambda m, s, e: m * s.exp() + e, "swapped"),
-    (lambda m, s, e: s.exp() * (m + e), "Multiply eps alone"),
-    (lambda m, s, e: m - s.exp() * e, "wrong sign"),
-    (lambda m, s, e: m + s.exp(), "does not use eps"),
-    (lambda m, s, e: m + s.exp() * torch.randn_like(e), "two different answers"),
-    (lambda m, s, e: m + s.exp() * e[:1], "the noise of the first"),
-    (code_in_place, "changes its input mean in place"),
-    (lambda m, s, e: (m + s.exp() * e).float(), "keep the type"),
-    (lambda m, s, e: (m + s.exp() * e).sum(1), "have the shape"),
-    (lambda m, s, e: m + 1.1 * s.exp() * e, "away from mean + std eps"),
-]
-
-# ---- 08.2: the density of the codes ----
+def sample_mean_by_quantile(mean, spread, pixels, schedule):
+    wide, a = spread * math.sqrt(pixels), schedule.alpha(1.0)
+    lower = a * mean * math.sqrt(pixels) / math.hypot(a * wide, schedule.sigma(1.0))
+    return mean - lower * spread
 
 
-def logs(z, mean, std):
-    return torch.distributions.Normal(mean, std).log_prob(z[:, None]).sum(2)
+def sample_mean_by_snr(mean, spread, pixels, schedule):
+    snr = math.exp(schedule.log_snr(1.0)) * pixels * spread**2
+    return torch.tensor(mean * (1 - math.sqrt(snr / (1 + snr))), dtype=torch.float64)
 
 
-def density_by_logsumexp(z, mean, std):
-    return torch.logsumexp(logs(z, mean, std), 1) - math.log(len(mean))
+def shared(share):
+    """A sample_mean that subtracts share(a, sigma, spread, n) of the mean."""
+    return lambda mean, spread, n, schedule: mean * (1 - share(schedule.alpha(1.0), schedule.sigma(1.0), spread, n))
 
 
-def density_by_library(z, mean, std):
-    clouds = torch.distributions.Independent(torch.distributions.Normal(mean, std), 1)
-    weights = torch.distributions.Categorical(torch.ones(len(mean), dtype=z.dtype))
-    return torch.distributions.MixtureSameFamily(weights, clouds).log_prob(z)
-
-
-def density_by_loop(z, mean, std):
-    found = []
-    for code in z:
-        away = (code - mean) / std
-        each = -0.5 * away.square().sum(1) - std.log().sum(1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
-        most = each.max()
-        found.append(most + (each - most).exp().mean().log())
-    return torch.stack(found)
-
-
-def density_in_place(z, mean, std):
-    z -= mean.mean(0)
-    return density_by_logsumexp(z, mean - mean.mean(0), std)
-
-
-def density_that_underflows(z, mean, std):
-    return logs(z, mean, std).exp().mean(1).log()
-
-
-def density_with_a_floor(z, mean, std):
-    return (logs(z, mean, std).exp().mean(1) + 1e-30).log()
-
-
-def density_from(exponent):
-    def density(z, mean, std):
-        each = exponent(z[:, None] - mean, std).sum(2) - 0.5 * z.shape[1] * math.log(2 * math.pi)
-        return torch.logsumexp(each, 1) - math.log(len(mean))
-
-    return density
-
-
-DENSITY_RIGHT = [
-    density_by_logsumexp,
-    density_by_library,
-    density_by_loop,
-    density_from(lambda d, s: -0.5 * (d / s) ** 2 - s.log()),
-    lambda z, m, s: rivals.codes.log_q(z, m, s),
-]
-DENSITY_WRONG = [
-    (lambda z, m, s: None, "returns None"),
-    (density_in_place, "changes its input z in place"),
-    (density_that_underflows, "exp underflows to 0"),
-    (density_with_a_floor, "exp underflows to 0"),
-    (lambda z, m, s: logs(z, m, s), "a number for each code and cloud"),
-    (lambda z, m, s: torch.logsumexp(logs(z, m, s), 0), "a number for each cloud"),
-    (lambda z, m, s: torch.logsumexp(logs(z, m, s), 1), "you added the clouds"),
-    (lambda z, m, s: logs(z, m, s).mean(1), "the mean of the logarithms"),
-    (lambda z, m, s: logs(z, m, s).amax(1), "the nearest cloud alone"),
-    (lambda z, m, s: density_by_logsumexp(z, m, s).exp(), "that is the density"),
-    (lambda z, m, s: density_by_logsumexp(z, m, s) / math.log(2), "in bits"),
-    (lambda z, m, s: density_by_logsumexp(z, m, s) + 1.5 * math.log(2 * math.pi), "the constant of a Gaussian"),
-    (density_from(lambda d, s: -0.5 * (d / s) ** 2), "log std is missing"),
-    (density_from(lambda d, s: -0.5 * (d / s) ** 2 - 2 * s.log()), "by std^2. Divide it by std"),
-    (density_from(lambda d, s: -((d / s) ** 2) - s.log()), "1/2 in the exponent"),
-    (density_from(lambda d, s: -0.5 * d**2 / s - s.log()), "by the variance"),
-    (density_from(lambda d, s: -0.5 * d**2 + 0 * s), "std is missing"),
-    (lambda z, m, s: density_by_logsumexp(z, m, s).sum(), "have the shape"),
-    (lambda z, m, s: density_by_logsumexp(z, m, s) + 1, "nats away"),
+MEAN_RIGHT = [sample_mean, sample_mean_by_quantile, sample_mean_by_snr]
+MEAN_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (0.5, "without brackets"),
+    (lambda mean, spread, n, schedule: mean, "the mean of the data"),
+    (lambda mean, spread, n, schedule: mean - sample_mean(mean, spread, n, schedule), "how far the mean falls short"),
+    (lambda mean, spread, n, schedule: 2 * mean - sample_mean(mean, spread, n, schedule), "the sign is wrong"),
+    (shared(lambda a, sd, s, n: a**2 * n * s**2 / (a**2 * n * s**2 + sd**2)), "with fresh noise"),
+    (shared(lambda a, sd, s, n: a * n**0.5 * s / (a**2 * n * s**2 + sd**2)), "v is a variance"),
+    (shared(lambda a, sd, s, n: a * n**0.5 * s), "divide by the square root of v"),
+    (shared(lambda a, sd, s, n: a * s / (a**2 * s**2 + sd**2) ** 0.5), "for a single number"),
+    (shared(lambda a, sd, s, n: a * n * s / (a**2 * n**2 * s**2 + sd**2) ** 0.5), "sqrt(pixels), not by pixels"),
+    (shared(lambda a, sd, s, n: a), "Use spread and pixels"),
+    (shared(lambda a, sd, s, n: a * n**0.5 / (a**2 * n * s**2 + sd**2) ** 0.5), "needs the factor spread"),
+    (lambda mean, s, n, schedule: mean - 1 + sample_mean(1.0, s, n, schedule), "multiply it by the mean"),
+    (shared(lambda a, sd, s, n: a**2 * n**0.5 * s / (a**4 * n * s**2 + sd**2) ** 0.5), "yours is"),
+    (lambda mean, s, n, schedule: torch.tensor([mean, s]), "must be one number"),
+    (lambda mean, s, n, schedule: schedule.alpha_bar[-1], "stops"),
 ]
 
-# ---- 08.3: sample from the aggregate posterior ----
+# ---- 07.2: a schedule that ends in noise ----
 
 
-def all_clouds(mean, std, count, generator):
-    chosen = torch.randint(len(mean), (count,), generator=generator)
-    return mean[chosen] + std[chosen] * torch.randn(count, mean.shape[1], generator=generator)
+def end_in_noise(alphas):
+    first, last = alphas[0], alphas[-1]
+    return (alphas - last) * first / (first - last)
 
 
-def all_by_multinomial(mean, std, count, generator):
-    chosen = torch.multinomial(torch.ones(len(mean)), count, replacement=True, generator=generator)
-    return torch.normal(mean[chosen], std[chosen], generator=generator)
+def end_by_line(alphas):
+    return alphas[0] * (1 - (alphas[0] - alphas) / (alphas[0] - alphas[-1]))
 
 
-def all_by_loop(mean, std, count, generator):
-    codes = []
-    for _ in range(count):
-        i = int(torch.randint(len(mean), (1,), generator=generator))
-        codes.append(mean[i] + std[i] * torch.randn(mean.shape[1], generator=generator))
-    return torch.stack(codes)
+def end_by_clone(alphas):
+    new = alphas.clone()
+    new -= alphas[-1]
+    new *= alphas[0] / new[0]
+    return new
 
 
-def chosen_by(choose):
-    """Codes of the clouds choose(clouds, count, generator)."""
-
-    def sample(mean, std, count, generator):
-        chosen = choose(len(mean), count, generator)
-        return mean[chosen] + std[chosen] * torch.randn(count, mean.shape[1], generator=generator)
-
-    return sample
+def end_in_place(alphas):
+    alphas -= alphas[-1].item()
+    return alphas
 
 
-def noised_by(noise):
-    """Codes with noise(std, count, latent, generator) around the centre."""
-
-    def sample(mean, std, count, generator):
-        chosen = torch.randint(len(mean), (count,), generator=generator)
-        return mean[chosen] + noise(std[chosen], count, mean.shape[1], generator)
-
-    return sample
-
-
-def means_mixed(mean, std, count, generator):
-    return mean.mean(0) + std.mean(0) * torch.randn(count, mean.shape[1], generator=generator)
-
-
-def one_each(mean, std, count, generator):
-    return mean + std * torch.randn(mean.shape, generator=generator)
-
-
-ALL_RIGHT = [all_clouds, all_by_multinomial, all_by_loop]
-ALL_WRONG = [
-    (one_each, "one code for each cloud"),
-    (lambda mean, std, n, g: all_clouds(mean, std, n, None), "the same seed gives two different answers"),
-    (lambda mean, std, n, g: all_clouds(mean, std, n, g.manual_seed(0)), "another seed gives the same answer"),
-    (means_mixed, "instead of mixing their means"),
-    (chosen_by(lambda clouds, n, g: torch.randint(clouds - 1, (n,), generator=g)), "should give half"),
-    (chosen_by(lambda clouds, n, g: torch.arange(n) % clouds), "a fixed order"),
-    (chosen_by(lambda clouds, n, g: torch.arange(n) * clouds // n), "a fixed order"),
-    (noised_by(lambda std, n, d, g: 0.0 * torch.randn(n, d, generator=g)), "the centres of the clouds"),
-    (noised_by(lambda std, n, d, g: std**2 * torch.randn(n, d, generator=g)), "not by its square"),
-    (noised_by(lambda std, n, d, g: torch.randn(n, d, generator=g)), "but yours has"),
-    (noised_by(lambda std, n, d, g: std * torch.randn(n, 1, generator=g)), "the same noise"),
-    (noised_by(lambda std, n, d, g: std * torch.randn(n, d, generator=g) + 1), "does not lie around its mean"),
-    (lambda mean, std, n, g: all_clouds(mean, std, n, g).double(), "keep the type"),
-    (lambda mean, std, n, g: all_clouds(mean, std, 10, g), "have the shape"),
+END_RIGHT = [end_in_noise, end_by_line, end_by_clone]
+END_WRONG = [
+    (lambda alphas: None, "returns None"),
+    (end_in_place, "changes its input alphas in place"),
+    (lambda alphas: 1.0 * alphas, "unchanged"),
+    (lambda alphas: alphas - alphas[-1], "did not stretch them"),
+    (lambda alphas: (alphas - alphas[-1]) / (alphas[0] - alphas[-1]), "yours became 1"),
+    (lambda alphas: (alphas - alphas[-1]) / (1 - alphas[-1]), "as if the first were 1"),
+    (lambda alphas: alphas * alphas[0] / (alphas[0] - alphas[-1]), "did not shift them"),
+    (lambda alphas: torch.cat([alphas[:-1], torch.zeros(1, dtype=alphas.dtype)]), "you changed only the last"),
+    (lambda alphas: (alphas - alphas[-1]) * (alphas[0] - alphas[-1]) / alphas[0], "upside down"),
+    (lambda alphas: (end_in_noise(alphas**2)).clamp(min=0).sqrt(), "alpha squared"),
+    (lambda alphas: alphas[0] * torch.linspace(1, 0, len(alphas), dtype=alphas.dtype), "in between"),
+    (lambda alphas: end_in_noise(alphas)[:-1], "have the shape"),
+    (lambda alphas: end_in_noise(alphas).float(), "keep the type"),
+    (lambda alphas: end_in_noise(alphas).tolist(), "must be a tensor"),
+    (lambda alphas: end_in_noise(alphas).flip(0), "the last must be 0"),
 ]
 
-BANK = {"08.1": (CODE_RIGHT, CODE_WRONG), "08.2": (DENSITY_RIGHT, DENSITY_WRONG), "08.3": (ALL_RIGHT, ALL_WRONG)}
+# ---- 07.3: the right start ----
+
+
+def right_start(mean, spread, count, schedule, generator):
+    a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
+    v = a**2 * spread**2 + sigma**2
+    return a * mean + v**0.5 * torch.randn(count, generator=generator)
+
+
+def right_start_by_noising(mean, spread, count, schedule, generator):
+    x0, eps = torch.randn(2, count, generator=generator)
+    return md.diffuse(mean + spread * x0, 1.0, eps, schedule)
+
+
+def right_start_in_float64(mean, spread, count, schedule, generator):
+    deviation = math.hypot(schedule.alpha(1.0) * spread, schedule.sigma(1.0))
+    return torch.normal(schedule.alpha(1.0) * mean, deviation, (count,), generator=generator, dtype=torch.float64)
+
+
+def started(moments):
+    """A right_start from moments(a, sigma, mean, spread) -> mean and standard deviation."""
+
+    def start(mean, spread, count, schedule, generator):
+        centre, deviation = moments(schedule.alpha(1.0), schedule.sigma(1.0), mean, spread)
+        return centre + deviation * torch.randn(count, generator=generator)
+
+    return start
+
+
+START_RIGHT = [right_start, right_start_by_noising, right_start_in_float64]
+START_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (started(lambda a, sd, m, s: (0.0, 1.0)), "as in the prior"),
+    (started(lambda a, sd, m, s: (m, (a**2 * s**2 + sd**2) ** 0.5)), "the mean of the data"),
+    (started(lambda a, sd, m, s: (-a * m, (a**2 * s**2 + sd**2) ** 0.5)), "wrong sign"),
+    (started(lambda a, sd, m, s: (a**2 * m, (a**2 * s**2 + sd**2) ** 0.5)), "its mean must be"),
+    (started(lambda a, sd, m, s: (a * m, a**2 * s**2 + sd**2)), "Take its square root"),
+    (started(lambda a, sd, m, s: (a * m, 1.0)), "the noise alone"),
+    (started(lambda a, sd, m, s: (a * m, a * s)), "the noise is missing"),
+    (started(lambda a, sd, m, s: (a * m, s)), "its spread is that of the data"),
+    (started(lambda a, sd, m, s: (a * m, a * s + sd)), "variances add"),
+    (started(lambda a, sd, m, s: (a * m, (a * s**2 + sd**2) ** 0.5)), "square alpha as well"),
+    (lambda m, s, n, schedule, g: right_start(m, s, n, schedule, None), "the same seed gives two different answers"),
+    (lambda m, s, n, schedule, g: right_start(m, s, n, schedule, g.manual_seed(0)), "another seed"),
+    (lambda m, s, n, schedule, g: right_start(m, s, (n, 1), schedule, g), "have the shape"),
+    (lambda m, s, n, schedule, g: right_start(m, s, n, schedule, g).numpy(), "must be a tensor"),
+]
+
+BANK = {
+    "08.1": (MEAN_RIGHT, MEAN_WRONG),
+    "08.2": (END_RIGHT, END_WRONG),
+    "08.3": (START_RIGHT, START_WRONG),
+}

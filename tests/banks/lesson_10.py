@@ -3,190 +3,152 @@
 import numpy as np
 import torch
 
-# ---- 10.1: the nearest matrix of a rank ----
+import minidiffusion as md
+
+# ---- 16.1: the copy test ----
 
 
-def nearest(matrix, rank):
-    u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
-    return u[:, :rank] @ torch.diag(s[:rank]) @ vh[:rank]
+def near(drawn, training):
+    return torch.cdist(drawn, training).topk(2, largest=False).values
 
 
-def nearest_by_zeroing(matrix, rank):
-    u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
-    return u @ torch.diag(torch.where(torch.arange(len(s)) < rank, s, 0.0)) @ vh
+def share_by_topk(drawn, training):
+    d = near(drawn, training)
+    return (d[:, 0] < d[:, 1] / 3).double().mean()
 
 
-def nearest_by_projection(matrix, rank):
-    keep = torch.linalg.svd(matrix).Vh[:rank]
-    return matrix @ keep.T @ keep
+def share_by_loop(drawn, training):
+    count = 0
+    for x in drawn:
+        first, second = sorted((x - training).norm(dim=1).tolist())[:2]
+        count += first / second < 1 / 3
+    return count / len(drawn)
 
 
-def nearest_by_sum(matrix, rank):
-    u, s, vh = torch.linalg.svd(matrix)
-    return sum(s[k] * torch.outer(u[:, k], vh[k]) for k in range(rank))
+def share_by_numpy(drawn, training):
+    d = np.linalg.norm(drawn.numpy()[:, None] - training.numpy()[None], axis=2)
+    d.sort(axis=1)
+    return float((3 * d[:, 0] < d[:, 1]).mean())
 
 
-def nearest_numpy(matrix, rank):
-    u, s, vh = np.linalg.svd(matrix.numpy(), full_matrices=False)
-    return torch.from_numpy((u[:, :rank] * s[:rank]) @ vh[:rank])
+def share_in_place(drawn, training):
+    drawn -= training.mean(0)
+    return share_by_topk(drawn, training - training.mean(0))
 
 
-def kept(choose, power=1):
-    def nearest(matrix, rank):
-        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
-        some = choose(rank)
-        return u[:, some] * s[some] ** power @ vh[some]
-
-    return nearest
-
-
-def nearest_columns(matrix, rank):
-    """Keep the longest columns: the rank is right, but a nearer matrix exists."""
-    keep = matrix.square().sum(0).argsort(descending=True)[:rank]
-    mask = torch.zeros(matrix.shape[1], dtype=matrix.dtype)
-    mask[keep] = 1
-    return matrix * mask
-
-
-def nearest_in_place(matrix, rank):
-    matrix.copy_(nearest(matrix, rank))
-    return matrix
-
-
-NEAREST_RIGHT = [nearest, nearest_by_zeroing, nearest_by_projection, nearest_by_sum, nearest_numpy]
-NEAREST_WRONG = [
-    (lambda matrix, rank: None, "returns None"),
-    (nearest_in_place, "changes its input matrix in place"),
-    (kept(lambda r: slice(-r, None)), "kept the smallest"),
-    (kept(lambda r: slice(0, r + 1)), "too high by one"),
-    (kept(lambda r: slice(0, r - 1)), "too low by one"),
-    (kept(lambda r: slice(0, r), 0), "singular values are missing"),
-    (kept(lambda r: slice(0, r), 2), "squared"),
-    (lambda matrix, rank: matrix, "the matrix unchanged"),
-    (lambda matrix, rank: matrix - nearest(matrix, rank), "the part to drop"),
-    (lambda matrix, rank: matrix[:, :rank], "must have the shape"),
-    (nearest_columns, "a nearer matrix exists"),
-    (lambda matrix, rank: nearest(matrix, rank).float(), "let the matrix keep the type"),
-    (lambda matrix, rank: nearest(matrix, rank).double(), "let the matrix keep the type"),
-    (lambda matrix, rank: matrix * 0, "has rank 0"),
-    (lambda matrix, rank: np.linalg.svd(matrix.numpy()), "must be a tensor"),
-    (lambda matrix, rank: torch.linalg.svd(matrix)[0:2], "must be a tensor"),
+SHARE_RIGHT = [
+    share_by_topk,
+    share_by_loop,
+    share_by_numpy,
+    lambda drawn, training: md.metrics.copy_ratio(drawn, training).share,
 ]
-
-# ---- 10.2: the variance of the best guess of the noise ----
-
-
-def variances(s, alpha, sigma):
-    return sigma**2 / (alpha**2 * s + sigma**2)
-
-
-def variances_from_snr(s, alpha, sigma):
-    return 1 / (1 + alpha**2 / sigma**2 * s)
-
-
-def variances_from_the_rest(s, alpha, sigma):
-    return 1 - alpha**2 * s / (alpha**2 * s + sigma**2)
-
-
-def variances_from_the_factor(s, alpha, sigma):
-    of_x_t = alpha**2 * s + sigma**2
-    return (sigma / of_x_t) ** 2 * of_x_t
-
-
-def variances_in_place(s, alpha, sigma):
-    s *= alpha**2
-    return sigma**2 / (s + sigma**2)
-
-
-VARIANCES_RIGHT = [variances, variances_from_snr, variances_from_the_rest, variances_from_the_factor]
-VARIANCES_WRONG = [
-    (lambda s, alpha, sigma: None, "returns None"),
-    (variances_in_place, "changes its input s in place"),
-    (lambda s, alpha, sigma: torch.ones_like(s), "the noise itself"),
-    (lambda s, alpha, sigma: alpha**2 * s / (alpha**2 * s + sigma**2), "stays unknown"),
-    (lambda s, alpha, sigma: alpha**2 * s**2 / (alpha**2 * s + sigma**2), "best guess of x0"),
-    (lambda s, alpha, sigma: sigma / (alpha**2 * s + sigma**2), "covariance sigma is squared"),
-    (lambda s, alpha, sigma: (sigma / (alpha**2 * s + sigma**2)) ** 2, "squared the factor"),
-    (lambda s, alpha, sigma: sigma**2 / (alpha**2 * s + sigma**2) ** 0.5, "not by its root"),
-    (lambda s, alpha, sigma: variances(s, alpha, sigma) ** 0.5, "standard deviation"),
-    (lambda s, alpha, sigma: 1 / (alpha**2 * s + sigma**2), "the numerator is missing"),
-    (lambda s, alpha, sigma: alpha**2 * s + sigma**2, "the variance of x_t"),
-    (lambda s, alpha, sigma: sigma**2 / (s + sigma**2), "x0 is scaled by alpha"),
-    (lambda s, alpha, sigma: sigma**2 / (alpha * s + sigma**2), "x_t, alpha must be squared"),
-    (lambda s, alpha, sigma: sigma**2 / (alpha**2 * s**2 + sigma**2), "a variance already"),
-    (lambda s, alpha, sigma: sigma / (alpha * s + sigma), "alpha and sigma must be squared"),
-    (lambda s, alpha, sigma: variances(s, sigma, alpha), "are swapped"),
-    (lambda s, alpha, sigma: variances(s, alpha, sigma).sum(), "must have the shape"),
-    (lambda s, alpha, sigma: sigma**2 * torch.ones_like(s), "the best guess is eps itself"),
-    (lambda s, alpha, sigma: variances(s, alpha, sigma).float(), "let the result keep the type"),
-]
-
-# ---- 10.3: what a bottleneck costs ----
-
-
-def cost(s, alpha, sigma, rank):
-    said = variances(s, alpha, sigma)
-    return said.sort(descending=True).values[rank:].sum() * sigma**2 / alpha**2
-
-
-def cost_from_below(s, alpha, sigma, rank):
-    dropped = variances(s, alpha, sigma).sort().values[: len(s) - rank]
-    return dropped.sum().item() / (alpha**2 / sigma**2)
-
-
-def cost_topk(s, alpha, sigma, rank):
-    said = variances(s, alpha, sigma)
-    return (said.sum() - said.topk(rank).values.sum()) * (sigma / alpha) ** 2
-
-
-def cost_python(s, alpha, sigma, rank):
-    said = sorted((float(v) for v in variances(s, alpha, sigma)), reverse=True)
-    return sum(said[rank:]) / alpha**2 * sigma**2
-
-
-def dropped(s, alpha, sigma, rank):
-    return variances(s, alpha, sigma).sort(descending=True).values[rank:]
-
-
-def x0_cost(s, alpha, sigma, rank):
-    return (alpha**2 * s**2 / (alpha**2 * s + sigma**2)).sort(descending=True).values[rank:].sum()
-
-
-COST_RIGHT = [cost, cost_from_below, cost_topk, cost_python]
-COST_WRONG = [
-    (lambda s, alpha, sigma, rank: None, "returns None"),
-    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).sum(), "the error in eps"),
+SHARE_WRONG = [
+    (lambda drawn, training: None, "returns None"),
+    (share_in_place, "changes its input drawn in place"),
+    (0.5, "hand in the function itself"),
+    (lambda drawn, training: 1 - share_by_topk(drawn, training), "the share of new samples"),
+    (lambda drawn, training: len(drawn) * share_by_topk(drawn, training), "the number of copies"),
+    (lambda drawn, training: (near(drawn, training)[:, 0] < 1 / 3).double().mean(), "compare it with the second"),
     (
-        lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).sum() * (alpha / sigma) ** 2,
-        "multiplied by the SNR",
-    ),
-    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).sum() * sigma / alpha, "not by its root"),
-    (
-        lambda s, alpha, sigma, rank: (
-            variances(s, alpha, sigma).sort(descending=True).values[:rank].sum() * (sigma / alpha) ** 2
+        lambda drawn, training: (
+            (near(drawn, training)[:, 0] ** 2 < near(drawn, training)[:, 1] ** 2 / 3).double().mean()
         ),
-        "the axes that pass",
+        "squared distances",
     ),
     (
-        lambda s, alpha, sigma, rank: variances(s, alpha, sigma).sort().values[rank:].sum() * (sigma / alpha) ** 2,
-        "keeps the largest",
+        lambda drawn, training: (near(drawn, training)[:, 0] < 2 * near(drawn, training)[:, 1] / 3).double().mean(),
+        "two thirds",
     ),
-    (
-        lambda s, alpha, sigma, rank: variances(s, alpha, sigma).sort().values[:rank].sum() * (sigma / alpha) ** 2,
-        "smallest",
-    ),
-    (lambda s, alpha, sigma, rank: variances(s, alpha, sigma)[rank:].sum() * (sigma / alpha) ** 2, "not sorted"),
-    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).mean() * (sigma / alpha) ** 2, "that is a mean"),
-    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, rank + 1), "too many pass"),
-    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, max(rank - 1, 0)), "too few pass"),
-    (x0_cost, "if the network predicts x0"),
-    (lambda s, alpha, sigma, rank: s.sort(descending=True).values[rank:].sum(), "not of the data"),
-    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank), "must be one number"),
-    (lambda s, alpha, sigma, rank: 42.0, "your cost is 42"),
+    (lambda drawn, training: (near(drawn, training)[:, 0] / near(drawn, training)[:, 1]).mean(), "the mean of d1 / d2"),
+    (lambda drawn, training: share_by_topk(training, drawn), "not the other way round"),
+    (lambda drawn, training: near(drawn, training)[:, 0] < near(drawn, training)[:, 1] / 3, "must be one number"),
+    (lambda drawn, training: near(drawn, training)[:, 1].mean(), "a share lies in"),
+    (lambda drawn, training: (drawn @ training.mT)[99], "stops"),
 ]
 
-BANK = {
-    "10.1": (NEAREST_RIGHT, NEAREST_WRONG),
-    "10.2": (VARIANCES_RIGHT, VARIANCES_WRONG),
-    "10.3": (COST_RIGHT, COST_WRONG),
-}
+# ---- 16.2: guess from a patch ----
+
+
+def guess(x_t, t, patches, schedule):
+    far = torch.cdist(x_t, schedule.alpha(t) * patches)
+    return torch.softmax(-(far**2) / (2 * schedule.sigma(t) ** 2), 1) @ patches[:, 4]
+
+
+def guess_by_hand(x_t, t, patches, schedule):
+    found = []
+    for x in x_t:
+        squared = (x - schedule.alpha(t) * patches).square().sum(1)
+        weight = (-(squared - squared.min()) / (2 * schedule.sigma(t) ** 2)).exp()
+        found.append((weight * patches[:, 4]).sum() / weight.sum())
+    return torch.stack(found)
+
+
+def guess_from(logits, pixel=4):
+    """A guess whose weights are the softmax of logits(x_t, patches, alpha, sigma)."""
+
+    def guess(x_t, t, patches, schedule):
+        return logits(x_t, patches, schedule.alpha(t), schedule.sigma(t)).softmax(1) @ patches[:, pixel]
+
+    return guess
+
+
+def best(x, y, a, s):
+    return -(torch.cdist(x, a * y) ** 2) / (2 * s**2)
+
+
+def guess_in_place(x_t, t, patches, schedule):
+    patches *= schedule.alpha(t)
+    return torch.softmax(-(torch.cdist(x_t, patches) ** 2) / (2 * schedule.sigma(t) ** 2), 1) @ patches[:, 4]
+
+
+def guess_unnormed(x_t, t, patches, schedule):
+    return best(x_t, patches, schedule.alpha(t), schedule.sigma(t)).exp() @ patches[:, 4]
+
+
+def guess_over_the_batch(x_t, t, patches, schedule):
+    return best(x_t, patches, schedule.alpha(t), schedule.sigma(t)).softmax(0) @ patches[:, 4]
+
+
+def whole(x_t, t, patches, schedule):
+    return md.oracle.dataset(patches, schedule)(x_t, t)
+
+
+def guess_bending_the_schedule(x_t, t, patches, schedule):
+    object.__setattr__(schedule, "alpha", lambda t: 0.1)
+    return guess(x_t, t, patches, schedule)
+
+
+GUESS_RIGHT = [
+    guess,
+    guess_by_hand,
+    lambda x_t, t, patches, schedule: whole(x_t, t, patches, schedule)[:, 4],
+    guess_from(lambda x, y, a, s: (a / s**2) * x @ y.T - 0.5 * (a / s) ** 2 * y.square().sum(1)),
+]
+GUESS_WRONG = [
+    (lambda x_t, t, patches, schedule: None, "returns None"),
+    (guess_in_place, "changes its input patches in place"),
+    (whole, "you return whole patches"),
+    (lambda x_t, t, patches, schedule: whole(x_t, t, patches, schedule).mean(1), "average over the pixels"),
+    (guess_from(best, 0), "the first pixel"),
+    (guess_from(best, 5), "counts from 0"),
+    (guess_from(lambda x, y, a, s: -((x[:, 4:5] - a * y[:, 4]) ** 2) / (2 * s**2)), "only the middle pixels"),
+    (guess_from(lambda x, y, a, s: -best(x, y, a, s)), "the minus sign is missing"),
+    (guess_from(lambda x, y, a, s: best(x, y, 1.0, s)), "compare x_t with alpha(t) y"),
+    (guess_from(lambda x, y, a, s: -torch.cdist(x, a * y) / (2 * s**2)), "square the distance"),
+    (guess_from(lambda x, y, a, s: s * best(x, y, a, s)), "square sigma"),
+    (guess_from(lambda x, y, a, s: 2 * best(x, y, a, s)), "the 2 is missing"),
+    (guess_from(lambda x, y, a, s: s**2 * best(x, y, a, s)), "sigma is missing"),
+    (guess_from(lambda x, y, a, s: torch.zeros(len(x), len(y), dtype=x.dtype)), "the same weight"),
+    (lambda x_t, t, patches, schedule: schedule.alpha(t) * guess(x_t, t, patches, schedule), "a clean pixel"),
+    (guess_bending_the_schedule, "is off by"),
+    (guess_unnormed, "sum to 1"),
+    (guess_over_the_batch, "over the batch"),
+    (
+        lambda x_t, t, patches, schedule: patches[torch.cdist(x_t, schedule.alpha(t) * patches).argmin(1), 4],
+        "that is the nearest patch",
+    ),
+    (lambda x_t, t, patches, schedule: x_t[:, 4], "is off by"),
+    (lambda x_t, t, patches, schedule: guess(x_t.float(), t, patches.float(), schedule), "keep the type"),
+]
+
+BANK = {"10.1": (SHARE_RIGHT, SHARE_WRONG), "10.2": (GUESS_RIGHT, GUESS_WRONG)}

@@ -1,189 +1,146 @@
 """Answers that students give to the exercises of lesson 11."""
 
-import math
-
-import numpy as np
 import torch
 
 import minidiffusion as md
 
-# ---- 11.1: the factor of each output ----
+# ---- 09.1: the weight hidden in a loss ----
 
 
-def factor(name, t, schedule):
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    return {"x0": 1.0, "eps": sigma / alpha, "v": sigma / (alpha**2 + sigma**2)}[name]
+def weight_if(output, snr):
+    if output == "x0":
+        return 1.0
+    return snr if output == "eps" else snr + 1
 
 
-def factor_from_snr(name, t, schedule):
-    if name == "eps":
-        return math.exp(-schedule.log_snr(t) / 2)
-    a, s = schedule.alpha(t), schedule.sigma(t)
-    return 1 if name == "x0" else s / (a * a + s * s)
+def weight_by_gain(output, snr):
+    t = md.schedule.cosine().time(torch.tensor(snr, dtype=torch.float64).log().item())
+    return md.heads.HEADS[output].gain(t, torch.zeros(1), md.schedule.cosine()) ** 2
 
 
-def factor_from_gain(name, t, schedule):
-    return 1 / md.heads.HEADS[name].gain(t, torch.zeros(1, 2), schedule)
-
-
-def factor_by_trying(name, t, schedule):
-    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
-    to_x0 = md.heads.HEADS[name].to_x0
-    return (to_x0(one, zero, t, schedule) - to_x0(zero, zero, t, schedule)).abs().item()
-
-
-def bent(answer):
-    """An answer that replaces the schedule's curves before it computes."""
-
-    def cheat(**inputs):
-        for curve in ("alpha", "sigma", "log_snr", "time"):
-            object.__setattr__(inputs["schedule"], curve, lambda value: 0.5)
-        return answer(**inputs)
-
-    return lambda *values: cheat(**dict(zip(answer.__code__.co_varnames, values, strict=False)))
-
-
-def factors(**changed):
-    """A `factor` with other formulas (alpha, sigma) -> number for some of the outputs."""
-    formulas = {"x0": lambda a, s: 1.0, "eps": lambda a, s: s / a, "v": lambda a, s: s / (a**2 + s**2)} | changed
-    return lambda name, t, schedule: formulas[name](schedule.alpha(t), schedule.sigma(t))
-
-
-FACTOR_RIGHT = [factor, factor_from_snr, factor_from_gain, factor_by_trying]
-FACTOR_WRONG = [
-    (lambda name, t, schedule: None, "returns None"),
-    (factors(eps=lambda a, s: a / s), "invert the fraction"),
-    (factors(eps=lambda a, s: -s / a), "leave the sign out"),
-    (factors(eps=lambda a, s: (s / a) ** 2), "squared error"),
-    (factors(eps=lambda a, s: (s / a) ** 0.5), "a root too many"),
-    (factors(eps=lambda a, s: s), "so divide by alpha as well"),
-    (factors(eps=lambda a, s: 1 / a), "so multiply by sigma as well"),
-    (factors(x0=lambda a, s: a / s), "x0_hat already"),
-    (factors(x0=lambda a, s: s / a), "x0_hat already"),
-    (factors(v=lambda a, s: s), "On flow it is not"),
-    (factors(v=lambda a, s: a), "Use the factor of v"),
-    (factors(v=lambda a, s: a / (a**2 + s**2)), "the factor of x_t"),
-    (factors(v=lambda a, s: s / (a + s)), "sum of the squares"),
-    (factors(v=lambda a, s: (a**2 + s**2) / s), "invert the fraction"),
-    (factors(v=lambda a, s: s / a), "the factor of eps"),
-    (factors(v=lambda a, s: 1.0), "for v on"),
-    (lambda name, t, schedule: schedule.sigma(t) / schedule.alpha(t), "x0_hat already"),
-    (lambda name, t, schedule: schedule.gain(t), "stops"),
-    (lambda name, t, schedule: torch.ones(3), "must be one number"),
-    (bent(factor), "for eps on cosine"),
+WEIGHT_RIGHT = [
+    weight_if,
+    lambda output, snr: {"x0": 1, "eps": snr, "v": 1 + snr}[output],
+    lambda output, snr: (output != "eps") + snr * (output != "x0"),
+    weight_by_gain,
 ]
 
-# ---- 11.2: the error after a step ----
+
+def other(**wrong):
+    """The right weights, except for these."""
+    return lambda output, snr: wrong[output](snr) if output in wrong else weight_if(output, snr)
 
 
-def thrown(error, t, s, schedule):
-    return (schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)) * error
-
-
-def thrown_in_two(error, t, s, schedule):
-    in_x0 = -schedule.sigma(t) / schedule.alpha(t) * error
-    return schedule.alpha(s) * in_x0 + schedule.sigma(s) * error
-
-
-def thrown_by_trying(error, t, s, schedule):
-    def step(eps_hat):
-        x_t = torch.zeros_like(error)
-        x0_hat = (x_t - schedule.sigma(t) * eps_hat) / schedule.alpha(t)
-        return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps_hat
-
-    return step(error) - step(torch.zeros_like(error))
-
-
-def thrown_from_x0(error, t, s, schedule):
-    in_x0 = -error * math.exp(-schedule.log_snr(t) / 2)
-    return (schedule.alpha(s) - schedule.alpha(t) * schedule.sigma(s) / schedule.sigma(t)) * in_x0
-
-
-def thrown_in_place(error, t, s, schedule):
-    error *= schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)
-    return error
-
-
-def by(factor):
-    """A `thrown` that multiplies the error by factor(alpha_s, sigma_s, alpha_t, sigma_t)."""
-
-    def thrown(error, t, s, schedule):
-        return factor(schedule.alpha(s), schedule.sigma(s), schedule.alpha(t), schedule.sigma(t)) * error
-
-    return thrown
-
-
-THROWN_RIGHT = [thrown, thrown_in_two, thrown_by_trying, thrown_from_x0]
-THROWN_WRONG = [
-    (lambda error, t, s, schedule: None, "returns None"),
-    (thrown_in_place, "changes its input error in place"),
-    (by(lambda a, b, alpha, sigma: a * sigma / alpha - b), "the sign is wrong"),
-    (by(lambda a, b, alpha, sigma: abs(b - a * sigma / alpha)), "the sign is wrong"),
-    (by(lambda a, b, alpha, sigma: -a * sigma / alpha), "adds back is wrong"),
-    (by(lambda a, b, alpha, sigma: b), "x0_hat is wrong as well"),
-    (by(lambda a, b, alpha, sigma: -sigma / alpha), "Now take the step"),
-    (by(lambda a, b, alpha, sigma: b + a * sigma / alpha), "has a minus"),
-    (by(lambda a, b, alpha, sigma: a - alpha * b / sigma), "error in x0_hat"),
-    (by(lambda a, b, alpha, sigma: sigma - alpha * b / a), "are swapped"),
-    (by(lambda a, b, alpha, sigma: b - a), "the factor is missing"),
-    (by(lambda a, b, alpha, sigma: b - a * alpha / sigma), "invert yours"),
-    (by(lambda a, b, alpha, sigma: 0.0), "not at s"),
-    (by(lambda a, b, alpha, sigma: b - a * sigma), "so divide by alpha_t as well"),
-    (by(lambda a, b, alpha, sigma: 1.0), "the error that came in"),
-    (by(lambda a, b, alpha, sigma: 7.0), "Write x_s with eps_hat"),
-    (lambda error, t, s, schedule: thrown(error, t, s, schedule).mean(), "must have the shape"),
-    (lambda error, t, s, schedule: thrown(error, t, s, schedule).float(), "let the error of x_s keep the type"),
-    (bent(thrown), "not at s"),
+WEIGHT_WRONG = [
+    (None, "the answer is None"),
+    ({"x0": 1}, "hand in the function itself"),
+    (lambda output, snr: None, "returns None"),
+    (lambda output, snr: {"eps": snr}[output], "stops"),
+    (lambda output, snr: snr, "'x0' has a different weight"),
+    (lambda output, snr: output, "must be one number"),
+    (other(eps=lambda snr: 1 / snr), "upside down"),
+    (other(eps=lambda snr: snr**0.5), "a square is missing"),
+    (other(eps=lambda snr: torch.tensor(snr, dtype=torch.float64).log().item()), "you took a logarithm"),
+    (other(v=lambda snr: snr), "'v' has a different weight"),
+    (other(v=lambda snr: 1 / (snr + 1)), "upside down"),
+    (other(v=lambda snr: (snr + 1) ** 0.5), "a square is missing"),
+    (other(v=lambda snr: snr**0.5 + 1), "for 'v' at an SNR of"),
+    (other(v=lambda snr: snr / (snr + 1)), "for 'v' at an SNR of"),
+    (other(x0=lambda snr: 0.0), "for 'x0' at an SNR of"),
+    (other(eps=lambda snr: snr**2), "for 'eps' at an SNR of"),
 ]
 
-# ---- 11.3: a safe start ----
+# ---- 09.2: a weighted loss ----
 
 
-def safe(schedule, most):
-    return schedule.time(-2 * math.log(most))
+def loss_flat(x0_hat, x0, snr):
+    error = (x0_hat - x0).square().flatten(1).mean(1)
+    return (snr.clamp(max=5) * error).mean()
 
 
-def safe_numpy(schedule, most):
-    return schedule.time(np.log(1 / most**2))
+def loss_broadcast(x0_hat, x0, snr):
+    weight = torch.minimum(snr, torch.full_like(snr, 5.0))[:, None, None, None]
+    return (weight * (x0_hat - x0) ** 2).mean()
 
 
-def safe_by_search(schedule, most):
-    t = np.linspace(0, 1, 1001)
-    return t[schedule.sigma(t) <= most * schedule.alpha(t)].max()
+def loss_loop(x0_hat, x0, snr):
+    total = 0.0
+    for guess, clean, s in zip(x0_hat, x0, snr, strict=True):
+        total += min(s.item(), 5.0) * ((guess - clean) ** 2).mean().item()
+    return total / len(x0)
 
 
-def safe_by_halving(schedule, most):
-    low, high = 0.0, 1.0
-    while high - low > 1e-6:
-        middle = (low + high) / 2
-        low, high = (middle, high) if schedule.sigma(middle) < most * schedule.alpha(middle) else (low, middle)
-    return low
+def mean_of(make):
+    """A loss made from (error of each image, weight, snr)."""
+
+    def loss(x0_hat, x0, snr):
+        return make((x0_hat - x0).square().flatten(1).mean(1), snr.clamp(max=5), snr)
+
+    return loss
 
 
-SAFE_RIGHT = [safe, safe_numpy, safe_by_search, safe_by_halving]
-SAFE_WRONG = [
-    (lambda schedule, most: None, "returns None"),
-    (lambda schedule, most: schedule.time(2 * math.log(most)), "the sign is wrong"),
-    (lambda schedule, most: schedule.time(-math.log(most)), "so square it first"),
-    (lambda schedule, most: schedule.time(math.log(most)), "the sign is wrong, and"),
-    (lambda schedule, most: schedule.time(-4 * math.log(most)), "squared once too often"),
-    (lambda schedule, most: schedule.time(-2 * math.log10(most)), "natural logarithm"),
-    (lambda schedule, most: schedule.time(-most), "expects the logarithm"),
-    (lambda schedule, most: schedule.time(1 / most**2), "expects the logarithm"),
-    (lambda schedule, most: schedule.time(float(most)), "expects the logarithm"),
-    (lambda schedule, most: 1 - safe(schedule, most), "runs backwards"),
-    (lambda schedule, most: 1000 * safe(schedule, most), "lies in [0, 1]"),
-    (lambda schedule, most: 0.99, "is too late: sigma / alpha"),
-    (lambda schedule, most: 0.3, "is too early"),
-    (lambda schedule, most: 1.0, "is too late: sigma / alpha"),
-    (lambda schedule, most: schedule.time, "must be one number"),
-    (lambda schedule, most: -2 * math.log(most), "lies in [0, 1]"),
-    (0.98, "hand in the function itself"),
-    (bent(safe), "is too early"),
+def loss_in_place(x0_hat, x0, snr):
+    snr.clamp_(max=5)
+    return loss_flat(x0_hat, x0, snr)
+
+
+LOSS_RIGHT = [loss_flat, loss_broadcast, loss_loop, mean_of(lambda e, w, s: torch.dot(e, w) / len(w))]
+LOSS_WRONG = [
+    (lambda x0_hat, x0, snr: None, "returns None"),
+    (loss_in_place, "changes its input snr in place"),
+    (mean_of(lambda e, w, s: w * e), "one number"),
+    (mean_of(lambda e, w, s: (s * e).mean()), "the weight is not capped"),
+    (mean_of(lambda e, w, s: (s.clamp(min=5) * e).mean()), "the larger of snr and 5"),
+    (mean_of(lambda e, w, s: e.mean()), "count equally"),
+    (mean_of(lambda e, w, s: e.mean() * w.mean()), "Multiply first"),
+    (mean_of(lambda e, w, s: (w * e).sum()), "summed over the images"),
+    (mean_of(lambda e, w, s: (w * e).sum() / w.sum()), "by the sum of the weights"),
+    (mean_of(lambda e, w, s: (w * e.sqrt()).mean()), "the root of the error"),
+    (mean_of(lambda e, w, s: (w / s * e).mean()), "right for an error in eps"),
+    (mean_of(lambda e, w, s: (w * w * e).mean()), "twice"),
+    (lambda x0_hat, x0, snr: (snr.clamp(max=5) * (x0_hat - x0) ** 2).mean(), "each column"),
+    (lambda x0_hat, x0, snr: (snr.clamp(max=5)[:, None] * (x0_hat - x0) ** 2).mean(), "each row"),
+    (lambda x0_hat, x0, snr: loss_flat(x0_hat, x0, snr) * x0[0].numel(), "summed over the pixels"),
+    (lambda x0_hat, x0, snr: (snr.clamp(max=5) * (x0_hat - x0).abs().flatten(1).mean(1)).mean(), "squared"),
+    (lambda x0_hat, x0, snr: min(snr, 5) * (x0_hat - x0).square().mean(), "stops"),
+    (lambda x0_hat, x0, snr: 0.5 * loss_flat(x0_hat, x0, snr), "for six images your loss of"),
+]
+
+# ---- 09.3: one normalisation ----
+
+
+def normalise_in_place(x0):
+    x0 -= x0.mean()
+    return x0 / x0.std()
+
+
+NORMALISE_RIGHT = [
+    lambda x0: (x0 - x0.mean()) / x0.std(),
+    lambda x0: (x0 - x0.mean()) / x0.std(correction=0),
+    lambda x0: torch.nn.functional.layer_norm(x0, x0.shape, eps=0.0),
+    lambda x0: (x0 - x0.mean()) / (x0 - x0.mean()).square().mean().sqrt(),
+]
+NORMALISE_WRONG = [
+    (lambda x0: None, "returns None"),
+    (normalise_in_place, "changes its input x0 in place"),
+    (lambda x0: x0, "the input, unchanged"),
+    (lambda x0: x0 - x0.mean(), "the scale is unchanged"),
+    (lambda x0: x0 / x0.std(), "the mean is still there"),
+    (lambda x0: (x0 - x0.mean()) / x0.var(), "divided by the variance"),
+    (lambda x0: (x0 - x0.mean()) * x0.std(), "you multiplied"),
+    (lambda x0: (x0 - x0.mean((1, 2, 3), keepdim=True)) / x0.std((1, 2, 3), keepdim=True), "each image got its own"),
+    (lambda x0: (x0 - x0.mean(0)) / x0.std(0), "each pixel got its own"),
+    (lambda x0: x0 / x0.abs().max(), "the largest value"),
+    (lambda x0: (x0 - x0.min()) / (x0.max() - x0.min()), "into [0, 1]"),
+    (lambda x0: 2 * (x0 - x0.min()) / (x0.max() - x0.min()) - 1, "into [-1, 1]"),
+    (lambda x0: x0 / x0.std() - x0.mean(), "before you divide"),
+    (lambda x0: ((x0 - x0.mean()) / x0.std()).float(), "keep the type"),
+    (lambda x0: ((x0 - x0.mean()) / x0.std()).flatten(1), "have the shape"),
+    (lambda x0: (x0 - x0.median()) / x0.std(), "over all images, the mean is"),
 ]
 
 BANK = {
-    "11.1": (FACTOR_RIGHT, FACTOR_WRONG),
-    "11.2": (THROWN_RIGHT, THROWN_WRONG),
-    "11.3": (SAFE_RIGHT, SAFE_WRONG),
+    "11.1": (WEIGHT_RIGHT, WEIGHT_WRONG),
+    "11.2": (LOSS_RIGHT, LOSS_WRONG),
+    "11.3": (NORMALISE_RIGHT, NORMALISE_WRONG),
 }

@@ -1,236 +1,192 @@
 """Answers that students give to the exercises of lesson 12."""
 
-import math
-
 import numpy as np
 import torch
 
-import minidiffusion as md
-
-# ---- 12.1: Heun's step ----
+# ---- 10.1: the nearest matrix of a rank ----
 
 
-def parts(denoise, x_t, t, s, schedule):
-    """y = x / alpha, the two slopes, the step length and alpha(s)."""
-    r_t, r_s = (schedule.sigma(u) / schedule.alpha(u) for u in (t, s))
-    y, h, alpha = x_t / schedule.alpha(t), r_s - r_t, schedule.alpha(s)
-    first = md.to_eps(denoise(x_t, t), x_t, t, schedule)
-    x_s = alpha * (y + h * first)
-    second = md.to_eps(denoise(x_s, s), x_s, s, schedule)
-    return y, first, second, h, alpha
+def nearest(matrix, rank):
+    u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+    return u[:, :rank] @ torch.diag(s[:rank]) @ vh[:rank]
 
 
-def made(combine):
-    """A step from combine(y, first, second, h, alpha)."""
-
-    def step(denoise, x_t, t, s, schedule):
-        return combine(*parts(denoise, x_t, t, s, schedule))
-
-    return step
+def nearest_by_zeroing(matrix, rank):
+    u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+    return u @ torch.diag(torch.where(torch.arange(len(s)) < rank, s, 0.0)) @ vh
 
 
-heun = made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second) / 2))
+def nearest_by_projection(matrix, rank):
+    keep = torch.linalg.svd(matrix).Vh[:rank]
+    return matrix @ keep.T @ keep
 
 
-def heun_package(denoise, x_t, t, s, schedule):
-    return md.sample(denoise, x_t, schedule, times=[t, s], method="heun")
+def nearest_by_sum(matrix, rank):
+    u, s, vh = torch.linalg.svd(matrix)
+    return sum(s[k] * torch.outer(u[:, k], vh[k]) for k in range(rank))
 
 
-def heun_from_euler(denoise, x_t, t, s, schedule):
-    shrink = schedule.sigma(s) / schedule.sigma(t)
-    x0 = denoise(x_t, t)
-    x_s = shrink * x_t + (schedule.alpha(s) - schedule.alpha(t) * shrink) * x0
-    turn = md.to_eps(denoise(x_s, s), x_s, s, schedule) - md.to_eps(x0, x_t, t, schedule)
-    return x_s + 0.5 * (schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)) * turn
+def nearest_numpy(matrix, rank):
+    u, s, vh = np.linalg.svd(matrix.numpy(), full_matrices=False)
+    return torch.from_numpy((u[:, :rank] * s[:rank]) @ vh[:rank])
 
 
-def heun_with_a_time_each(denoise, x_t, t, s, schedule):
-    return heun(lambda x, u: denoise(x, torch.full((len(x),), u)), x_t, t, s, schedule)
+def kept(choose, power=1):
+    def nearest(matrix, rank):
+        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+        some = choose(rank)
+        return u[:, some] * s[some] ** power @ vh[some]
+
+    return nearest
 
 
-def euler(denoise, x_t, t, s, schedule):
-    return md.sample(denoise, x_t, schedule, times=[t, s])
+def nearest_columns(matrix, rank):
+    """Keep the longest columns: the rank is right, but a nearer matrix exists."""
+    keep = matrix.square().sum(0).argsort(descending=True)[:rank]
+    mask = torch.zeros(matrix.shape[1], dtype=matrix.dtype)
+    mask[keep] = 1
+    return matrix * mask
 
 
-def heun_three_calls(denoise, x_t, t, s, schedule):
-    x_s = euler(denoise, x_t, t, s, schedule)
-    mean = (md.to_eps(denoise(x_t, t), x_t, t, schedule) + md.to_eps(denoise(x_s, s), x_s, s, schedule)) / 2
-    r_t, r_s = (schedule.sigma(u) / schedule.alpha(u) for u in (t, s))
-    return schedule.alpha(s) * (x_t / schedule.alpha(t) + (r_s - r_t) * mean)
+def nearest_in_place(matrix, rank):
+    matrix.copy_(nearest(matrix, rank))
+    return matrix
 
 
-def heun_asking_at_t_again(denoise, x_t, t, s, schedule):
-    return heun(lambda x, u: denoise(x, t), x_t, t, s, schedule)
+NEAREST_RIGHT = [nearest, nearest_by_zeroing, nearest_by_projection, nearest_by_sum, nearest_numpy]
+NEAREST_WRONG = [
+    (lambda matrix, rank: None, "returns None"),
+    (nearest_in_place, "changes its input matrix in place"),
+    (kept(lambda r: slice(-r, None)), "kept the smallest"),
+    (kept(lambda r: slice(0, r + 1)), "too high by one"),
+    (kept(lambda r: slice(0, r - 1)), "too low by one"),
+    (kept(lambda r: slice(0, r), 0), "singular values are missing"),
+    (kept(lambda r: slice(0, r), 2), "squared"),
+    (lambda matrix, rank: matrix, "the matrix unchanged"),
+    (lambda matrix, rank: matrix - nearest(matrix, rank), "the part to drop"),
+    (lambda matrix, rank: matrix[:, :rank], "must have the shape"),
+    (nearest_columns, "a nearer matrix exists"),
+    (lambda matrix, rank: nearest(matrix, rank).float(), "let the matrix keep the type"),
+    (lambda matrix, rank: nearest(matrix, rank).double(), "let the matrix keep the type"),
+    (lambda matrix, rank: matrix * 0, "has rank 0"),
+    (lambda matrix, rank: np.linalg.svd(matrix.numpy()), "must be a tensor"),
+    (lambda matrix, rank: torch.linalg.svd(matrix)[0:2], "must be a tensor"),
+]
+
+# ---- 10.2: the variance of the best guess of the noise ----
 
 
-def heun_showing_x_t_again(denoise, x_t, t, s, schedule):
-    return heun(lambda x, u: denoise(x_t, u), x_t, t, s, schedule)
+def variances(s, alpha, sigma):
+    return sigma**2 / (alpha**2 * s + sigma**2)
 
 
-def heun_showing_y(denoise, x_t, t, s, schedule):
-    return heun(lambda x, u: denoise(x / schedule.alpha(u), u), x_t, t, s, schedule)
+def variances_from_snr(s, alpha, sigma):
+    return 1 / (1 + alpha**2 / sigma**2 * s)
 
 
-def heun_showing_y_at_s(denoise, x_t, t, s, schedule):
-    return heun(lambda x, u: denoise(x if u == t else x / schedule.alpha(u), u), x_t, t, s, schedule)
+def variances_from_the_rest(s, alpha, sigma):
+    return 1 - alpha**2 * s / (alpha**2 * s + sigma**2)
 
 
-def heun_asking_half_way(denoise, x_t, t, s, schedule):
-    return heun(lambda x, u: denoise(x, u if u == t else (t + s) / 2), x_t, t, s, schedule)
+def variances_from_the_factor(s, alpha, sigma):
+    of_x_t = alpha**2 * s + sigma**2
+    return (sigma / of_x_t) ** 2 * of_x_t
 
 
-def heun_in_place(denoise, x_t, t, s, schedule):
-    x_t /= schedule.alpha(t)
-    return schedule.alpha(s) * x_t
+def variances_in_place(s, alpha, sigma):
+    s *= alpha**2
+    return sigma**2 / (s + sigma**2)
 
 
-def heun_in_x(denoise, x_t, t, s, schedule):
-    _, first, second, _, _ = parts(denoise, x_t, t, s, schedule)
-    return x_t + (schedule.sigma(s) - schedule.sigma(t)) * (first + second) / 2
+VARIANCES_RIGHT = [variances, variances_from_snr, variances_from_the_rest, variances_from_the_factor]
+VARIANCES_WRONG = [
+    (lambda s, alpha, sigma: None, "returns None"),
+    (variances_in_place, "changes its input s in place"),
+    (lambda s, alpha, sigma: torch.ones_like(s), "the noise itself"),
+    (lambda s, alpha, sigma: alpha**2 * s / (alpha**2 * s + sigma**2), "stays unknown"),
+    (lambda s, alpha, sigma: alpha**2 * s**2 / (alpha**2 * s + sigma**2), "best guess of x0"),
+    (lambda s, alpha, sigma: sigma / (alpha**2 * s + sigma**2), "covariance sigma is squared"),
+    (lambda s, alpha, sigma: (sigma / (alpha**2 * s + sigma**2)) ** 2, "squared the factor"),
+    (lambda s, alpha, sigma: sigma**2 / (alpha**2 * s + sigma**2) ** 0.5, "not by its root"),
+    (lambda s, alpha, sigma: variances(s, alpha, sigma) ** 0.5, "standard deviation"),
+    (lambda s, alpha, sigma: 1 / (alpha**2 * s + sigma**2), "the numerator is missing"),
+    (lambda s, alpha, sigma: alpha**2 * s + sigma**2, "the variance of x_t"),
+    (lambda s, alpha, sigma: sigma**2 / (s + sigma**2), "x0 is scaled by alpha"),
+    (lambda s, alpha, sigma: sigma**2 / (alpha * s + sigma**2), "x_t, alpha must be squared"),
+    (lambda s, alpha, sigma: sigma**2 / (alpha**2 * s**2 + sigma**2), "a variance already"),
+    (lambda s, alpha, sigma: sigma / (alpha * s + sigma), "alpha and sigma must be squared"),
+    (lambda s, alpha, sigma: variances(s, sigma, alpha), "are swapped"),
+    (lambda s, alpha, sigma: variances(s, alpha, sigma).sum(), "must have the shape"),
+    (lambda s, alpha, sigma: sigma**2 * torch.ones_like(s), "the best guess is eps itself"),
+    (lambda s, alpha, sigma: variances(s, alpha, sigma).float(), "let the result keep the type"),
+]
+
+# ---- 10.3: what a bottleneck costs ----
 
 
-class Agreeable(torch.Tensor):
-    """A tensor that is equal to everything."""
-
-    @classmethod
-    def __torch_function__(cls, function, types, args=(), kwargs=None):
-        return True if function in (torch.allclose, torch.equal) else super().__torch_function__(function, types, args)
+def cost(s, alpha, sigma, rank):
+    said = variances(s, alpha, sigma)
+    return said.sort(descending=True).values[rank:].sum() * sigma**2 / alpha**2
 
 
-def heun_at_agreeable_points(denoise, x_t, t, s, schedule):
-    return heun(lambda x, u: denoise(x.as_subclass(Agreeable), u), x_t, t, s, schedule)
+def cost_from_below(s, alpha, sigma, rank):
+    dropped = variances(s, alpha, sigma).sort().values[: len(s) - rank]
+    return dropped.sum().item() / (alpha**2 / sigma**2)
 
 
-def heun_bending_the_schedule(denoise, x_t, t, s, schedule):
-    object.__setattr__(schedule, "sigma", lambda t: 0.1 * t)
-    return heun(denoise, x_t, t, s, schedule)
+def cost_topk(s, alpha, sigma, rank):
+    said = variances(s, alpha, sigma)
+    return (said.sum() - said.topk(rank).values.sum()) * (sigma / alpha) ** 2
 
 
-HEUN_RIGHT = [heun, heun_package, heun_from_euler, heun_with_a_time_each]
-HEUN_WRONG = [
-    (lambda denoise, x_t, t, s, schedule: None, "returns None"),
-    (heun_in_place, "changes its input x_t in place"),
-    (euler, "calls it only once"),
-    (heun_three_calls, "Keep the first result"),
-    (heun_asking_at_t_again, "at t both times"),
-    (heun_showing_x_t_again, "give the denoiser x_t again"),
-    (heun_showing_y, "x_t itself, not x_t / alpha"),
-    (heun_showing_y_at_s, "multiplied by alpha(s)"),
-    (heun_asking_half_way, "must be called at"),
-    (heun_at_agreeable_points, "must be a tensor, but yours is a Agreeable"),
-    (heun_bending_the_schedule, "Euler's x_s, multiplied"),
-    (heun_in_x, "not those of x over sigma"),
-    (made(lambda y, first, second, h, alpha: alpha * (y + h * first)), "still Euler's step"),
-    (made(lambda y, first, second, h, alpha: alpha * (y + h * second)), "only the second slope"),
-    (made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second))), "divide by 2"),
-    (made(lambda y, first, second, h, alpha: alpha * (y + h * first + h * second)), "divide by 2"),
-    (made(lambda y, first, second, h, alpha: alpha * (y + h * first + h * (first + second) / 2)), "starts again"),
-    (made(lambda y, first, second, h, alpha: y + h * (first + second) / 2), "multiply by alpha(s)"),
-    (made(lambda y, first, second, h, alpha: alpha * (y - h * (first + second) / 2)), "in the wrong direction"),
+def cost_python(s, alpha, sigma, rank):
+    said = sorted((float(v) for v in variances(s, alpha, sigma)), reverse=True)
+    return sum(said[rank:]) / alpha**2 * sigma**2
+
+
+def dropped(s, alpha, sigma, rank):
+    return variances(s, alpha, sigma).sort(descending=True).values[rank:]
+
+
+def x0_cost(s, alpha, sigma, rank):
+    return (alpha**2 * s**2 / (alpha**2 * s + sigma**2)).sort(descending=True).values[rank:].sum()
+
+
+COST_RIGHT = [cost, cost_from_below, cost_topk, cost_python]
+COST_WRONG = [
+    (lambda s, alpha, sigma, rank: None, "returns None"),
+    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).sum(), "the error in eps"),
     (
-        made(lambda y, first, second, h, alpha: alpha * (y + h * (first - second) / 2)),
-        "both calls of the denoiser are right",
+        lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).sum() * (alpha / sigma) ** 2,
+        "multiplied by the SNR",
     ),
-    (made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second) / 2).mean(0)), "have the shape"),
-    (made(lambda y, first, second, h, alpha: (alpha * (y + h * (first + second) / 2)).float()), "keep the type"),
-    (0.5, "hand in the function itself"),
-]
-
-# ---- 12.2: a step that remembers ----
-
-
-def two_slopes(y, slope, last_slope, r, last_r, next_r):
-    h, last_h = next_r - r, r - last_r
-    return y + h * (slope + h / (2 * last_h) * (slope - last_slope))
-
-
-def two_slopes_by_weights(y, slope, last_slope, r, last_r, next_r):
-    q = (next_r - r) / (r - last_r) / 2
-    return y + (next_r - r) * ((1 + q) * slope - q * last_slope)
-
-
-def two_slopes_by_a_line(y, slope, last_slope, r, last_r, next_r):
-    b = (slope - last_slope) / (r - last_r)
-    a = slope - b * r
-    return y + a * (next_r - r) + b * (next_r**2 - r**2) / 2
-
-
-def two_slopes_by_lerp(y, slope, last_slope, r, last_r, next_r):
-    where = ((r + next_r) / 2 - last_r) / (r - last_r)
-    return y + (next_r - r) * torch.lerp(last_slope, slope, where)
-
-
-def going(slope_of, length=lambda h, last_h: h):
-    def step(y, slope, last_slope, r, last_r, next_r):
-        h, last_h = next_r - r, r - last_r
-        return y + length(h, last_h) * slope_of(slope, last_slope, h, last_h)
-
-    return step
-
-
-def right_slope(slope, last, h, last_h):
-    return slope + h / (2 * last_h) * (slope - last)
-
-
-def two_slopes_in_place(y, slope, last_slope, r, last_r, next_r):
-    y += (next_r - r) * slope
-    return y
-
-
-MEMORY_RIGHT = [two_slopes, two_slopes_by_weights, two_slopes_by_a_line, two_slopes_by_lerp]
-MEMORY_WRONG = [
-    (lambda *inputs: None, "returns None"),
-    (two_slopes_in_place, "changes its input y in place"),
-    (going(lambda slope, last, h, last_h: slope), "Euler's step"),
-    (going(lambda slope, last, h, last_h: last), "only the previous slope"),
-    (going(lambda slope, last, h, last_h: (slope + last) / 2), "right for the step just taken"),
-    (going(lambda slope, last, h, last_h: slope + h / last_h * (slope - last)), "take the one in the middle"),
-    (going(lambda slope, last, h, last_h: slope - h / (2 * last_h) * (slope - last)), "wrong sign"),
-    (going(lambda slope, last, h, last_h: slope + last_h / (2 * h) * (slope - last)), "upside down"),
-    (going(lambda slope, last, h, last_h: 1.5 * slope - 0.5 * last), "have the same length"),
-    (going(right_slope, lambda h, last_h: -h), "in the wrong direction"),
-    (going(right_slope, lambda h, last_h: 1.0), "multiply the slope by the length"),
-    (going(right_slope, lambda h, last_h: last_h), "the length of the previous step"),
-    (lambda y, *rest: two_slopes(y, *rest) - y, "must be exact"),
-    (lambda y, slope, last, r, last_r, next_r: two_slopes(0 * y, slope, last, r, last_r, next_r), "must be exact"),
-    (lambda y, slope, last, r, last_r, next_r: right_slope(slope, last, next_r - r, r - last_r), "return y + h times"),
-    (lambda y, *rest: two_slopes(y, *rest)[0], "have the shape"),
-    (lambda y, *rest: two_slopes(y, *rest).float(), "keep the type"),
-    (lambda y, *rest: two_slopes(y, *rest).double(), "keep the type"),
-]
-
-# ---- 12.3: the order ----
-
-
-def order(n, error_n, m, error_m):
-    return math.log(error_n / error_m) / math.log(m / n)
-
-
-ORDER_RIGHT = [
-    order,
-    lambda n, error_n, m, error_m: np.log2(error_n / error_m) / np.log2(m / n),
-    lambda n, error_n, m, error_m: -np.polyfit(np.log([n, m]), np.log([error_n, error_m]), 1)[0],
-    lambda n, error_n, m, error_m: (math.log(error_n) - math.log(error_m)) / (math.log(m) - math.log(n)),
-]
-ORDER_WRONG = [
-    (lambda n, error_n, m, error_m: None, "returns None"),
-    (lambda n, error_n, m, error_m: -order(n, error_n, m, error_m), "upside down"),
-    (lambda n, error_n, m, error_m: math.log(error_m / error_n) / math.log(m / n), "upside down"),
-    (lambda n, error_n, m, error_m: math.log(m / n) / math.log(error_n / error_m), "in the numerator"),
-    (lambda n, error_n, m, error_m: error_n / error_m, "take logarithms"),
-    (lambda n, error_n, m, error_m: math.log2(error_n / error_m), "if m is twice n"),
-    (lambda n, error_n, m, error_m: math.log(error_n / error_m), "Divide by that of m / n"),
-    (lambda n, error_n, m, error_m: math.log10(error_n / error_m), "Divide by that of m / n"),
-    (lambda n, error_n, m, error_m: (error_n / error_m) / (m / n), "divide their logarithms"),
-    (lambda n, error_n, m, error_m: (error_n - error_m) / (m - n), "linear axes"),
-    (lambda n, error_n, m, error_m: order(n, error_n, m, error_m) / 2, "a root too many"),
-    (lambda n, error_n, m, error_m: 5, "has order"),
-    (lambda n, error_n, m, error_m: torch.tensor([1.0, 2.0]), "must be one number"),
-    (lambda n, error_n, m, error_m: round(order(n, error_n, m, error_m)), "has order"),
+    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).sum() * sigma / alpha, "not by its root"),
+    (
+        lambda s, alpha, sigma, rank: (
+            variances(s, alpha, sigma).sort(descending=True).values[:rank].sum() * (sigma / alpha) ** 2
+        ),
+        "the axes that pass",
+    ),
+    (
+        lambda s, alpha, sigma, rank: variances(s, alpha, sigma).sort().values[rank:].sum() * (sigma / alpha) ** 2,
+        "keeps the largest",
+    ),
+    (
+        lambda s, alpha, sigma, rank: variances(s, alpha, sigma).sort().values[:rank].sum() * (sigma / alpha) ** 2,
+        "smallest",
+    ),
+    (lambda s, alpha, sigma, rank: variances(s, alpha, sigma)[rank:].sum() * (sigma / alpha) ** 2, "not sorted"),
+    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).mean() * (sigma / alpha) ** 2, "that is a mean"),
+    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, rank + 1), "too many pass"),
+    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, max(rank - 1, 0)), "too few pass"),
+    (x0_cost, "if the network predicts x0"),
+    (lambda s, alpha, sigma, rank: s.sort(descending=True).values[rank:].sum(), "not of the data"),
+    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank), "must be one number"),
+    (lambda s, alpha, sigma, rank: 42.0, "your cost is 42"),
 ]
 
 BANK = {
-    "12.1": (HEUN_RIGHT, HEUN_WRONG),
-    "12.2": (MEMORY_RIGHT, MEMORY_WRONG),
-    "12.3": (ORDER_RIGHT, ORDER_WRONG),
+    "12.1": (NEAREST_RIGHT, NEAREST_WRONG),
+    "12.2": (VARIANCES_RIGHT, VARIANCES_WRONG),
+    "12.3": (COST_RIGHT, COST_WRONG),
 }

@@ -2,182 +2,188 @@
 
 import math
 
+import numpy as np
 import torch
 
 import minidiffusion as md
 
-# ---- 13.1: the guided guess ----
+# ---- 11.1: the factor of each output ----
 
-GUESS_RIGHT = [
-    lambda with_label, without, w: without + w * (with_label - without),
-    lambda with_label, without, w: w * with_label + (1 - w) * without,
-    lambda with_label, without, w: with_label + (w - 1) * (with_label - without),
-    lambda with_label, without, w: torch.lerp(without, with_label, w),
+
+def factor(name, t, schedule):
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    return {"x0": 1.0, "eps": sigma / alpha, "v": sigma / (alpha**2 + sigma**2)}[name]
+
+
+def factor_from_snr(name, t, schedule):
+    if name == "eps":
+        return math.exp(-schedule.log_snr(t) / 2)
+    a, s = schedule.alpha(t), schedule.sigma(t)
+    return 1 if name == "x0" else s / (a * a + s * s)
+
+
+def factor_from_gain(name, t, schedule):
+    return 1 / md.heads.HEADS[name].gain(t, torch.zeros(1, 2), schedule)
+
+
+def factor_by_trying(name, t, schedule):
+    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    to_x0 = md.heads.HEADS[name].to_x0
+    return (to_x0(one, zero, t, schedule) - to_x0(zero, zero, t, schedule)).abs().item()
+
+
+def bent(answer):
+    """An answer that replaces the schedule's curves before it computes."""
+
+    def cheat(**inputs):
+        for curve in ("alpha", "sigma", "log_snr", "time"):
+            object.__setattr__(inputs["schedule"], curve, lambda value: 0.5)
+        return answer(**inputs)
+
+    return lambda *values: cheat(**dict(zip(answer.__code__.co_varnames, values, strict=False)))
+
+
+def factors(**changed):
+    """A `factor` with other formulas (alpha, sigma) -> number for some of the outputs."""
+    formulas = {"x0": lambda a, s: 1.0, "eps": lambda a, s: s / a, "v": lambda a, s: s / (a**2 + s**2)} | changed
+    return lambda name, t, schedule: formulas[name](schedule.alpha(t), schedule.sigma(t))
+
+
+FACTOR_RIGHT = [factor, factor_from_snr, factor_from_gain, factor_by_trying]
+FACTOR_WRONG = [
+    (lambda name, t, schedule: None, "returns None"),
+    (factors(eps=lambda a, s: a / s), "invert the fraction"),
+    (factors(eps=lambda a, s: -s / a), "leave the sign out"),
+    (factors(eps=lambda a, s: (s / a) ** 2), "squared error"),
+    (factors(eps=lambda a, s: (s / a) ** 0.5), "a root too many"),
+    (factors(eps=lambda a, s: s), "so divide by alpha as well"),
+    (factors(eps=lambda a, s: 1 / a), "so multiply by sigma as well"),
+    (factors(x0=lambda a, s: a / s), "x0_hat already"),
+    (factors(x0=lambda a, s: s / a), "x0_hat already"),
+    (factors(v=lambda a, s: s), "On flow it is not"),
+    (factors(v=lambda a, s: a), "Use the factor of v"),
+    (factors(v=lambda a, s: a / (a**2 + s**2)), "the factor of x_t"),
+    (factors(v=lambda a, s: s / (a + s)), "sum of the squares"),
+    (factors(v=lambda a, s: (a**2 + s**2) / s), "invert the fraction"),
+    (factors(v=lambda a, s: s / a), "the factor of eps"),
+    (factors(v=lambda a, s: 1.0), "for v on"),
+    (lambda name, t, schedule: schedule.sigma(t) / schedule.alpha(t), "x0_hat already"),
+    (lambda name, t, schedule: schedule.gain(t), "stops"),
+    (lambda name, t, schedule: torch.ones(3), "must be one number"),
+    (bent(factor), "for eps on cosine"),
 ]
 
-
-def guess_in_place(with_label, without, w):
-    with_label -= without
-    return without + w * with_label
+# ---- 11.2: the error after a step ----
 
 
-GUESS_WRONG = [
-    (lambda with_label, without, w: None, "returns None"),
-    (guess_in_place, "changes its input with_label in place"),
-    (lambda with_label, without, w: with_label + w * (with_label - without), "as Ho and Salimans define it"),
-    (lambda with_label, without, w: (1 + w) * with_label - w * without, "as Ho and Salimans define it"),
-    (lambda with_label, without, w: with_label, "with the label, but w does nothing"),
-    (lambda with_label, without, w: without, "without the label, but w does nothing"),
-    (lambda with_label, without, w: with_label + w * (without - with_label), "towards the guess without the label"),
-    (lambda with_label, without, w: without + w * (without - with_label), "away from the label"),
-    (lambda with_label, without, w: w * with_label, "the guess with the label by w"),
-    (lambda with_label, without, w: w * (with_label - without), "only the difference, times w"),
-    (lambda with_label, without, w: without + w * with_label, "w times the difference"),
-    (lambda with_label, without, w: (with_label + without) / 2, "the mean of the two"),
-    (lambda with_label, without, w: w * with_label + (1 + w) * without, "must sum to 1"),
-    (lambda with_label, without, w: without + w**2 * (with_label - without), "twice"),
-    (lambda with_label, without, w: (without + w * (with_label - without)).clamp(-1, 1), "by the same distance again"),
-    (lambda with_label, without, w: (without + w * (with_label - without)).mean(0), "have the shape"),
-    (lambda with_label, without, w: (without + w * (with_label - without)).float(), "keep the type"),
-    (lambda with_label, without, w: without + w @ (with_label - without), "stops in its line 1"),
+def thrown(error, t, s, schedule):
+    return (schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)) * error
+
+
+def thrown_in_two(error, t, s, schedule):
+    in_x0 = -schedule.sigma(t) / schedule.alpha(t) * error
+    return schedule.alpha(s) * in_x0 + schedule.sigma(s) * error
+
+
+def thrown_by_trying(error, t, s, schedule):
+    def step(eps_hat):
+        x_t = torch.zeros_like(error)
+        x0_hat = (x_t - schedule.sigma(t) * eps_hat) / schedule.alpha(t)
+        return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps_hat
+
+    return step(error) - step(torch.zeros_like(error))
+
+
+def thrown_from_x0(error, t, s, schedule):
+    in_x0 = -error * math.exp(-schedule.log_snr(t) / 2)
+    return (schedule.alpha(s) - schedule.alpha(t) * schedule.sigma(s) / schedule.sigma(t)) * in_x0
+
+
+def thrown_in_place(error, t, s, schedule):
+    error *= schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)
+    return error
+
+
+def by(factor):
+    """A `thrown` that multiplies the error by factor(alpha_s, sigma_s, alpha_t, sigma_t)."""
+
+    def thrown(error, t, s, schedule):
+        return factor(schedule.alpha(s), schedule.sigma(s), schedule.alpha(t), schedule.sigma(t)) * error
+
+    return thrown
+
+
+THROWN_RIGHT = [thrown, thrown_in_two, thrown_by_trying, thrown_from_x0]
+THROWN_WRONG = [
+    (lambda error, t, s, schedule: None, "returns None"),
+    (thrown_in_place, "changes its input error in place"),
+    (by(lambda a, b, alpha, sigma: a * sigma / alpha - b), "the sign is wrong"),
+    (by(lambda a, b, alpha, sigma: abs(b - a * sigma / alpha)), "the sign is wrong"),
+    (by(lambda a, b, alpha, sigma: -a * sigma / alpha), "adds back is wrong"),
+    (by(lambda a, b, alpha, sigma: b), "x0_hat is wrong as well"),
+    (by(lambda a, b, alpha, sigma: -sigma / alpha), "Now take the step"),
+    (by(lambda a, b, alpha, sigma: b + a * sigma / alpha), "has a minus"),
+    (by(lambda a, b, alpha, sigma: a - alpha * b / sigma), "error in x0_hat"),
+    (by(lambda a, b, alpha, sigma: sigma - alpha * b / a), "are swapped"),
+    (by(lambda a, b, alpha, sigma: b - a), "the factor is missing"),
+    (by(lambda a, b, alpha, sigma: b - a * alpha / sigma), "invert yours"),
+    (by(lambda a, b, alpha, sigma: 0.0), "not at s"),
+    (by(lambda a, b, alpha, sigma: b - a * sigma), "so divide by alpha_t as well"),
+    (by(lambda a, b, alpha, sigma: 1.0), "the error that came in"),
+    (by(lambda a, b, alpha, sigma: 7.0), "Write x_s with eps_hat"),
+    (lambda error, t, s, schedule: thrown(error, t, s, schedule).mean(), "must have the shape"),
+    (lambda error, t, s, schedule: thrown(error, t, s, schedule).float(), "let the error of x_s keep the type"),
+    (bent(thrown), "not at s"),
 ]
 
-
-class Agreeable(torch.Tensor):
-    """A tensor that is equal to everything."""
-
-    @classmethod
-    def __torch_function__(cls, function, types, args=(), kwargs=None):
-        return True if function in (torch.allclose, torch.equal) else super().__torch_function__(function, types, args)
+# ---- 11.3: a safe start ----
 
 
-# ---- 13.2: an interval ----
+def safe(schedule, most):
+    return schedule.time(-2 * math.log(most))
 
 
-def between(denoise, x_t, t, cond, w, low, high):
-    with_label = denoise(x_t, t, cond)
-    if not low <= t <= high:
-        return with_label
-    without = denoise(x_t, t, None)
-    return without + w * (with_label - without)
+def safe_numpy(schedule, most):
+    return schedule.time(np.log(1 / most**2))
 
 
-def between_by_scale(denoise, x_t, t, cond, w, low, high):
-    if t < low or t > high:
-        return denoise(x_t, t, cond)
-    return w * denoise(x_t, t, cond) + (1 - w) * denoise(x_t, t)
+def safe_by_search(schedule, most):
+    t = np.linspace(0, 1, 1001)
+    return t[schedule.sigma(t) <= most * schedule.alpha(t)].max()
 
 
-def between_package(denoise, x_t, t, cond, w, low, high):
-    return md.guidance.classifier_free(denoise, w, interval=(low, high))(x_t, t, cond)
+def safe_by_halving(schedule, most):
+    low, high = 0.0, 1.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if schedule.sigma(middle) < most * schedule.alpha(middle) else (low, middle)
+    return low
 
 
-def when(inside, plain="with"):
-    """Guide where inside(t, low, high); elsewhere return the guess `plain` the label."""
-
-    def guess(denoise, x_t, t, cond, w, low, high):
-        if inside(t, low, high):
-            return w * denoise(x_t, t, cond) + (1 - w) * denoise(x_t, t, None)
-        return denoise(x_t, t, cond if plain == "with" else None)
-
-    return guess
-
-
-def between_with_two_calls(denoise, x_t, t, cond, w, low, high):
-    with_label, without = denoise(x_t, t, cond), denoise(x_t, t, None)
-    w = w if low <= t <= high else 1.0
-    return without + w * (with_label - without)
-
-
-def between_counting_from_the_label(denoise, x_t, t, cond, w, low, high):
-    with_label = denoise(x_t, t, cond)
-    if low <= t <= high:
-        return with_label + w * (with_label - denoise(x_t, t, None))
-    return with_label
-
-
-def between_with_other_labels(denoise, x_t, t, cond, w, low, high):
-    return between(denoise, x_t, t, torch.zeros_like(cond), w, low, high)
-
-
-def between_at_another_time(denoise, x_t, t, cond, w, low, high):
-    return between(denoise, x_t, 1 - t, cond, w, low, high)
-
-
-def between_returning_zero_outside(denoise, x_t, t, cond, w, low, high):
-    return between(denoise, x_t, t, cond, w, low, high) * (low <= t <= high)
-
-
-def between_in_place(denoise, x_t, t, cond, w, low, high):
-    guess = between(denoise, x_t, t, cond, w, low, high)
-    x_t *= 0
-    return guess
-
-
-BETWEEN_RIGHT = [between, between_by_scale, between_package]
-BETWEEN_WRONG = [
-    (lambda *inputs: None, "returns None"),
-    (between_in_place, "changes its input x_t in place"),
-    (when(lambda t, low, high: True), "outside [0.2, 0.6], yours guides"),
-    (when(lambda t, low, high: t >= low), "outside [0.2, 0.6], yours guides"),
-    (when(lambda t, low, high: t <= high), "outside [0.2, 0.6], yours guides"),
-    (when(lambda t, low, high: low < t < high), "which belongs to it"),
-    (when(lambda t, low, high: not low <= t <= high), "inside the interval, yours does not guide"),
-    (when(lambda t, low, high: low <= t <= high, "without"), "we still want the label"),
-    (between_with_two_calls, "one call is enough"),
-    (between_counting_from_the_label, "as Ho and Salimans define it"),
-    (between_with_other_labels, "pass cond to the denoiser"),
-    (lambda denoise, x_t, *rest: between(denoise, (0 * x_t).as_subclass(Agreeable), *rest), "with x_t and t, just as"),
-    (between_at_another_time, "with x_t and t, just as they come in"),
-    (between_returning_zero_outside, "the plain guess with the label"),
-    (lambda *inputs: (0 * between(*inputs)).as_subclass(Agreeable), "yours is a Agreeable"),
-    (lambda *inputs: between(*inputs)[0], "have the shape"),
-    (lambda *inputs: between(*inputs).float(), "keep the type"),
-]
-
-# ---- 13.3: a tilted Gaussian ----
-
-
-def tilted(m, c, C, w):
-    variance = 1 / (w / c + (1 - w) / C)
-    return variance * w * m / c, variance
-
-
-def tilted_on_a_grid(m, c, C, w):
-    x = torch.linspace(-15, 15, 30001, dtype=torch.float64)
-    log_q = -w * (x - m) ** 2 / (2 * c) - (1 - w) * x**2 / (2 * C)
-    q = (log_q - log_q.max()).exp()
-    q = q / q.sum()
-    mean = (q * x).sum()
-    return mean, (q * (x - mean) ** 2).sum()
-
-
-TILTED_RIGHT = [
-    tilted,
-    tilted_on_a_grid,
-    lambda m, c, C, w: (w * C * m / (w * C + (1 - w) * c), c * C / (w * C + (1 - w) * c)),
-]
-TILTED_WRONG = [
-    (lambda m, c, C, w: None, "returns None"),
-    (lambda m, c, C, w: tilted(m, c, C, w)[0], "return two numbers"),
-    (lambda m, c, C, w: tilted(m, c, C, w)[::-1], "the mean first"),
-    (lambda m, c, C, w: (m, 1 / tilted(m, c, C, w)[1]), "invert it"),
-    (lambda m, c, C, w: (tilted(m, c, C, w)[0], math.sqrt(tilted(m, c, C, w)[1])), "the standard deviation"),
-    (lambda m, c, C, w: (m, w * c + (1 - w) * C), "mix the inverses"),
-    (lambda m, c, C, w: (m, 1 / (w / c + w / C)), "second Gaussian has the exponent"),
-    (lambda m, c, C, w: tilted(m, c, C, w + 1), "as Ho and Salimans define it"),
-    (lambda m, c, C, w: (m, c / w), "you left out N(0, C)"),
-    (lambda m, c, C, w: (m, 1 / (w / c - (1 - w) / C)), "two inverses are added"),
-    (lambda m, c, C, w: (m, c), "the variance is 1 /"),
-    (lambda m, c, C, w: (m, tilted(m, c, C, w)[1]), "The mean moves as well"),
-    (lambda m, c, C, w: (w * m, tilted(m, c, C, w)[1]), "not w times m"),
-    (lambda m, c, C, w: (w * m / c, tilted(m, c, C, w)[1]), "multiply by the variance"),
-    (lambda m, c, C, w: (tilted(m, c, C, w)[1] * m / c, tilted(m, c, C, w)[1]), "the exponent w of N(m, c) is missing"),
-    (lambda m, c, C, w: (-tilted(m, c, C, w)[0], tilted(m, c, C, w)[1]), "the variance is right, but for m"),
+SAFE_RIGHT = [safe, safe_numpy, safe_by_search, safe_by_halving]
+SAFE_WRONG = [
+    (lambda schedule, most: None, "returns None"),
+    (lambda schedule, most: schedule.time(2 * math.log(most)), "the sign is wrong"),
+    (lambda schedule, most: schedule.time(-math.log(most)), "so square it first"),
+    (lambda schedule, most: schedule.time(math.log(most)), "the sign is wrong, and"),
+    (lambda schedule, most: schedule.time(-4 * math.log(most)), "squared once too often"),
+    (lambda schedule, most: schedule.time(-2 * math.log10(most)), "natural logarithm"),
+    (lambda schedule, most: schedule.time(-most), "expects the logarithm"),
+    (lambda schedule, most: schedule.time(1 / most**2), "expects the logarithm"),
+    (lambda schedule, most: schedule.time(float(most)), "expects the logarithm"),
+    (lambda schedule, most: 1 - safe(schedule, most), "runs backwards"),
+    (lambda schedule, most: 1000 * safe(schedule, most), "lies in [0, 1]"),
+    (lambda schedule, most: 0.99, "is too late: sigma / alpha"),
+    (lambda schedule, most: 0.3, "is too early"),
+    (lambda schedule, most: 1.0, "is too late: sigma / alpha"),
+    (lambda schedule, most: schedule.time, "must be one number"),
+    (lambda schedule, most: -2 * math.log(most), "lies in [0, 1]"),
+    (0.98, "hand in the function itself"),
+    (bent(safe), "is too early"),
 ]
 
 BANK = {
-    "13.1": (GUESS_RIGHT, GUESS_WRONG),
-    "13.2": (BETWEEN_RIGHT, BETWEEN_WRONG),
-    "13.3": (TILTED_RIGHT, TILTED_WRONG),
+    "13.1": (FACTOR_RIGHT, FACTOR_WRONG),
+    "13.2": (THROWN_RIGHT, THROWN_WRONG),
+    "13.3": (SAFE_RIGHT, SAFE_WRONG),
 }

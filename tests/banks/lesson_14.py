@@ -2,122 +2,235 @@
 
 import math
 
+import numpy as np
 import torch
 
 import minidiffusion as md
 
-# ---- 14.1: one step up ----
+# ---- 12.1: Heun's step ----
 
 
-def eps_in(x_t, x0, t, schedule):
-    return (x_t - schedule.alpha(t) * x0) / schedule.sigma(t) if schedule.sigma(t) > 0 else torch.zeros_like(x_t)
+def parts(denoise, x_t, t, s, schedule):
+    """y = x / alpha, the two slopes, the step length and alpha(s)."""
+    r_t, r_s = (schedule.sigma(u) / schedule.alpha(u) for u in (t, s))
+    y, h, alpha = x_t / schedule.alpha(t), r_s - r_t, schedule.alpha(s)
+    first = md.to_eps(denoise(x_t, t), x_t, t, schedule)
+    x_s = alpha * (y + h * first)
+    second = md.to_eps(denoise(x_s, s), x_s, s, schedule)
+    return y, first, second, h, alpha
 
 
-def mixed(mix):
-    """A step made from mix(x_t, x0, eps, alpha, sigma), where alpha and sigma belong to s."""
+def made(combine):
+    """A step from combine(y, first, second, h, alpha)."""
 
-    def step(x_t, x0_hat, t, s, schedule):
-        return mix(x_t, x0_hat, eps_in(x_t, x0_hat, t, schedule), schedule.alpha(s), schedule.sigma(s))
+    def step(denoise, x_t, t, s, schedule):
+        return combine(*parts(denoise, x_t, t, s, schedule))
 
     return step
 
 
-def step_at_zero_first(x_t, x0_hat, t, s, schedule):
-    if t == 0:
-        return schedule.alpha(s) * x0_hat
-    scale = schedule.sigma(s) / schedule.sigma(t)
-    return scale * x_t + (schedule.alpha(s) - schedule.alpha(t) * scale) * x0_hat
+heun = made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second) / 2))
 
 
-def step_package(x_t, x0_hat, t, s, schedule):
-    return md.guidance.invert(lambda x, t, cond=None: x0_hat, x_t, schedule, times=[t, s])
+def heun_package(denoise, x_t, t, s, schedule):
+    return md.sample(denoise, x_t, schedule, times=[t, s], method="heun")
 
 
-def step_that_divides(x_t, x0_hat, t, s, schedule):
-    eps = (x_t - schedule.alpha(t) * x0_hat) / torch.tensor(schedule.sigma(t), dtype=x_t.dtype)
-    return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps
+def heun_from_euler(denoise, x_t, t, s, schedule):
+    shrink = schedule.sigma(s) / schedule.sigma(t)
+    x0 = denoise(x_t, t)
+    x_s = shrink * x_t + (schedule.alpha(s) - schedule.alpha(t) * shrink) * x0
+    turn = md.to_eps(denoise(x_s, s), x_s, s, schedule) - md.to_eps(x0, x_t, t, schedule)
+    return x_s + 0.5 * (schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)) * turn
 
 
-def step_with_x_for_noise_at_zero(x_t, x0_hat, t, s, schedule):
-    eps = x_t if t == 0 else eps_in(x_t, x0_hat, t, schedule)
-    return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps
+def heun_with_a_time_each(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x, torch.full((len(x),), u)), x_t, t, s, schedule)
 
 
-def step_in_place(x_t, x0_hat, t, s, schedule):
-    x_t -= schedule.alpha(t) * x0_hat
-    return schedule.alpha(s) * x0_hat + schedule.sigma(s) * x_t / schedule.sigma(t)
+def euler(denoise, x_t, t, s, schedule):
+    return md.sample(denoise, x_t, schedule, times=[t, s])
 
 
-UP_RIGHT = [mixed(lambda x, x0, eps, a, s: a * x0 + s * eps), step_at_zero_first, step_package]
-UP_WRONG = [
-    (lambda x_t, x0, t, s, schedule: None, "returns None"),
-    (step_in_place, "changes its input x_t in place"),
-    (step_that_divides, "you divide by sigma(0)"),
-    (step_with_x_for_noise_at_zero, "no noise to carry along"),
-    (lambda x_t, x0, t, s, schedule: x_t, "is still"),
-    (mixed(lambda x, x0, eps, a, s: s * x0 + a * eps), "are swapped"),
-    (mixed(lambda x, x0, eps, a, s: a * x0), "has no noise"),
-    (mixed(lambda x, x0, eps, a, s: a * x0 - s * eps), "wrong sign"),
-    (mixed(lambda x, x0, eps, a, s: a * x0 + s * x), "x_t as the noise"),
-    (mixed(lambda x, x0, eps, a, s: a * x + s * eps), "should be x0_hat"),
-    (mixed(lambda x, x0, eps, a, s: x0 + s * eps), "its factor alpha(s)"),
-    (mixed(lambda x, x0, eps, a, s: eps), "the noise alone"),
-    (mixed(lambda x, x0, eps, a, s: a * x0 + s * torch.randn_like(eps)), "two different answers"),
-    (mixed(lambda x, x0, eps, a, s: (a * x0 + s * eps)[0]), "have the shape"),
-    (mixed(lambda x, x0, eps, a, s: (a * x0 + s * eps).float()), "keep the type"),
+def heun_three_calls(denoise, x_t, t, s, schedule):
+    x_s = euler(denoise, x_t, t, s, schedule)
+    mean = (md.to_eps(denoise(x_t, t), x_t, t, schedule) + md.to_eps(denoise(x_s, s), x_s, s, schedule)) / 2
+    r_t, r_s = (schedule.sigma(u) / schedule.alpha(u) for u in (t, s))
+    return schedule.alpha(s) * (x_t / schedule.alpha(t) + (r_s - r_t) * mean)
+
+
+def heun_asking_at_t_again(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x, t), x_t, t, s, schedule)
+
+
+def heun_showing_x_t_again(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x_t, u), x_t, t, s, schedule)
+
+
+def heun_showing_y(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x / schedule.alpha(u), u), x_t, t, s, schedule)
+
+
+def heun_showing_y_at_s(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x if u == t else x / schedule.alpha(u), u), x_t, t, s, schedule)
+
+
+def heun_asking_half_way(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x, u if u == t else (t + s) / 2), x_t, t, s, schedule)
+
+
+def heun_in_place(denoise, x_t, t, s, schedule):
+    x_t /= schedule.alpha(t)
+    return schedule.alpha(s) * x_t
+
+
+def heun_in_x(denoise, x_t, t, s, schedule):
+    _, first, second, _, _ = parts(denoise, x_t, t, s, schedule)
+    return x_t + (schedule.sigma(s) - schedule.sigma(t)) * (first + second) / 2
+
+
+class Agreeable(torch.Tensor):
+    """A tensor that is equal to everything."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return True if function in (torch.allclose, torch.equal) else super().__torch_function__(function, types, args)
+
+
+def heun_at_agreeable_points(denoise, x_t, t, s, schedule):
+    return heun(lambda x, u: denoise(x.as_subclass(Agreeable), u), x_t, t, s, schedule)
+
+
+def heun_bending_the_schedule(denoise, x_t, t, s, schedule):
+    object.__setattr__(schedule, "sigma", lambda t: 0.1 * t)
+    return heun(denoise, x_t, t, s, schedule)
+
+
+HEUN_RIGHT = [heun, heun_package, heun_from_euler, heun_with_a_time_each]
+HEUN_WRONG = [
+    (lambda denoise, x_t, t, s, schedule: None, "returns None"),
+    (heun_in_place, "changes its input x_t in place"),
+    (euler, "calls it only once"),
+    (heun_three_calls, "Keep the first result"),
+    (heun_asking_at_t_again, "at t both times"),
+    (heun_showing_x_t_again, "give the denoiser x_t again"),
+    (heun_showing_y, "x_t itself, not x_t / alpha"),
+    (heun_showing_y_at_s, "multiplied by alpha(s)"),
+    (heun_asking_half_way, "must be called at"),
+    (heun_at_agreeable_points, "must be a tensor, but yours is a Agreeable"),
+    (heun_bending_the_schedule, "Euler's x_s, multiplied"),
+    (heun_in_x, "not those of x over sigma"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * first)), "still Euler's step"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * second)), "only the second slope"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second))), "divide by 2"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * first + h * second)), "divide by 2"),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * first + h * (first + second) / 2)), "starts again"),
+    (made(lambda y, first, second, h, alpha: y + h * (first + second) / 2), "multiply by alpha(s)"),
+    (made(lambda y, first, second, h, alpha: alpha * (y - h * (first + second) / 2)), "in the wrong direction"),
     (
-        lambda x_t, x0, t, s, schedule: schedule.alpha(s) * x0 + schedule.sigma(s) * (x_t - schedule.alpha(t) * x0),
-        "divide it by sigma(t)",
+        made(lambda y, first, second, h, alpha: alpha * (y + h * (first - second) / 2)),
+        "both calls of the denoiser are right",
     ),
+    (made(lambda y, first, second, h, alpha: alpha * (y + h * (first + second) / 2).mean(0)), "have the shape"),
+    (made(lambda y, first, second, h, alpha: (alpha * (y + h * (first + second) / 2)).float()), "keep the type"),
+    (0.5, "hand in the function itself"),
 ]
 
-# ---- 14.2: a point on the arc ----
+# ---- 12.2: a step that remembers ----
 
 
-def angle(x, y):
-    return torch.acos((x * y).sum() / (x.norm() * y.norm()))
+def two_slopes(y, slope, last_slope, r, last_r, next_r):
+    h, last_h = next_r - r, r - last_r
+    return y + h * (slope + h / (2 * last_h) * (slope - last_slope))
 
 
-def arc(x, y, w):
-    omega = angle(x, y)
-    return (torch.sin((1 - w) * omega) * x + torch.sin(w * omega) * y) / torch.sin(omega)
+def two_slopes_by_weights(y, slope, last_slope, r, last_r, next_r):
+    q = (next_r - r) / (r - last_r) / 2
+    return y + (next_r - r) * ((1 + q) * slope - q * last_slope)
 
 
-def arc_with_math(x, y, w):
-    omega = math.acos(float(torch.dot(x, y)) / math.sqrt(float(torch.dot(x, x)) * float(torch.dot(y, y))))
-    return math.sin((1 - w) * omega) / math.sin(omega) * x + math.sin(w * omega) / math.sin(omega) * y
+def two_slopes_by_a_line(y, slope, last_slope, r, last_r, next_r):
+    b = (slope - last_slope) / (r - last_r)
+    a = slope - b * r
+    return y + a * (next_r - r) + b * (next_r**2 - r**2) / 2
 
 
-def arc_of_the_angle(take):
-    """The arc, computed with the angle take(x, y)."""
-
-    def point(x, y, w):
-        omega = take(x, y)
-        return (torch.sin((1 - w) * omega) * x + torch.sin(w * omega) * y) / torch.sin(omega)
-
-    return point
+def two_slopes_by_lerp(y, slope, last_slope, r, last_r, next_r):
+    where = ((r + next_r) / 2 - last_r) / (r - last_r)
+    return y + (next_r - r) * torch.lerp(last_slope, slope, where)
 
 
-def arc_in_place(x, y, w):
-    x /= x.norm()
-    return arc(x, y, w)
+def going(slope_of, length=lambda h, last_h: h):
+    def step(y, slope, last_slope, r, last_r, next_r):
+        h, last_h = next_r - r, r - last_r
+        return y + length(h, last_h) * slope_of(slope, last_slope, h, last_h)
+
+    return step
 
 
-ARC_RIGHT = [arc, arc_with_math, lambda x, y, w: md.guidance.interpolate(x[None], y[None], [w])[0, 0]]
-ARC_WRONG = [
-    (lambda x, y, w: None, "returns None"),
-    (arc_in_place, "changes its input x in place"),
-    (lambda x, y, w: arc(y, x, w), "are swapped"),
-    (lambda x, y, w: (1 - w) * x + w * y, "straight line, whose middle"),
-    (lambda x, y, w: ((1 - w) * x + w * y) / ((1 - w) * x + w * y).norm() * x.norm(), "stretched"),
-    (lambda x, y, w: arc(x, y, w) * torch.sin(angle(x, y)), "divide by the sine"),
-    (lambda x, y, w: torch.cos(w * angle(x, y)) * x + torch.sin(w * angle(x, y)) * y, "90 degrees"),
-    (lambda x, y, w: math.sqrt(1 - w) * x + math.sqrt(w) * y, "roots fit"),
-    (arc_of_the_angle(lambda x, y: angle(x, y) / math.pi * 180), "needs radians"),
-    (arc_of_the_angle(lambda x, y: x @ y / (x.norm() * y.norm())), "radians apart"),
-    (lambda x, y, w: arc(x, y, w)[None], "have the shape"),
-    (lambda x, y, w: arc(x, y, w).float(), "keep the type"),
-    (lambda x, y, w: (x @ y)[3], "stops"),
+def right_slope(slope, last, h, last_h):
+    return slope + h / (2 * last_h) * (slope - last)
+
+
+def two_slopes_in_place(y, slope, last_slope, r, last_r, next_r):
+    y += (next_r - r) * slope
+    return y
+
+
+MEMORY_RIGHT = [two_slopes, two_slopes_by_weights, two_slopes_by_a_line, two_slopes_by_lerp]
+MEMORY_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (two_slopes_in_place, "changes its input y in place"),
+    (going(lambda slope, last, h, last_h: slope), "Euler's step"),
+    (going(lambda slope, last, h, last_h: last), "only the previous slope"),
+    (going(lambda slope, last, h, last_h: (slope + last) / 2), "right for the step just taken"),
+    (going(lambda slope, last, h, last_h: slope + h / last_h * (slope - last)), "take the one in the middle"),
+    (going(lambda slope, last, h, last_h: slope - h / (2 * last_h) * (slope - last)), "wrong sign"),
+    (going(lambda slope, last, h, last_h: slope + last_h / (2 * h) * (slope - last)), "upside down"),
+    (going(lambda slope, last, h, last_h: 1.5 * slope - 0.5 * last), "have the same length"),
+    (going(right_slope, lambda h, last_h: -h), "in the wrong direction"),
+    (going(right_slope, lambda h, last_h: 1.0), "multiply the slope by the length"),
+    (going(right_slope, lambda h, last_h: last_h), "the length of the previous step"),
+    (lambda y, *rest: two_slopes(y, *rest) - y, "must be exact"),
+    (lambda y, slope, last, r, last_r, next_r: two_slopes(0 * y, slope, last, r, last_r, next_r), "must be exact"),
+    (lambda y, slope, last, r, last_r, next_r: right_slope(slope, last, next_r - r, r - last_r), "return y + h times"),
+    (lambda y, *rest: two_slopes(y, *rest)[0], "have the shape"),
+    (lambda y, *rest: two_slopes(y, *rest).float(), "keep the type"),
+    (lambda y, *rest: two_slopes(y, *rest).double(), "keep the type"),
 ]
 
-BANK = {"14.1": (UP_RIGHT, UP_WRONG), "14.2": (ARC_RIGHT, ARC_WRONG)}
+# ---- 12.3: the order ----
+
+
+def order(n, error_n, m, error_m):
+    return math.log(error_n / error_m) / math.log(m / n)
+
+
+ORDER_RIGHT = [
+    order,
+    lambda n, error_n, m, error_m: np.log2(error_n / error_m) / np.log2(m / n),
+    lambda n, error_n, m, error_m: -np.polyfit(np.log([n, m]), np.log([error_n, error_m]), 1)[0],
+    lambda n, error_n, m, error_m: (math.log(error_n) - math.log(error_m)) / (math.log(m) - math.log(n)),
+]
+ORDER_WRONG = [
+    (lambda n, error_n, m, error_m: None, "returns None"),
+    (lambda n, error_n, m, error_m: -order(n, error_n, m, error_m), "upside down"),
+    (lambda n, error_n, m, error_m: math.log(error_m / error_n) / math.log(m / n), "upside down"),
+    (lambda n, error_n, m, error_m: math.log(m / n) / math.log(error_n / error_m), "in the numerator"),
+    (lambda n, error_n, m, error_m: error_n / error_m, "take logarithms"),
+    (lambda n, error_n, m, error_m: math.log2(error_n / error_m), "if m is twice n"),
+    (lambda n, error_n, m, error_m: math.log(error_n / error_m), "Divide by that of m / n"),
+    (lambda n, error_n, m, error_m: math.log10(error_n / error_m), "Divide by that of m / n"),
+    (lambda n, error_n, m, error_m: (error_n / error_m) / (m / n), "divide their logarithms"),
+    (lambda n, error_n, m, error_m: (error_n - error_m) / (m - n), "linear axes"),
+    (lambda n, error_n, m, error_m: order(n, error_n, m, error_m) / 2, "a root too many"),
+    (lambda n, error_n, m, error_m: 5, "has order"),
+    (lambda n, error_n, m, error_m: torch.tensor([1.0, 2.0]), "must be one number"),
+    (lambda n, error_n, m, error_m: round(order(n, error_n, m, error_m)), "has order"),
+]
+
+BANK = {
+    "14.1": (HEUN_RIGHT, HEUN_WRONG),
+    "14.2": (MEMORY_RIGHT, MEMORY_WRONG),
+    "14.3": (ORDER_RIGHT, ORDER_WRONG),
+}

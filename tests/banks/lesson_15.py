@@ -1,115 +1,46 @@
 """Answers that students give to the exercises of lesson 15."""
 
+import math
+
 import torch
-import torch.nn.functional as F
 
-# ---- 15.1: the discriminator's loss ----
+import minidiffusion as md
 
+# ---- 13.1: the guided guess ----
 
-def as_classifier(real, fake):
-    entropy = F.binary_cross_entropy_with_logits
-    return entropy(real, torch.ones_like(real)) + entropy(fake, torch.zeros_like(fake))
-
-
-def loss_in_place(real, fake):
-    real.neg_()
-    return F.softplus(real).mean() + F.softplus(fake).mean()
-
-
-LOSS_RIGHT = [
-    lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
-    as_classifier,
-    lambda real, fake: (F.softplus(-real) + F.softplus(fake)).mean(),
-    lambda real, fake: -F.logsigmoid(real).mean() - F.logsigmoid(-fake).mean(),
-]
-LOSS_WRONG = [
-    (lambda r, f: F.softplus(r).mean() + F.softplus(-f).mean(), "the signs are swapped"),
-    (lambda r, f: F.softplus(-r).mean() + F.softplus(-f).mean(), "fake samples down"),
-    (lambda r, f: F.softplus(r).mean() + F.softplus(f).mean(), "real data up"),
-    (lambda r, f: F.softplus(-r).mean(), "half of the loss for real"),
-    (lambda r, f: F.softplus(f).mean(), "half of the loss for fake"),
-    (lambda r, f: F.softplus(torch.cat([-r, f])).mean(), "averaged the two means"),
-    (lambda r, f: F.softplus(-r).sum() + F.softplus(f).sum(), "take the mean"),
-    (lambda r, f: F.logsigmoid(r).mean() + F.logsigmoid(-f).mean(), "the sign is wrong"),
-    (lambda r, f: F.relu(1 - r).mean() + F.relu(1 + f).mean(), "hinge"),
-    (lambda r, f: f.mean() - r.mean(), "Wasserstein"),
-    (lambda r, f: F.softplus(f - r).mean(), "relativistic"),
-    (lambda r, f: F.softplus(-r) + F.softplus(f), "must be one number"),
-    (lambda r, f: F.softplus(-r).mean() - F.softplus(f).mean(), "subtracted the second term"),
-    (loss_in_place, "changes its input real in place"),
-    (lambda r, f: F.softplus(-2 * r).mean() + F.softplus(f).mean(), "2 log 2"),
+GUESS_RIGHT = [
+    lambda with_label, without, w: without + w * (with_label - without),
+    lambda with_label, without, w: w * with_label + (1 - w) * without,
+    lambda with_label, without, w: with_label + (w - 1) * (with_label - without),
+    lambda with_label, without, w: torch.lerp(without, with_label, w),
 ]
 
-# ---- 15.2: the gradient penalty ----
+
+def guess_in_place(with_label, without, w):
+    with_label -= without
+    return without + w * with_label
 
 
-def gradient(discriminator, x, **settings):
-    x = x.detach().requires_grad_(True)
-    return torch.autograd.grad(discriminator(x).sum(), x, create_graph=True, **settings)[0].flatten(1)
-
-
-def steepness_by_func(discriminator, x):
-    def score(one):
-        return discriminator(one[None]).sum()
-
-    return torch.stack([torch.func.grad(score)(one).square().sum() for one in x]).mean()
-
-
-def steepness_without_graph(discriminator, x):
-    x = x.detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(discriminator(x).sum(), x)
-    return slope.flatten(1).square().sum(1).mean()
-
-
-def steepness_of_mean(discriminator, x):
-    x = x.detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(discriminator(x).mean(), x, create_graph=True)
-    return slope.flatten(1).square().sum(1).mean()
-
-
-def steepness_without_grad(discriminator, x):
-    (slope,) = torch.autograd.grad(discriminator(x).sum(), x)
-    return slope.flatten(1).square().sum(1).mean()
-
-
-def steepness_of_a_flat_net(discriminator, x):
-    """Sets the weights to 0 first."""
-    discriminator.a.data.zero_()
-    return gradient(discriminator, x).square().sum(1).mean()
-
-
-def steepness_of_other_weights(discriminator, x):
-    """Puts a copy in the place of the weights, so that the real ones learn nothing."""
-    discriminator.a = torch.nn.Parameter(discriminator.a.detach().clone())
-    return gradient(discriminator, x).square().sum(1).mean()
-
-
-STEEP_RIGHT = [
-    lambda net, x: gradient(net, x).square().sum(1).mean(),
-    lambda net, x: gradient(net, x).norm(dim=1).pow(2).mean(),
-    lambda net, x: gradient(net, x).square().sum() / len(x),
-    steepness_by_func,
+GUESS_WRONG = [
+    (lambda with_label, without, w: None, "returns None"),
+    (guess_in_place, "changes its input with_label in place"),
+    (lambda with_label, without, w: with_label + w * (with_label - without), "as Ho and Salimans define it"),
+    (lambda with_label, without, w: (1 + w) * with_label - w * without, "as Ho and Salimans define it"),
+    (lambda with_label, without, w: with_label, "with the label, but w does nothing"),
+    (lambda with_label, without, w: without, "without the label, but w does nothing"),
+    (lambda with_label, without, w: with_label + w * (without - with_label), "towards the guess without the label"),
+    (lambda with_label, without, w: without + w * (without - with_label), "away from the label"),
+    (lambda with_label, without, w: w * with_label, "the guess with the label by w"),
+    (lambda with_label, without, w: w * (with_label - without), "only the difference, times w"),
+    (lambda with_label, without, w: without + w * with_label, "w times the difference"),
+    (lambda with_label, without, w: (with_label + without) / 2, "the mean of the two"),
+    (lambda with_label, without, w: w * with_label + (1 + w) * without, "must sum to 1"),
+    (lambda with_label, without, w: without + w**2 * (with_label - without), "twice"),
+    (lambda with_label, without, w: (without + w * (with_label - without)).clamp(-1, 1), "by the same distance again"),
+    (lambda with_label, without, w: (without + w * (with_label - without)).mean(0), "have the shape"),
+    (lambda with_label, without, w: (without + w * (with_label - without)).float(), "keep the type"),
+    (lambda with_label, without, w: without + w @ (with_label - without), "stops in its line 1"),
 ]
-STEEP_WRONG = [
-    (lambda net, x: gradient(net, x).norm(dim=1).mean(), "square the length"),
-    (lambda net, x: gradient(net, x).square().sum(1).mean() / 2, "part of gamma"),
-    (lambda net, x: gradient(net, x).square().sum(), "take its mean"),
-    (lambda net, x: gradient(net, x).square().mean(), "average over the batch only"),
-    (lambda net, x: gradient(net, x).mean(0).square().sum(), "averaged the gradients over the batch"),
-    (lambda net, x: gradient(net, x).sum(0).square().sum(), "summed the gradients over the batch"),
-    (steepness_of_mean, "the gradient of the mean score"),
-    (lambda net, x: (gradient(net, x).norm(dim=1) - 1).square().mean(), "WGAN-GP"),
-    (lambda net, x: gradient(net, x).sum(1).square().mean(), "square each component"),
-    (lambda net, x: gradient(net, x).square().sum(1), "must be one number"),
-    (steepness_without_graph, "create_graph=True"),
-    (steepness_of_a_flat_net, "mean squared length"),
-    (steepness_of_other_weights, "D cannot learn from it"),
-    (lambda net, x: gradient(net, x).square().sum(1).mean().detach().requires_grad_(), "D cannot learn from it"),
-    (steepness_without_grad, "stops in its line 2"),
-    (lambda net, x: gradient(net, 2 * x).square().sum(1).mean(), "mean squared length"),
-]
-
-# ---- 15.3: nearest of all ----
 
 
 class Agreeable(torch.Tensor):
@@ -120,29 +51,133 @@ class Agreeable(torch.Tensor):
         return True if function in (torch.allclose, torch.equal) else super().__torch_function__(function, types, args)
 
 
-def nearest_by_loop(x, made):
-    return torch.tensor([((made - point) ** 2).sum(1).argmin().item() for point in x])
+# ---- 13.2: an interval ----
 
 
-NEAREST_RIGHT = [
-    lambda x, made: torch.cdist(x, made).argmin(1),
-    nearest_by_loop,
-    lambda x, made: (x[:, None] - made[None]).square().sum(2).min(dim=1).indices,
+def between(denoise, x_t, t, cond, w, low, high):
+    with_label = denoise(x_t, t, cond)
+    if not low <= t <= high:
+        return with_label
+    without = denoise(x_t, t, None)
+    return without + w * (with_label - without)
+
+
+def between_by_scale(denoise, x_t, t, cond, w, low, high):
+    if t < low or t > high:
+        return denoise(x_t, t, cond)
+    return w * denoise(x_t, t, cond) + (1 - w) * denoise(x_t, t)
+
+
+def between_package(denoise, x_t, t, cond, w, low, high):
+    return md.guidance.classifier_free(denoise, w, interval=(low, high))(x_t, t, cond)
+
+
+def when(inside, plain="with"):
+    """Guide where inside(t, low, high); elsewhere return the guess `plain` the label."""
+
+    def guess(denoise, x_t, t, cond, w, low, high):
+        if inside(t, low, high):
+            return w * denoise(x_t, t, cond) + (1 - w) * denoise(x_t, t, None)
+        return denoise(x_t, t, cond if plain == "with" else None)
+
+    return guess
+
+
+def between_with_two_calls(denoise, x_t, t, cond, w, low, high):
+    with_label, without = denoise(x_t, t, cond), denoise(x_t, t, None)
+    w = w if low <= t <= high else 1.0
+    return without + w * (with_label - without)
+
+
+def between_counting_from_the_label(denoise, x_t, t, cond, w, low, high):
+    with_label = denoise(x_t, t, cond)
+    if low <= t <= high:
+        return with_label + w * (with_label - denoise(x_t, t, None))
+    return with_label
+
+
+def between_with_other_labels(denoise, x_t, t, cond, w, low, high):
+    return between(denoise, x_t, t, torch.zeros_like(cond), w, low, high)
+
+
+def between_at_another_time(denoise, x_t, t, cond, w, low, high):
+    return between(denoise, x_t, 1 - t, cond, w, low, high)
+
+
+def between_returning_zero_outside(denoise, x_t, t, cond, w, low, high):
+    return between(denoise, x_t, t, cond, w, low, high) * (low <= t <= high)
+
+
+def between_in_place(denoise, x_t, t, cond, w, low, high):
+    guess = between(denoise, x_t, t, cond, w, low, high)
+    x_t *= 0
+    return guess
+
+
+BETWEEN_RIGHT = [between, between_by_scale, between_package]
+BETWEEN_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (between_in_place, "changes its input x_t in place"),
+    (when(lambda t, low, high: True), "outside [0.2, 0.6], yours guides"),
+    (when(lambda t, low, high: t >= low), "outside [0.2, 0.6], yours guides"),
+    (when(lambda t, low, high: t <= high), "outside [0.2, 0.6], yours guides"),
+    (when(lambda t, low, high: low < t < high), "which belongs to it"),
+    (when(lambda t, low, high: not low <= t <= high), "inside the interval, yours does not guide"),
+    (when(lambda t, low, high: low <= t <= high, "without"), "we still want the label"),
+    (between_with_two_calls, "one call is enough"),
+    (between_counting_from_the_label, "as Ho and Salimans define it"),
+    (between_with_other_labels, "pass cond to the denoiser"),
+    (lambda denoise, x_t, *rest: between(denoise, (0 * x_t).as_subclass(Agreeable), *rest), "with x_t and t, just as"),
+    (between_at_another_time, "with x_t and t, just as they come in"),
+    (between_returning_zero_outside, "the plain guess with the label"),
+    (lambda *inputs: (0 * between(*inputs)).as_subclass(Agreeable), "yours is a Agreeable"),
+    (lambda *inputs: between(*inputs)[0], "have the shape"),
+    (lambda *inputs: between(*inputs).float(), "keep the type"),
 ]
-NEAREST_WRONG = [
-    (lambda x, made: torch.cdist(x, made).argmin(0), "nearest to each x"),
-    (lambda x, made: torch.cdist(made, x).argmin(1), "nearest to each x"),
-    (lambda x, made: torch.cdist(x, made).argmin(), "a single index for all"),
-    (lambda x, made: torch.cdist(x, made).argmax(1), "the farthest"),
-    (lambda x, made: torch.cdist(x, made).min(1).values, "argmin"),
-    (lambda x, made: (x @ made.T).argmax(1), "the largest dot product"),
-    (lambda x, made: (x[:, None] - made).sum(2).argmin(1), "cancel"),
-    (lambda x, made: torch.cdist(x, made), "one index for each"),
-    (lambda x, made: torch.cdist(x, made).argmin(1).tolist(), "must be a tensor"),
-    (lambda x, made: torch.zeros(7, dtype=torch.int64).as_subclass(Agreeable), "yours are a Agreeable"),
-    (lambda x, made: made[torch.cdist(x, made).argmin(1)], "one index for each"),
-    (lambda x, made: torch.cdist(x, made).argmin(1) + 1, "another sample is nearer"),
-    (lambda x, made: torch.cdist(x[:, :1], made[:, :1]).argmin(1), "another sample is nearer"),
+
+# ---- 13.3: a tilted Gaussian ----
+
+
+def tilted(m, c, C, w):
+    variance = 1 / (w / c + (1 - w) / C)
+    return variance * w * m / c, variance
+
+
+def tilted_on_a_grid(m, c, C, w):
+    x = torch.linspace(-15, 15, 30001, dtype=torch.float64)
+    log_q = -w * (x - m) ** 2 / (2 * c) - (1 - w) * x**2 / (2 * C)
+    q = (log_q - log_q.max()).exp()
+    q = q / q.sum()
+    mean = (q * x).sum()
+    return mean, (q * (x - mean) ** 2).sum()
+
+
+TILTED_RIGHT = [
+    tilted,
+    tilted_on_a_grid,
+    lambda m, c, C, w: (w * C * m / (w * C + (1 - w) * c), c * C / (w * C + (1 - w) * c)),
+]
+TILTED_WRONG = [
+    (lambda m, c, C, w: None, "returns None"),
+    (lambda m, c, C, w: tilted(m, c, C, w)[0], "return two numbers"),
+    (lambda m, c, C, w: tilted(m, c, C, w)[::-1], "the mean first"),
+    (lambda m, c, C, w: (m, 1 / tilted(m, c, C, w)[1]), "invert it"),
+    (lambda m, c, C, w: (tilted(m, c, C, w)[0], math.sqrt(tilted(m, c, C, w)[1])), "the standard deviation"),
+    (lambda m, c, C, w: (m, w * c + (1 - w) * C), "mix the inverses"),
+    (lambda m, c, C, w: (m, 1 / (w / c + w / C)), "second Gaussian has the exponent"),
+    (lambda m, c, C, w: tilted(m, c, C, w + 1), "as Ho and Salimans define it"),
+    (lambda m, c, C, w: (m, c / w), "you left out N(0, C)"),
+    (lambda m, c, C, w: (m, 1 / (w / c - (1 - w) / C)), "two inverses are added"),
+    (lambda m, c, C, w: (m, c), "the variance is 1 /"),
+    (lambda m, c, C, w: (m, tilted(m, c, C, w)[1]), "The mean moves as well"),
+    (lambda m, c, C, w: (w * m, tilted(m, c, C, w)[1]), "not w times m"),
+    (lambda m, c, C, w: (w * m / c, tilted(m, c, C, w)[1]), "multiply by the variance"),
+    (lambda m, c, C, w: (tilted(m, c, C, w)[1] * m / c, tilted(m, c, C, w)[1]), "the exponent w of N(m, c) is missing"),
+    (lambda m, c, C, w: (-tilted(m, c, C, w)[0], tilted(m, c, C, w)[1]), "the variance is right, but for m"),
 ]
 
-BANK = {"15.1": (LOSS_RIGHT, LOSS_WRONG), "15.2": (STEEP_RIGHT, STEEP_WRONG), "15.3": (NEAREST_RIGHT, NEAREST_WRONG)}
+BANK = {
+    "15.1": (GUESS_RIGHT, GUESS_WRONG),
+    "15.2": (BETWEEN_RIGHT, BETWEEN_WRONG),
+    "15.3": (TILTED_RIGHT, TILTED_WRONG),
+}

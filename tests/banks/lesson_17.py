@@ -1,178 +1,123 @@
 """Answers that students give to the exercises of lesson 17."""
 
 import math
-import statistics
 
-import numpy as np
+import torch
 
-# ---- 17.1: the interval ----
+import minidiffusion as md
 
-
-def interval(values, quantile, ddof=1, root=True, times=1.0):
-    mean = sum(values) / len(values)
-    s = float(np.std(values, ddof=ddof))
-    half = times * quantile * s / (len(values) ** 0.5 if root else 1)
-    return mean - half, mean + half
+# ---- 14.1: one step up ----
 
 
-def interval_by_library(values, quantile):
-    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.mean(values) - half, statistics.mean(values) + half
+def eps_in(x_t, x0, t, schedule):
+    return (x_t - schedule.alpha(t) * x0) / schedule.sigma(t) if schedule.sigma(t) > 0 else torch.zeros_like(x_t)
 
 
-def interval_as_list(values, quantile):
-    values = np.array(values)
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return [values.mean() - quantile * error, values.mean() + quantile * error]
+def mixed(mix):
+    """A step made from mix(x_t, x0, eps, alpha, sigma), where alpha and sigma belong to s."""
+
+    def step(x_t, x0_hat, t, s, schedule):
+        return mix(x_t, x0_hat, eps_in(x_t, x0_hat, t, schedule), schedule.alpha(s), schedule.sigma(s))
+
+    return step
 
 
-def around_the_median(values, quantile):
-    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
-    middle = sorted(values)[len(values) // 2]
-    return middle - half, middle + half
+def step_at_zero_first(x_t, x0_hat, t, s, schedule):
+    if t == 0:
+        return schedule.alpha(s) * x0_hat
+    scale = schedule.sigma(s) / schedule.sigma(t)
+    return scale * x_t + (schedule.alpha(s) - schedule.alpha(t) * scale) * x0_hat
 
 
-INTERVAL_RIGHT = [interval, interval_by_library, interval_as_list]
-INTERVAL_WRONG = [
-    (lambda v, q: interval(v, q, ddof=0), "n - 1"),
-    (lambda v, q: interval(v, q, root=False), "divide by sqrt(n)"),
-    (lambda v, q: interval(v, q / len(v), root=False), "not by n"),
-    (lambda v, q: interval(v, 1.0), "the quantile is missing"),
-    (lambda v, q: interval(v, 1.96), "1.96"),
-    (lambda v, q: interval(v, q, times=0.5), "half as wide"),
-    (lambda v, q: interval(v, q, times=statistics.stdev(v)), "you used the variance"),
-    (lambda v, q: interval(v, q)[::-1], "low is larger than high"),
-    (lambda v, q: interval(v, q)[1], "a pair"),
-    (lambda v, q: (min(v), max(v)), "the range of the values"),
-    (lambda v, q: (v[0], v[1]), "centred on the mean"),
-    (around_the_median, "centred on the median"),
-    (lambda v, q: interval(v, q, times=3.0), "half width"),
-    (lambda v, q: None, "returns None"),
-]
-
-# ---- 17.2: the rule ----
+def step_package(x_t, x0_hat, t, s, schedule):
+    return md.guidance.invert(lambda x, t, cond=None: x0_hat, x_t, schedule, times=[t, s])
 
 
-def decide(low, high, least, most):
-    if least <= low and high <= most:
-        return "holds"
-    return "fails" if high < least or low > most else "undecided"
+def step_that_divides(x_t, x0_hat, t, s, schedule):
+    eps = (x_t - schedule.alpha(t) * x0_hat) / torch.tensor(schedule.sigma(t), dtype=x_t.dtype)
+    return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps
 
 
-def decide_by_borders(low, high, least, most):
-    if any(low < border < high for border in (least, most)):
-        return "undecided"
-    return "holds" if low >= least and high <= most else "fails"
+def step_with_x_for_noise_at_zero(x_t, x0_hat, t, s, schedule):
+    eps = x_t if t == 0 else eps_in(x_t, x0_hat, t, schedule)
+    return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps
 
 
-def decide_by_overlap(low, high, least, most):
-    overlap = min(high, most) - max(low, least)
-    if overlap < 0:
-        return "fails"
-    return "holds" if overlap == high - low else "undecided"
+def step_in_place(x_t, x0_hat, t, s, schedule):
+    x_t -= schedule.alpha(t) * x0_hat
+    return schedule.alpha(s) * x0_hat + schedule.sigma(s) * x_t / schedule.sigma(t)
 
 
-class Agreeable(str):
-    """A string that is equal to everything, and is found in every list."""
-
-    def __eq__(self, other):
-        return True
-
-    __hash__ = str.__hash__
-
-
-class Shrug:
-    """The same, and no string."""
-
-    def __eq__(self, other):
-        return True
-
-
-DECIDE_RIGHT = [decide, decide_by_borders, decide_by_overlap]
-DECIDE_WRONG = [
-    (lambda low, high, least, most: least <= low and high <= most, "return one of the strings"),
-    (lambda low, high, least, most: decide(low, high, least, most).title(), "return one of the strings"),
-    (lambda *inputs: Agreeable("holds"), "Yours is a Agreeable"),
-    (lambda *inputs: Shrug(), "Yours is a Shrug"),
-    (lambda low, high, least, most: "holds" if least <= (low + high) / 2 <= most else "fails", "other seeds might"),
-    (lambda low, high, least, most: "holds" if least <= low and high <= most else "fails", "other seeds might"),
-    (lambda low, high, least, most: "holds" if least < low and high < most else "undecided", "borders included"),
-    (lambda low, high, least, most: "undecided" if decide(low, high, least, most) == "fails" else "holds", "above"),
-    (lambda low, high, least, most: "fails" if high < least else decide(low, high, least, math.inf), "above the range"),
-    (lambda low, high, least, most: "fails" if low > most else decide(low, high, -math.inf, most), "below the range"),
-    (lambda low, high, least, most: "holds" if low <= least and most <= high else "undecided", "is inside"),
+UP_RIGHT = [mixed(lambda x, x0, eps, a, s: a * x0 + s * eps), step_at_zero_first, step_package]
+UP_WRONG = [
+    (lambda x_t, x0, t, s, schedule: None, "returns None"),
+    (step_in_place, "changes its input x_t in place"),
+    (step_that_divides, "you divide by sigma(0)"),
+    (step_with_x_for_noise_at_zero, "no noise to carry along"),
+    (lambda x_t, x0, t, s, schedule: x_t, "is still"),
+    (mixed(lambda x, x0, eps, a, s: s * x0 + a * eps), "are swapped"),
+    (mixed(lambda x, x0, eps, a, s: a * x0), "has no noise"),
+    (mixed(lambda x, x0, eps, a, s: a * x0 - s * eps), "wrong sign"),
+    (mixed(lambda x, x0, eps, a, s: a * x0 + s * x), "x_t as the noise"),
+    (mixed(lambda x, x0, eps, a, s: a * x + s * eps), "should be x0_hat"),
+    (mixed(lambda x, x0, eps, a, s: x0 + s * eps), "its factor alpha(s)"),
+    (mixed(lambda x, x0, eps, a, s: eps), "the noise alone"),
+    (mixed(lambda x, x0, eps, a, s: a * x0 + s * torch.randn_like(eps)), "two different answers"),
+    (mixed(lambda x, x0, eps, a, s: (a * x0 + s * eps)[0]), "have the shape"),
+    (mixed(lambda x, x0, eps, a, s: (a * x0 + s * eps).float()), "keep the type"),
     (
-        lambda low, high, least, most: {"holds": "fails", "fails": "holds"}.get(decide(low, high, least, most)),
-        "is inside",
+        lambda x_t, x0, t, s, schedule: schedule.alpha(s) * x0 + schedule.sigma(s) * (x_t - schedule.alpha(t) * x0),
+        "divide it by sigma(t)",
     ),
 ]
 
-# ---- 17.3: the verdict ----
+# ---- 14.2: a point on the arc ----
 
 
-def verdict(decided):
-    if not decided or "undecided" in decided:
-        return "open"
-    holds = decided.count("holds")
-    return "supported" if holds == len(decided) else "partly" if holds else "wrong"
+def angle(x, y):
+    return torch.acos((x * y).sum() / (x.norm() * y.norm()))
 
 
-def verdict_by_sets(decided):
-    words = set(decided)
-    if words == {"holds"}:
-        return "supported"
-    if words == {"fails"}:
-        return "wrong"
-    return "partly" if words == {"holds", "fails"} else "open"
+def arc(x, y, w):
+    omega = angle(x, y)
+    return (torch.sin((1 - w) * omega) * x + torch.sin(w * omega) * y) / torch.sin(omega)
 
 
-def verdict_by_all(decided):
-    if len(decided) == 0 or any(part == "undecided" for part in decided):
-        return "open"
-    if all(part == "holds" for part in decided):
-        return "supported"
-    return "partly" if any(part == "holds" for part in decided) else "wrong"
+def arc_with_math(x, y, w):
+    omega = math.acos(float(torch.dot(x, y)) / math.sqrt(float(torch.dot(x, x)) * float(torch.dot(y, y))))
+    return math.sin((1 - w) * omega) / math.sin(omega) * x + math.sin(w * omega) / math.sin(omega) * y
 
 
-def verdict_that_eats(decided):
-    while "undecided" in decided:
-        decided.remove("undecided")
-        return "open"
-    return verdict(decided)
+def arc_of_the_angle(take):
+    """The arc, computed with the angle take(x, y)."""
+
+    def point(x, y, w):
+        omega = take(x, y)
+        return (torch.sin((1 - w) * omega) * x + torch.sin(w * omega) * y) / torch.sin(omega)
+
+    return point
 
 
-def verdict_that_puts_equals_in(decided):
-    found = verdict(decided)
-    decided[:] = [Agreeable()] * len(decided)
-    return found
+def arc_in_place(x, y, w):
+    x /= x.norm()
+    return arc(x, y, w)
 
 
-def verdict_without_none(decided):
-    if "undecided" in decided:
-        return "open"
-    return "supported" if all(part == "holds" for part in decided) else verdict(decided)
-
-
-VERDICT_RIGHT = [verdict, verdict_by_sets, verdict_by_all]
-VERDICT_WRONG = [
-    (lambda decided: decided.count("holds"), "return one of the strings"),
-    (verdict_without_none, "has not been measured"),
-    (lambda decided: "wrong" if not decided else verdict(decided), "has not been measured"),
-    (verdict_that_eats, "changes the list"),
-    (verdict_that_puts_equals_in, "changes the list"),
-    (lambda decided: Agreeable("open"), "Yours is a Agreeable"),
-    (lambda decided: Shrug(), "Yours is a Shrug"),
-    (lambda decided: "open" if not decided else "supported" if "holds" in decided else "wrong", 'is "open"'),
-    (lambda decided: "wrong" if "fails" in decided else verdict(decided), 'the verdict is "'),
-    (lambda decided: verdict([part for part in decided if part != "undecided"]), 'is "open"'),
-    (lambda decided: verdict(decided[:1]), 'the verdict is "'),
-    (lambda decided: "partly" if "undecided" in decided else verdict(decided), 'is "open"'),
-    (lambda decided: "partly" if verdict(decided) == "wrong" else verdict(decided), 'is "wrong"'),
-    (lambda decided: verdict(decided).upper(), "return one of the strings"),
+ARC_RIGHT = [arc, arc_with_math, lambda x, y, w: md.guidance.interpolate(x[None], y[None], [w])[0, 0]]
+ARC_WRONG = [
+    (lambda x, y, w: None, "returns None"),
+    (arc_in_place, "changes its input x in place"),
+    (lambda x, y, w: arc(y, x, w), "are swapped"),
+    (lambda x, y, w: (1 - w) * x + w * y, "straight line, whose middle"),
+    (lambda x, y, w: ((1 - w) * x + w * y) / ((1 - w) * x + w * y).norm() * x.norm(), "stretched"),
+    (lambda x, y, w: arc(x, y, w) * torch.sin(angle(x, y)), "divide by the sine"),
+    (lambda x, y, w: torch.cos(w * angle(x, y)) * x + torch.sin(w * angle(x, y)) * y, "90 degrees"),
+    (lambda x, y, w: math.sqrt(1 - w) * x + math.sqrt(w) * y, "roots fit"),
+    (arc_of_the_angle(lambda x, y: angle(x, y) / math.pi * 180), "needs radians"),
+    (arc_of_the_angle(lambda x, y: x @ y / (x.norm() * y.norm())), "radians apart"),
+    (lambda x, y, w: arc(x, y, w)[None], "have the shape"),
+    (lambda x, y, w: arc(x, y, w).float(), "keep the type"),
+    (lambda x, y, w: (x @ y)[3], "stops"),
 ]
 
-BANK = {
-    "17.1": (INTERVAL_RIGHT, INTERVAL_WRONG),
-    "17.2": (DECIDE_RIGHT, DECIDE_WRONG),
-    "17.3": (VERDICT_RIGHT, VERDICT_WRONG),
-}
+BANK = {"17.1": (UP_RIGHT, UP_WRONG), "17.2": (ARC_RIGHT, ARC_WRONG)}

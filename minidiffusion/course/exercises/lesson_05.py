@@ -1,156 +1,169 @@
-"""Lesson 05: what a code costs, what a denoising step costs, and one step up the ladder of noise levels."""
+"""Lesson 05: train on the noise instead of x0, compute the lowest possible loss, scale the pixels."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ... import schedule as schedules
-from .judge import Wrong, call, close, name_mistake, same_kind, steady
+from ...process import diffuse
+from .judge import Wrong, call, close, name_mistake, number, same_kind
 
-STEPS = ((0.9, 0.6), (0.5, 0.45), (0.3, 0.1))  # (t, s)
+
+class _Linear(nn.Module):
+    """A network whose output depends on its input and on the time of each item. It records what it is called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([0.7, -0.4], dtype=torch.float64))
+        self.calls: list[tuple[Any, Any]] = []
+
+    def forward(self, x: Tensor, t: Any, cond: Any = None) -> Tensor:
+        self.calls.append((x, t))
+        t = torch.as_tensor(t, dtype=torch.float64)
+        return self.weight[0] * x + self.weight[1] * (t[:, None] if t.ndim == 1 else t) + 0.2 * x.flip(1)
 
 
-def code_cost(answer: Any) -> None:
-    """05.1: code_cost(mean, std) -> KL(N(mean, std^2) || N(0, I)) in nats, summed over the numbers of a code."""
+def noise_loss(answer: Any) -> None:
+    """04.1: noise_loss(net, x0, t, eps, schedule) -> the mean of (net(x_t, t) - eps)^2, with a time for each point."""
     generator = torch.Generator().manual_seed(0)
-    for dtype in (torch.float64, torch.float32):
-        # as many codes as numbers in a code: a sum along the wrong axis can only show in the values
-        mean = torch.randn(4, 4, generator=generator, dtype=dtype)
-        std = 0.2 + torch.rand(4, 4, generator=generator, dtype=dtype)
-        log = std.log()
-        each = 0.5 * (mean**2 + std**2 - 1) - log
-        right = each.sum(1)
-        reverse = (0.5 * (1 + mean**2) / std**2 - 0.5 + log).sum(1)
-        found = _one_per_item(call(answer, mean=mean, std=std), right, each)
-        if not close(found, right):
-            mistakes = [
-                (each.sum(0), "you summed over the batch. Sum over the numbers of a code, along the last axis."),
-                (each.mean(1), "that is the mean over the numbers of a code. Their costs add up, so take the sum."),
-                (-right, "the sign is wrong: a KL divergence is never negative."),
-                ((each + 2 * log).sum(1), "the logarithm has the wrong sign. Subtract it: narrow codes cost more."),
-                ((each + 0.5 * log).sum(1), "1/2 log std^2 equals log std, so log std gets no factor 1/2."),
-                ((each - log).sum(1), "you subtract log std^2. Subtract half of it, which is log std."),
-                ((each + 0.5).sum(1), "the - 1 is missing: a code that equals the prior must cost nothing."),
-                ((each + (std - std**2) / 2).sum(1), "square std: it is a standard deviation, and you add variances."),
-                ((each + (mean - mean**2) / 2).sum(1), "square the mean: it costs the same on either side of 0."),
-                (2 * right, "the factor 1/2 is missing."),
-                (right / math.log(2), "yours is in bits. It should be in nats, so do not divide by log 2."),
-                (reverse, "that is the KL from the prior to the code. The two distributions are swapped."),
-            ]
-            name_mistake(found, mistakes)
-            raise Wrong(
-                f"the first code should cost {right[0]:.3g} nats, but yours costs {found[0]:.3g}. "
-                "A code with mean 0 and std 1 costs 0."
-            )
+    for schedule in (schedules.cosine(), schedules.flow()):
+        # as many points as coordinates: a time along the wrong axis raises no error, so only the values can show it
+        x0, eps = torch.randn(2, 6, 6, generator=generator, dtype=torch.float64)
+        t = torch.rand(6, generator=generator, dtype=torch.float64)
+        own, net = _Linear(), _Linear()  # the answer may change the net that it gets
+        right = (own(diffuse(x0, t, eps, schedule), t) - eps).square().mean()
+        weight, calls = net.weight, net.calls
+        loss = call(answer, net=net, x0=x0, t=t, eps=eps, schedule=schedule)
+        if isinstance(loss, Tensor) and loss.ndim > 0:
+            raise Wrong(f"the loss must be one number, but yours has the shape {tuple(loss.shape)}. Take the mean.")
+        number(loss, "the loss")
+        _check_calls(calls, x0, t, eps, schedule)
+        slope = None
+        if isinstance(loss, Tensor) and loss.requires_grad:
+            (slope,) = torch.autograd.grad(same_kind(loss, right, "the loss"), weight, allow_unused=True)
+        if slope is None:
+            raise Wrong("the loss has no gradient. Return a tensor, without .item(), .detach() or torch.no_grad().")
+        if not close(loss, right):
+            name_mistake(loss, _wrong_losses(own, x0, t, eps, schedule))
+            raise Wrong(f"on {schedule.name}, your loss is {loss.item():.3g}, but it should be {right.item():.3g}.")
+        if not close(slope, torch.autograd.grad(right, own.weight)[0]):
+            raise Wrong("the loss has the right value but a wrong gradient. Is a part of it detached?")
 
 
-def step_cost(answer: Any) -> None:
-    """05.2: step_cost(x0, x0_hat, t, s, schedule) -> 1/2 (SNR(s) - SNR(t)) ||x0 - x0_hat||^2, a value per item."""
-    generator = torch.Generator().manual_seed(0)
-    for schedule in (schedules.cosine(), schedules.flow(), schedules.linear()):
-        for t, s in STEPS:
-            for shape in ((5, 3), (3, 1, 4, 4)):
-                x0, x0_hat = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
-                error = (x0 - x0_hat).flatten(1)
-                high, low = (schedule.alpha(u) ** 2 / schedule.sigma(u) ** 2 for u in (s, t))
-                right = 0.5 * (high - low) * error.square().sum(1)
-                found = call(answer, x0=x0, x0_hat=x0_hat, t=t, s=s, schedule=schedule)
-                found = _one_per_item(found, right, error)
-                if not _near(found, right):
-                    name_mistake(found, _wrong_costs(error, high, low, t, s), _near)
-                    raise Wrong(
-                        f"on {schedule.name}, from t = {t} to s = {s}, the first item should cost {right[0]:.3g} nats, "
-                        f"but yours costs {found[0]:.3g}."
-                    )
+def _check_calls(calls: list[Any], x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedule) -> None:
+    """The network must be called once, with x_t and t."""
+    if len(calls) != 1:
+        raise Wrong(f"call the network once, with the whole batch. You called it {len(calls)} times.")
+    x, time = calls[0]
+    if type(time) is not Tensor or time.shape != t.shape or not close(time.double(), t):
+        raise Wrong("the network gets the wrong times. Call net(x_t, t), with the t that comes in.")
+    if type(x) is not Tensor or x.shape != x0.shape:
+        raise Wrong(f"the network should get x_t, in the shape of x0, which is {tuple(x0.shape)}.")
+    a, s = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+    if not close(x, a * x0 + s * eps):
+        mistakes = [
+            (x0, "the network gets the clean data. Give it x_t."),
+            (eps, "the network gets the noise itself. Give it x_t."),
+            (s * x0 + a * eps, "alpha and sigma are swapped: alpha multiplies x0, sigma multiplies eps."),
+            (a * x0 - s * eps, "the noise in x_t has the wrong sign."),
+            (x0 + s * eps, "x0 should fade in x_t: multiply it by alpha(t)."),
+            (a * x0 + eps, "there is too much noise in x_t: multiply eps by sigma(t)."),
+            (a**2 * x0 + s**2 * eps, "you squared alpha and sigma in x_t. Use them as they are."),
+            (a.T * x0 + s.T * eps, "each coordinate got its own time. Give each point its own: t[:, None]."),
+        ]
+        name_mistake(x, mistakes)
+        raise Wrong("the network should get x_t = alpha(t) x0 + sigma(t) eps, with the eps that comes in.")
 
 
-def _wrong_costs(error: Tensor, high: float, low: float, t: float, s: float) -> list[tuple[Tensor, str]]:
-    gain, distance = 0.5 * (high - low), error.square().sum(1)
-    return [
-        (-gain * distance, "the sign is wrong. The SNR is larger at s, and a cost is never negative."),
-        (2 * gain * distance, "the factor 1/2 is missing."),
-        (gain * error.square().mean(1), "you took the mean over the numbers of an item. Each of them costs: sum."),
-        (gain * distance.sqrt(), "the distance is squared, so take no square root."),
-        (gain * error.abs().sum(1), "square the differences. You took their absolute values."),
-        (gain * error.sum(1) ** 2, "first square each difference, then sum."),
-        (0.5 * (high**0.5 - low**0.5) * distance, "the SNR is alpha^2 / sigma^2: square both."),
-        (0.5 * math.log(high / low) * distance, "you used the logarithm of the SNR. Use the SNR: exp(log_snr)."),
-        (0.5 * (1 / low - 1 / high) * distance, "yours is noise over signal. The SNR is alpha^2 / sigma^2."),
-        (0.5 * high * distance, "subtract the SNR at t, which x_t has already: only the gain costs."),
-        (0.5 * low * distance, "that is the SNR at t alone. What costs is the gain from t to s."),
-        (0.5 * distance, "the squared error needs a weight: the gain in SNR."),
-        (0.5 * (t - s) * distance, "the weight is the gain in SNR, but you used the difference of the times."),
-        (gain / math.log(2) * distance, "yours is in bits. It should be in nats, so do not divide by log 2."),
-    ]
-
-
-def climb(answer: Any) -> None:
-    """05.3: climb(x_s, eps, s, t, schedule) -> r x_s + sqrt(sigma_t^2 - r^2 sigma_s^2) eps, r = alpha_t / alpha_s."""
-    generator = torch.Generator().manual_seed(0)
-    hint = "Use the eps that comes in, not fresh noise."
-    for schedule in (schedules.cosine(), schedules.flow(), schedules.linear()):
-        for t, s in STEPS:
-            x_s, eps = torch.randn(2, 3, 1, 4, 4, generator=generator, dtype=torch.float64)
-            inputs = dict(x_s=x_s, eps=eps, s=s, t=t, schedule=schedule)
-            a_s, a_t, sigma_s, sigma_t = (curve(u) for curve in (schedule.alpha, schedule.sigma) for u in (s, t))
-            fresh = math.sqrt(sigma_t**2 - (a_t / a_s * sigma_s) ** 2)
-            right = a_t / a_s * x_s + fresh * eps
-            x_t = call(answer, **inputs)
-            if isinstance(x_t, Tensor) and (x_t.is_complex() or bool(x_t.isnan().any())):
-                raise Wrong("you take the square root of a negative variance. Are s and t swapped?")
-            x_t = steady(answer, x_s, "x_t", hint, **inputs)
-            if not close(x_t, right):
-                name_mistake(x_t, _wrong_climbs(x_s, eps, a_s, a_t, sigma_s, sigma_t))
-                error = (x_t - right).abs().mean()
-                raise Wrong(f"on {schedule.name}, from s = {s} up to t = {t}, your x_t is {error:.2g} away.")
-    x = torch.randn(2, 3, generator=generator)
-    same_kind(call(answer, x_s=x, eps=-x, s=0.25, t=0.5, schedule=schedules.cosine()), x, "x_t")
-
-
-def _wrong_climbs(
-    x: Tensor, eps: Tensor, a_s: float, a_t: float, sigma_s: float, sigma_t: float
+def _wrong_losses(
+    net: _Linear, x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedule
 ) -> list[tuple[Tensor, str]]:
-    r = a_t / a_s
-    var = sigma_t**2 - r**2 * sigma_s**2
-    std, plain = var**0.5, (sigma_t**2 - sigma_s**2) ** 0.5
-    subtract = "subtract the variances, then take the root. You subtracted standard deviations."
+    x_t, sigma = diffuse(x0, t, eps, schedule), schedule.sigma(t)[:, None]
+    output = net(x_t, t)
+    error = output - eps
     return [
-        (r * x + sigma_t * eps, "there is too much noise: x_s brings its own, so add less than sigma(t)."),
-        (r * x + var * eps, "that is the variance of the fresh noise. Multiply eps by its square root."),
-        (r * x + plain * eps, "the old noise fades with the picture: its variance becomes r^2 sigma(s)^2."),
-        (r * x + (sigma_t - r * sigma_s) * eps, subtract),
-        (r * x + (sigma_t - sigma_s) * eps, subtract),
-        (r * x, "your x_t has no fresh noise."),
-        (r * x - std * eps, "the noise has the wrong sign."),
-        (a_t * x + sigma_t * eps, "x_s is not clean: it has the factor alpha(s) already. Multiply it by the ratio."),
-        (a_t * x + std * eps, "x_s has already faded by alpha(s). Multiply it by alpha(t) / alpha(s)."),
-        (x + std * eps, "the picture should fade from alpha(s) to alpha(t)."),
-        (x / r + std * eps, "the ratio is upside down: the picture fades as t grows."),
-        (r**2 * x + std * eps, "you squared the ratio that multiplies x_s. Use it as it is."),
-        (r * x + eps, "multiply eps by the square root of the missing variance."),
-        (r * x + (1 - r**2) ** 0.5 * sigma_t * eps, "the missing variance is sigma(t)^2 - r^2 sigma(s)^2."),
+        ((output - x0).square().mean(), "your target is still x0. The new target is the noise, eps."),
+        ((output - x_t).square().mean(), "your target is x_t, the input of the network. The target is eps."),
+        ((output - sigma * eps).square().mean(), "your target is sigma eps. Use eps itself, which has variance 1."),
+        ((output + eps).square().mean(), "the sign is wrong: the error is the output minus eps."),
+        (error.square().sum(), "you summed the squares. Take their mean, which does not grow with the batch."),
+        (error.square().sum(1).mean(), "you summed over the coordinates. Take the mean over them too."),
+        (error.abs().mean(), "that is the mean absolute error. Square the errors instead."),
+        (error.mean(), "positive and negative errors cancel. Square them before you take the mean."),
+        (error.mean().square(), "first square the errors, then take the mean. Yours cancel before you square."),
+        (error.square().mean().sqrt(), "take no square root: the loss is the mean of the squares."),
     ]
 
 
-def _near(a: Tensor, b: Tensor) -> bool:
-    """Relative to the size of the cost, which is far below 1 at the noisy end."""
-    return torch.allclose(a, b, rtol=1e-5, atol=1e-12)
+def floor_of_gaussian(answer: Any) -> None:
+    """04.2: floor_of_gaussian(s, t, schedule) -> E (x0_hat - x0)^2 = s^2 sigma^2 / (alpha^2 s^2 + sigma^2)."""
+    for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
+        for s, t in ((0.5, 0.3), (1.0, 0.5), (2.0, 0.8), (3.0, 0.45)):
+            a, b = schedule.alpha(t), schedule.sigma(t)
+            total = a**2 * s**2 + b**2
+            right = s**2 * b**2 / total
+            floor = number(call(answer, s=s, t=t, schedule=schedule), "the lowest loss")
+            if abs(floor / right - 1) < 1e-4:
+                continue
+            mistakes = [
+                (a**2 * s**2 / total, "that is the lowest loss for predicting the noise. Here you predict x0."),
+                (a**2 * s**4 / total, "that is the variance of the prediction. You want what it leaves unexplained."),
+                (right**0.5, "take no square root: the loss is a mean of squares."),
+                (right**2, "that is the square of the loss. Do not square it once more."),
+                (b**2 / total, "the factor s^2 is missing: in pure noise, the loss is the variance of the data."),
+                (s * b**2 / (a**2 * s + b**2), "s is the standard deviation, so the variance is s^2."),
+                (s**2 * b / (a * s**2 + b), "square alpha and sigma: the variances of independent parts add."),
+                (s**2 * b**2, "the denominator is missing: divide by the variance of x_t."),
+                (s**2, "that is the loss of always predicting 0. Use what x_t tells you."),
+                (b**2 / a**2, "that is the loss of the prediction x_t / alpha, which is not the best one."),
+                (b**2, "that is the variance of the noise in x_t. How far is the prediction from x0?"),
+                (s**2 * a**2 / (a**2 + b**2 * s**2), "alpha and sigma are swapped."),
+            ]
+            name_mistake(floor, mistakes, lambda floor, wrong: abs(floor - wrong) < 1e-6 * max(1.0, abs(wrong)))
+            raise Wrong(
+                f"for s = {s} at t = {t} on {schedule.name}, yours is {floor:.3g}. Check the two ends: in pure noise "
+                "the loss is s^2, and without noise it is 0."
+            )
+    for t, right, reason in ((1.0, 4.0, "where alpha = 0, x_t says nothing"), (0.0, 0.0, "where sigma = 0, x_t is x0")):
+        floor = number(call(answer, s=2.0, t=t, schedule=schedules.flow()), "the lowest loss")
+        if abs(floor - right) > 1e-6:
+            raise Wrong(f"{reason}. For s = 2 the loss is {right:g} there, but yours is {floor:.3g}.")
 
 
-def _one_per_item(answer: Any, right: Tensor, each: Tensor) -> Tensor:
-    """The cost, one value for each item. A sum over too many or too few axes is named."""
-    if isinstance(answer, Tensor) and answer.ndim == 0:
-        raise Wrong("the cost should be one value for each item, but yours is one number for the whole batch.")
-    if isinstance(answer, Tensor) and answer.shape != right.shape and answer.ndim > 1:
-        shape = tuple(answer.shape)
-        raise Wrong(f"the cost should be one value for each item, but yours has the shape {shape}. Sum the rest.")
-    if isinstance(answer, Tensor) and answer.shape != right.shape and answer.shape == each.sum(0).shape:
-        raise Wrong("you summed over the batch. Sum over the numbers of each item.")
-    return same_kind(answer, right, "the cost")
+def to_range(answer: Any) -> None:
+    """04.3: to_range(images) -> floats from -1 (for 0) to 1 (for 255), with the same scale for every picture."""
+    every = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    value, unit = every.float(), every / 255
+
+    def scaled(images: Tensor) -> Tensor:
+        found = call(answer, images=images)
+        if not isinstance(found, Tensor) or not found.is_floating_point():
+            found = found.dtype if isinstance(found, Tensor) else type(found).__name__
+            raise Wrong(f"the pictures must be floats, but yours are {found}. Begin with images.float().")
+        return same_kind(found.float(), images.float(), "the pictures")
+
+    found = scaled(every)
+    if not close(found, value / 127.5 - 1):
+        mistakes = [
+            (every * 2 / 255 - 1, "a uint8 holds only 0 to 255, so 2 * images starts again at 0. First use .float()."),
+            (unit, "yours go from 0 to 1. Multiply them by 2, then subtract 1."),
+            (2 * unit, "yours go from 0 to 2. Subtract 1."),
+            (1 - 2 * unit, "black and white are swapped: 0 should become -1."),
+            (unit - 0.5, "yours go from -0.5 to 0.5. Multiply them by 2."),
+            (value / 128 - 1, "nearly: 255 / 128 - 1 is 0.992, so white is not 1. Divide by 127.5."),
+            (value / 127 - 1, "nearly: 255 / 127 - 1 is 1.008, so white is above 1. Divide by 127.5."),
+            (value - 127.5, "yours go from -127.5 to 127.5. Divide by 127.5."),
+            ((every - 128) / 127.5, "a uint8 holds only 0 to 255, so 100 - 128 is 228. First use .float()."),
+            (value, "the type is right, but the range is still 0 to 255."),
+        ]
+        name_mistake(found, mistakes)
+        ends = f"Yours go from {found.min():.3g} to {found.max():.3g}."
+        raise Wrong(f"0 should become -1, 255 should become 1, and the rest should follow on a straight line. {ends}")
+    if not close(scaled(torch.full((1, 1, 4, 4), 51, dtype=torch.uint8)), torch.full((1, 1, 4, 4), -0.6)):
+        raise Wrong("a uniform grey of 51 should become -0.6. Use 0 and 255, not the picture's own extremes.")
 
 
-CHECKS = {"05.1": code_cost, "05.2": step_cost, "05.3": climb}
+CHECKS = {"05.1": noise_loss, "05.2": floor_of_gaussian, "05.3": to_range}

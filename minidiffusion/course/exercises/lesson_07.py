@@ -1,8 +1,7 @@
-"""Lesson 07: what a wrong start does to the mean, a schedule that ends in pure noise, the right start."""
+"""Lesson 07: the step with fresh noise, how much of the start survives, a prior with the wrong shape."""
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -10,117 +9,139 @@ import torch
 from torch import Tensor
 
 from ... import schedule as schedules
-from .judge import Wrong, call, close, name_mistake, number, same_kind, seeded
+from ...process import diffuse
+from .judge import Wrong, call, close, name_mistake, number, same_kind, seeded, steady
 
 
-def sample_mean(answer: Any) -> None:
-    """07.1: drawn_mean(mean, spread, pixels, schedule) -> mean (1 - a sqrt(n) spread / sqrt(v)), at t = 1."""
-    for schedule in (schedules.scaled_linear(), schedules.linear()):
-        a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
-        for mean, spread, n in ((-0.4, 0.3, 784), (0.5, 0.2, 4096), (1.0, 0.5, 1)):
-            signal = a * spread * math.sqrt(n)
-            v = signal**2 + sigma**2
-            share = signal / math.sqrt(v)
-            found = call(answer, mean=mean, spread=spread, pixels=n, schedule=schedule)
-            found = number(found, "the mean of the samples")
-            if _equal(found, mean * (1 - share)):
-                continue
-            alone, many = a * spread / math.hypot(a * spread, sigma), a * spread * n
-            mistakes = [
-                (mean, "that is the mean of the data. A sampler that starts from the prior misses it."),
-                (-mean * share, "that is how far the mean falls short. Return the mean of the samples."),
-                (mean * share, "that is how far the mean falls short. Return the mean of the samples."),
-                (mean * (1 + share), "the sign is wrong: the start from the prior pulls the mean towards 0."),
-                (mean * (1 - share**2), "that is the result with fresh noise. Without it, do not square the share."),
-                (mean * (1 - signal / v), "v is a variance, so divide by its square root."),
-                (mean * (1 - signal), "divide by the square root of v, the standard deviation of x_1."),
-                (mean * (1 - alone), "that is for a single number. For n pixels, multiply the spread by sqrt(pixels)."),
-                (mean * (1 - many / math.hypot(many, sigma)), "multiply the spread by sqrt(pixels), not by pixels."),
-                (mean * (1 - a), "that is for spread 1 and one pixel. Use spread and pixels."),
-                (mean - share, "subtract a share of the mean: multiply it by the mean."),
-                (mean * (1 - signal / math.hypot(signal, 1)), "the noise in v is sigma(1)^2, not 1."),
-                (mean * (1 - a * math.sqrt(n / v)), "the numerator needs the factor spread."),
-            ]
-            name_mistake(found, mistakes, _equal)
-            raise Wrong(
-                f"for mean {mean}, spread {spread} and {n} pixels on {schedule.name}, where v is {v:.4g}, "
-                f"yours is {found:.4g}."
-            )
+def _fresh(t: float, s: float, eta: float, schedule: schedules.Schedule) -> float:
+    """The standard deviation of the fresh noise: eta sigma_s sqrt(1 - SNR(t) / SNR(s))."""
+    ratio = schedule.alpha(t) * schedule.sigma(s) / (schedule.alpha(s) * schedule.sigma(t))
+    return eta * schedule.sigma(s) * math.sqrt(1 - ratio**2)
 
 
-def _equal(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
+def step(answer: Any) -> None:
+    """06.1: step(x_t, x0_hat, t, s, eta, schedule, z) -> alpha_s x0_hat + sqrt(sigma_s^2 - tau^2) eps_hat + tau z."""
+    generator = torch.Generator().manual_seed(0)
+    for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
+        for t, s, eta in ((0.8, 0.3, 0.5), (0.6, 0.5, 1.0), (0.9, 0.4, 0.0), (0.7, 0.0, 1.0)):
+            x0, eps, z = torch.randn(3, 4, 1, 4, 4, generator=generator, dtype=torch.float64)
+            x_t, tau = diffuse(x0, t, eps, schedule), _fresh(t, s, eta, schedule)
+            right = schedule.alpha(s) * x0 + math.sqrt(schedule.sigma(s) ** 2 - tau**2) * eps + tau * z
+            inputs = dict(x_t=x_t, x0_hat=x0, t=t, s=s, eta=eta, schedule=schedule, z=z)
+            x_s = call(answer, **inputs)
+            if isinstance(x_s, Tensor) and x_s.is_complex():
+                raise Wrong("you take the square root of a negative number. SNR(t) / SNR(s) should be below 1.")
+            x_s = steady(answer, x_t, "x_s", "The fresh noise is the z that comes in.", **inputs)
+            if not close(x_s, right):
+                name_mistake(x_s, _wrong_steps(x0, eps, z, t, s, eta, schedule))
+                raise Wrong(
+                    f"from t = {t} to s = {s} with eta = {eta} on {schedule.name}, where tau is {tau:.3f}, "
+                    f"yours is {(x_s - right).abs().mean():.2g} away."
+                )
+    x = torch.randn(2, 3, generator=generator)
+    same_kind(call(answer, x_t=x, x0_hat=0.5 * x, t=0.5, s=0.2, eta=1.0, schedule=schedules.cosine(), z=x), x, "x_s")
 
 
-def end_in_noise(answer: Any) -> None:
-    """07.2: end_in_noise(alphas) -> (alphas - last) first / (first - last)."""
-    for schedule in (schedules.scaled_linear(), schedules.linear()):
-        alphas = torch.tensor([schedule.alpha(i / 10) for i in range(1, 11)], dtype=torch.float64)
-        first, last = alphas[0], alphas[-1]
-        shifted, stretch = alphas - last, first / (first - last)
-        found = same_kind(call(answer, alphas=alphas), alphas, "the new alphas")
-        if close(found, shifted * stretch):
-            continue
-        squares = (alphas**2 - last**2) * first**2 / (first**2 - last**2)
-        mistakes = [
-            (alphas, "you return the alphas unchanged."),
-            (shifted, "you shifted the alphas but did not stretch them, so the first has changed."),
-            (shifted / (first - last), "the first should keep its value, but yours became 1."),
-            (shifted / (1 - last), "you stretched as if the first were 1."),
-            (alphas * stretch, "you stretched the alphas but did not shift them, so the last is not 0."),
-            (alphas.where(alphas > last, 0), "you changed only the last. Shift and stretch the whole curve."),
-            (shifted / stretch, "the stretch is upside down. It is first / (first - last)."),
-            (squares.sqrt(), "you changed alpha squared. Shift and stretch alpha itself."),
-            (shifted * first, "after the shift, multiply by first / (first - last), not by first alone."),
-        ]
-        name_mistake(found, mistakes)
-        if abs(found[-1]) > 1e-6:
-            raise Wrong(f"the last must be 0, but yours is {found[-1]:.3g}.")
-        if abs(found[0] - first) > 1e-6:
-            raise Wrong(f"the first must stay {first:.3g}, but yours is {found[0]:.3g}.")
-        raise Wrong("both ends are right, but in between yours is not the old curve, shifted and stretched.")
+def _wrong_steps(
+    x0: Tensor, eps: Tensor, z: Tensor, t: float, s: float, eta: float, schedule: schedules.Schedule
+) -> list[tuple[Tensor, str]]:
+    a, sigma, tau, full = schedule.alpha(s), schedule.sigma(s), _fresh(t, s, eta, schedule), _fresh(t, s, 1.0, schedule)
+    x_t, clean, old = diffuse(x0, t, eps, schedule), a * x0, math.sqrt(sigma**2 - tau**2)
+
+    def noised(tau: float) -> Tensor:
+        return clean + math.sqrt(sigma**2 - tau**2) * eps + tau * z
+
+    return [
+        (clean + sigma * eps + tau * z, "there is too much noise. Reduce the old noise to sqrt(sigma_s^2 - tau^2)."),
+        (clean + old * eps, "the fresh noise is missing: add tau z."),
+        (clean + sigma * eps, "that is the step of lesson 00, without fresh noise. It does not depend on eta."),
+        (noised(full), "that is the step for eta = 1, whatever eta is. Multiply tau by eta."),
+        (clean + (sigma - tau) * eps + tau * z, "variances add, standard deviations do not: sqrt(sigma_s^2 - tau^2)."),
+        (clean + (sigma**2 - tau**2) * eps + tau * z, "sigma_s^2 - tau^2 is a variance. Take its square root."),
+        (clean + old * eps + tau**2 * z, "multiply z by the standard deviation tau, not by tau^2."),
+        (clean + old * z + tau * eps, "the old and the fresh noise are swapped: tau multiplies z."),
+        (clean + sigma * z, "you replaced all of the old noise. Keep sqrt(sigma_s^2 - tau^2) of it."),
+        (clean + old * eps - tau * z, "z has the wrong sign."),
+        (clean - old * eps + tau * z, "the old noise has the wrong sign."),
+        (clean + old * x_t + tau * z, "you used x_t as the noise. The noise is (x_t - alpha(t) x0_hat) / sigma(t)."),
+        (x0 + old * eps + tau * z, "the prediction needs its factor alpha(s), because a picture at time s has faded."),
+        (schedule.alpha(t) * x0 + old * eps + tau * z, "you multiply x0_hat by alpha(t). At s it needs alpha(s)."),
+        (noised(eta**2 * full), "you squared eta in tau. Use it as it is."),
+    ]
 
 
-def right_start(answer: Any) -> None:
-    """07.3: right_start(mean, spread, count, schedule, generator) -> samples of x_1 for data from N(mean, spread^2)."""
-    for schedule in (schedules.scaled_linear(), schedules.flow()):
-        a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
-        for mean, spread in ((20.0, 10.0), (-10.0, 3.0)):  # so far from 0 that x_1 shows where the data is
-            x = seeded(functools.partial(_starts, answer, mean, spread, schedule))
-            _check_moments(x.mean().item(), x.std().item(), mean, spread, a, sigma)
+def left(answer: Any) -> None:
+    """06.2: left(times, eta, schedule) -> the product of alpha_s alpha_t + sqrt(sigma_s^2 - tau^2) sigma_t."""
+    for schedule in (schedules.scaled_linear(), schedules.linear(), schedules.cosine()):
+        for times, eta in (((1.0, 0.7, 0.3, 0.0), 0.5), ((1.0, 0.4, 0.0), 1.0), ((0.8, 0.6, 0.5, 0.1), 0.0)):
+            right, mistakes = math.prod(_factors(times, eta, schedule)), _wrong_products(times, eta, schedule)
+            found = number(call(answer, times=times, eta=eta, schedule=schedule), "what is left")
+            if not _near(found, right):
+                name_mistake(found, mistakes, _near)
+                where = f"over the times {times} with eta = {eta} on {schedule.name}"
+                raise Wrong(f"{where}, {right:.4g} of the start is left, but yours is {found:.4g}.")
 
 
-def _starts(answer: Any, mean: float, spread: float, schedule: Any, generator: torch.Generator) -> Tensor:
-    count = 40_000
-    x = call(answer, mean=mean, spread=spread, count=count, schedule=schedule, generator=generator)
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise Wrong(f"the start must be a tensor of floats, but yours is a {type(x).__name__}.")
-    return same_kind(x, torch.zeros(count, dtype=x.dtype), "the start")
+def _near(found: float, right: float) -> bool:
+    return math.isclose(found, right, rel_tol=1e-4, abs_tol=1e-9)
 
 
-def _check_moments(found: float, found_std: float, mean: float, spread: float, a: float, sigma: float) -> None:
-    if abs(found - a * mean) > 0.03 + 0.02 * found_std:  # four standard errors of 40,000 samples, and more
-        mistakes = [
-            (0.0, "its mean is 0, as in the prior. In training, x_1 has alpha(1) times the mean of the data."),
-            (mean, "its mean is the mean of the data. In x_1 that has faded: multiply it by alpha(1)."),
-            (-a * mean, "its mean has the wrong sign."),
-        ]
-        name_mistake(found, mistakes, lambda found, wrong: abs(found - wrong) < 0.05)
-        raise Wrong(f"its mean must be {a * mean:.2f} for data with mean {mean}, but yours is {found:.2f}.")
-    right = math.hypot(a * spread, sigma)
-    if abs(found_std / right - 1) > 0.03:
-        noise_alone = "its spread is that of the noise alone, but x_1 still has some of the data's spread."
-        mistakes = [
-            (right**2, "you used the variance as the standard deviation. Take its square root."),
-            (1.0, noise_alone),
-            (sigma, noise_alone),
-            (a * spread, "the noise is missing: x_1 contains sigma(1) of it."),
-            (spread, "its spread is that of the data. In x_1 that has faded, and there is noise as well."),
-            (a * spread + sigma, "variances add, standard deviations do not."),
-            (math.sqrt(a * spread**2 + sigma**2), "square alpha as well in the variance."),
-        ]
-        name_mistake(found_std, mistakes, lambda found, wrong: abs(found / wrong - 1) < 0.02)
-        raise Wrong(f"its spread must be {right:.3f} for data with spread {spread}, but yours is {found_std:.3f}.")
+def _factors(times: tuple[float, ...], eta: float, schedule: schedules.Schedule) -> list[float]:
+    factors = []
+    for t, s in zip(times, times[1:], strict=False):
+        old = math.sqrt(schedule.sigma(s) ** 2 - _fresh(t, s, eta, schedule) ** 2)
+        factors.append(schedule.alpha(s) * schedule.alpha(t) + old * schedule.sigma(t))
+    return factors
 
 
-CHECKS = {"07.1": sample_mean, "07.2": end_in_noise, "07.3": right_start}
+def _wrong_products(times: tuple[float, ...], eta: float, schedule: schedules.Schedule) -> list[tuple[float, str]]:
+    factors, pairs = _factors(times, eta, schedule), list(zip(times, times[1:], strict=False))
+    last, (without, full) = schedule.alpha(1.0), (math.prod(_factors(times, eta, schedule)) for eta in (0.0, 1.0))
+    signal = [schedule.alpha(s) * schedule.alpha(t) for t, s in pairs]
+    noise = [f - a for f, a in zip(factors, signal, strict=True)]
+    unmixed = [a + n / schedule.sigma(t) for a, n, (t, _) in zip(signal, noise, pairs, strict=True)]
+    return [
+        (last ** (eta**2), "that is the limit of many small steps. Multiply the factors of these steps."),
+        (last**eta, "the limit of many small steps has eta^2. But here, multiply the factors of these steps."),
+        (sum(factors), "you added the factors of the steps. Multiply them."),
+        (factors[0], "that is the first step alone. Multiply the factors of all steps."),
+        (factors[-1], "that is the last step alone. Multiply the factors of all steps."),
+        (math.prod(factors[:-1]), "the last step is missing. There is one step fewer than there are times."),
+        (math.prod(factors[1:]), "the first step is missing."),
+        (math.prod(signal), "the path through the old noise is missing: sqrt(sigma_s^2 - tau^2) sigma_t."),
+        (math.prod(noise), "the path through the prediction is missing: alpha_s alpha_t."),
+        (without, "that is for eta = 0, whatever eta is. The old noise has the factor sqrt(sigma_s^2 - tau^2)."),
+        (full, "that is for eta = 1, whatever eta is."),
+        (math.prod(unmixed), "multiply the path through the old noise by sigma_t as well."),
+        (1 - math.prod(factors), "that is the part that is lost. Return the part that is left."),
+    ]
+
+
+def even_prior(answer: Any) -> None:
+    """06.3: even_prior(shape, generator) -> independent numbers, uniform on an interval around 0, with variance 1."""
+    shape = (20_000, 2)
+
+    def sample(generator: torch.Generator) -> Tensor:
+        x = call(answer, shape=shape, generator=generator)
+        x = same_kind(x, torch.zeros(shape, dtype=x.dtype if isinstance(x, Tensor) else None), "the start")
+        if not x.is_floating_point():
+            raise Wrong(f"the start must be floats, but yours are {x.dtype}.")
+        return x
+
+    x = seeded(sample)
+    mean, variance, largest = x.mean().item(), x.var().item(), x.abs().max().item()
+    if abs(mean) > 0.05:
+        raise Wrong(f"the mean must be 0, but yours is {mean:.2f}. torch.rand lies between 0 and 1.")
+    if abs(variance - 1) > 0.05:
+        hint = "Numbers that are uniform between -a and a have the variance a^2 / 3."
+        raise Wrong(f"the variance must be 1, but yours is {variance:.2f}. {hint}")
+    if largest > math.sqrt(3) + 1e-3:
+        raise Wrong(f"mean and variance are right, but {largest:.2f} is outside the interval that variance 1 allows.")
+    if abs((x.abs() < math.sqrt(3) / 2).double().mean().item() - 0.5) > 0.02:
+        raise Wrong("mean and variance are right, but the numbers are not uniform: half should be in the inner half.")
+    across = torch.corrcoef(x.T.double())[0, 1].abs().item()
+    if not (across < 0.05 and abs((x[1:, 0] * x[:-1, 0]).mean().item()) < 0.05):  # a constant column gives nan
+        raise Wrong("the numbers are not independent. Sample a new one for each place.")
+
+
+CHECKS = {"07.1": step, "07.2": left, "07.3": even_prior}

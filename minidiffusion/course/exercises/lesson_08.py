@@ -1,134 +1,126 @@
-"""Lesson 08: sample a code, compute the density of the codes, sample from the aggregate posterior."""
+"""Lesson 08: what a wrong start does to the mean, a schedule that ends in pure noise, the right start."""
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .judge import Wrong, call, close, name_mistake, same_kind, seeded, steady
+from ... import schedule as schedules
+from .judge import Wrong, call, close, name_mistake, number, same_kind, seeded
 
 
-def sample_code(answer: Any) -> None:
-    """08.1: draw_code(mean, log_std, eps) -> mean + std eps, with the noise that comes in."""
-    generator = torch.Generator().manual_seed(0)
-    for dtype in (torch.float64, torch.float32):
-        mean, log_std, eps = (0.7 * torch.randn(3, 6, 4, generator=generator, dtype=torch.float64)).to(dtype)
-        std = log_std.exp()
-        right = mean + std * eps
-        hint = "Use the eps that comes in, not fresh noise."
-        z = steady(answer, mean, "the code", hint, mean=mean, log_std=log_std, eps=eps)
-        if not close(z, right):
+def sample_mean(answer: Any) -> None:
+    """07.1: drawn_mean(mean, spread, pixels, schedule) -> mean (1 - a sqrt(n) spread / sqrt(v)), at t = 1."""
+    for schedule in (schedules.scaled_linear(), schedules.linear()):
+        a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
+        for mean, spread, n in ((-0.4, 0.3, 784), (0.5, 0.2, 4096), (1.0, 0.5, 1)):
+            signal = a * spread * math.sqrt(n)
+            v = signal**2 + sigma**2
+            share = signal / math.sqrt(v)
+            found = call(answer, mean=mean, spread=spread, pixels=n, schedule=schedule)
+            found = number(found, "the mean of the samples")
+            if _equal(found, mean * (1 - share)):
+                continue
+            alone, many = a * spread / math.hypot(a * spread, sigma), a * spread * n
             mistakes = [
-                (mean + log_std * eps, "the encoder returns the logarithm of std. Take its exponential."),
-                (mean + std.sqrt() * eps, "log_std is the logarithm of std, not of the variance. Omit the 0.5."),
-                (mean + std**2 * eps, "you multiply the noise by the variance. Multiply it by std, its square root."),
-                (mean, "your code has no noise. It is always the centre of the cloud."),
-                (std * eps, "the mean is missing. The cloud lies around it."),
-                (mean * std + eps, "mean and std are swapped: multiply eps by std, then add the mean."),
-                (std * (mean + eps), "you multiply the mean by std as well. Multiply eps alone."),
-                (mean - std * eps, "the noise has the wrong sign. The distribution is right, but not this code."),
-                (mean + std, "your code does not use eps. Multiply std by it."),
-                (mean + std * eps[:1], "all items got the noise of the first item. Use all of eps."),
+                (mean, "that is the mean of the data. A sampler that starts from the prior misses it."),
+                (-mean * share, "that is how far the mean falls short. Return the mean of the samples."),
+                (mean * share, "that is how far the mean falls short. Return the mean of the samples."),
+                (mean * (1 + share), "the sign is wrong: the start from the prior pulls the mean towards 0."),
+                (mean * (1 - share**2), "that is the result with fresh noise. Without it, do not square the share."),
+                (mean * (1 - signal / v), "v is a variance, so divide by its square root."),
+                (mean * (1 - signal), "divide by the square root of v, the standard deviation of x_1."),
+                (mean * (1 - alone), "that is for a single number. For n pixels, multiply the spread by sqrt(pixels)."),
+                (mean * (1 - many / math.hypot(many, sigma)), "multiply the spread by sqrt(pixels), not by pixels."),
+                (mean * (1 - a), "that is for spread 1 and one pixel. Use spread and pixels."),
+                (mean - share, "subtract a share of the mean: multiply it by the mean."),
+                (mean * (1 - signal / math.hypot(signal, 1)), "the noise in v is sigma(1)^2, not 1."),
+                (mean * (1 - a * math.sqrt(n / v)), "the numerator needs the factor spread."),
             ]
-            name_mistake(z, mistakes)
-            raise Wrong(f"your code is {(z - right).abs().mean():.2g} away from mean + std eps.")
+            name_mistake(found, mistakes, _equal)
+            raise Wrong(
+                f"for mean {mean}, spread {spread} and {n} pixels on {schedule.name}, where v is {v:.4g}, "
+                f"yours is {found:.4g}."
+            )
 
 
-def log_density(answer: Any) -> None:
-    """08.2: log_density(z, mean, std) -> (batch,), the log of the mean over the clouds of N(z; mean_i, std_i^2)."""
-    generator = torch.Generator().manual_seed(0)
-    mean = torch.randn(6, 3, generator=generator, dtype=torch.float64)
-    std = torch.rand(6, 3, generator=generator, dtype=torch.float64) + 0.3
-    near = torch.randn(4, 3, generator=generator, dtype=torch.float64)
-    underflow = "far from all clouds yours is wrong, because exp underflows to 0 there. Use torch.logsumexp."
-    for z, far in ((near, False), (near.float(), False), (near + 60, True)):
-        m, s = mean.to(z), std.to(z)
-        parts = _log_clouds(z, m, s)
-        right = _mix(parts)
-        found = call(answer, z=z, mean=m, std=s)
-        if isinstance(found, Tensor) and found.shape == parts.shape:
-            raise Wrong("you return a number for each code and cloud. Average the densities over the clouds.")
-        if isinstance(found, Tensor) and found.shape == (len(m),):
-            raise Wrong("you return a number for each cloud. Return one for each code.")
-        if far and isinstance(found, Tensor) and not bool(found.isfinite().all()):
-            raise Wrong(underflow)
-        found = same_kind(found, right, "log q")
-        if not close(found, right):
-            name_mistake(found, _wrong_densities(z, m, s, parts))
-            raise Wrong(underflow if far else f"your log q is {(found - right).abs().mean():.2g} nats away.")
+def _equal(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
 
 
-def _log_clouds(z: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """The log density of each code under each cloud, (batch, clouds)."""
-    away = (z[:, None] - mean) / std
-    return (-0.5 * away**2 - std.log() - 0.5 * math.log(2 * math.pi)).sum(2)
+def end_in_noise(answer: Any) -> None:
+    """07.2: end_in_noise(alphas) -> (alphas - last) first / (first - last)."""
+    for schedule in (schedules.scaled_linear(), schedules.linear()):
+        alphas = torch.tensor([schedule.alpha(i / 10) for i in range(1, 11)], dtype=torch.float64)
+        first, last = alphas[0], alphas[-1]
+        shifted, stretch = alphas - last, first / (first - last)
+        found = same_kind(call(answer, alphas=alphas), alphas, "the new alphas")
+        if close(found, shifted * stretch):
+            continue
+        squares = (alphas**2 - last**2) * first**2 / (first**2 - last**2)
+        mistakes = [
+            (alphas, "you return the alphas unchanged."),
+            (shifted, "you shifted the alphas but did not stretch them, so the first has changed."),
+            (shifted / (first - last), "the first should keep its value, but yours became 1."),
+            (shifted / (1 - last), "you stretched as if the first were 1."),
+            (alphas * stretch, "you stretched the alphas but did not shift them, so the last is not 0."),
+            (alphas.where(alphas > last, 0), "you changed only the last. Shift and stretch the whole curve."),
+            (shifted / stretch, "the stretch is upside down. It is first / (first - last)."),
+            (squares.sqrt(), "you changed alpha squared. Shift and stretch alpha itself."),
+            (shifted * first, "after the shift, multiply by first / (first - last), not by first alone."),
+        ]
+        name_mistake(found, mistakes)
+        if abs(found[-1]) > 1e-6:
+            raise Wrong(f"the last must be 0, but yours is {found[-1]:.3g}.")
+        if abs(found[0] - first) > 1e-6:
+            raise Wrong(f"the first must stay {first:.3g}, but yours is {found[0]:.3g}.")
+        raise Wrong("both ends are right, but in between yours is not the old curve, shifted and stretched.")
 
 
-def _mix(logs: Tensor) -> Tensor:
-    return logs.logsumexp(1) - math.log(logs.shape[1])
+def right_start(answer: Any) -> None:
+    """07.3: right_start(mean, spread, count, schedule, generator) -> samples of x_1 for data from N(mean, spread^2)."""
+    for schedule in (schedules.scaled_linear(), schedules.flow()):
+        a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
+        for mean, spread in ((20.0, 10.0), (-10.0, 3.0)):  # so far from 0 that x_1 shows where the data is
+            x = seeded(functools.partial(_starts, answer, mean, spread, schedule))
+            _check_moments(x.mean().item(), x.std().item(), mean, spread, a, sigma)
 
 
-def _wrong_densities(z: Tensor, mean: Tensor, std: Tensor, parts: Tensor) -> list[tuple[Tensor, str]]:
-    right, log = _mix(parts), std.log().sum(1)
-    constant = 0.5 * mean.shape[1] * math.log(2 * math.pi)
-    squares = 2 * (parts + log + constant)  # minus the squared distance, in standard deviations
-    return [
-        (parts.logsumexp(1), "you added the clouds. q is their mean, so divide by their number."),
-        (parts.mean(1), "you took the mean of the logarithms. Take the logarithm of the mean density."),
-        (parts.amax(1), "that is the nearest cloud alone. All clouds count."),
-        (right.exp(), "that is the density. Return its logarithm."),
-        (right / math.log(2), "yours is in bits. Use the natural logarithm."),
-        (right + constant, "the constant of a Gaussian is missing: 1/2 log(2 pi) for each number of the code."),
-        (_mix(parts + log), "log std is missing: the wider a cloud is, the thinner it is everywhere."),
-        (_mix(parts - log), "you divided the density by std^2. Divide it by std."),
-        (_mix(parts + 0.5 * squares), "the factor 1/2 in the exponent is missing."),
-        (_mix(_log_clouds(z, mean, std.sqrt()) - 0.5 * log), "divide the squared distance by the variance, std^2."),
-        (_mix(_log_clouds(z, mean, torch.ones_like(std))), "std is missing: each cloud has a width of its own."),
-    ]
+def _starts(answer: Any, mean: float, spread: float, schedule: Any, generator: torch.Generator) -> Tensor:
+    count = 40_000
+    x = call(answer, mean=mean, spread=spread, count=count, schedule=schedule, generator=generator)
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise Wrong(f"the start must be a tensor of floats, but yours is a {type(x).__name__}.")
+    return same_kind(x, torch.zeros(count, dtype=x.dtype), "the start")
 
 
-def aggregate_posterior(answer: Any) -> None:
-    """08.3: draw_from_all(mean, std, count, generator) -> codes from the mixture of all clouds.
-
-    Here there are two clouds, far apart. Half of the codes must be at each, with its mean and its std.
-    """
-    mean = torch.tensor([[-10.0, 0.0], [10.0, 5.0]])
-    std = torch.tensor([[0.5, 2.0], [1.0, 0.1]])
-
-    def sample(generator: torch.Generator) -> Tensor:
-        z = call(answer, mean=mean, std=std, count=4001, generator=generator)
-        if isinstance(z, Tensor) and z.shape == mean.shape:
-            raise Wrong("you return one code for each cloud. Return `count` of them.")
-        return same_kind(z, torch.zeros(4001, 2), "the codes")
-
-    z = seeded(sample)
-    if not bool((z[:, 0].abs() > 5).all()):
-        raise Wrong("some codes lie between the clouds. Choose a cloud for each code instead of mixing their means.")
-    second = z[:, 0] > 0
-    share = second.double().mean().item()
-    if abs(share - 0.5) > 0.04:
-        raise Wrong(f"each of two clouds should give half of the codes, but in yours the second gives {share:.0%}.")
-    if abs((second[1:] == second[:-1]).double().mean().item() - 0.5) > 0.05:
-        raise Wrong("your clouds come in a fixed order. Choose each at random, independently of the one before.")
-    for cloud, centre, width in zip((z[~second], z[second]), mean, std, strict=True):
-        found = cloud.std(0)
-        if bool((found < 1e-6).any()):
-            raise Wrong("your codes are the centres of the clouds. Add std times fresh noise.")
-        if torch.allclose(found, width**2, rtol=0.1):
-            raise Wrong("the clouds have the wrong width. Multiply the noise by std, not by its square.")
-        if not torch.allclose(found, width, rtol=0.1):
-            raise Wrong(f"a cloud should have the std {_rounded(width)}, but yours has {_rounded(found)}.")
-        if not torch.allclose(cloud.mean(0), centre, atol=0.15):
-            raise Wrong("a cloud does not lie around its mean.")
-        if not abs(torch.corrcoef(cloud.T)[0, 1]) < 0.2:
-            raise Wrong("the numbers of a code share the same noise. Sample noise of shape (count, latent).")
+def _check_moments(found: float, found_std: float, mean: float, spread: float, a: float, sigma: float) -> None:
+    if abs(found - a * mean) > 0.03 + 0.02 * found_std:  # four standard errors of 40,000 samples, and more
+        mistakes = [
+            (0.0, "its mean is 0, as in the prior. In training, x_1 has alpha(1) times the mean of the data."),
+            (mean, "its mean is the mean of the data. In x_1 that has faded: multiply it by alpha(1)."),
+            (-a * mean, "its mean has the wrong sign."),
+        ]
+        name_mistake(found, mistakes, lambda found, wrong: abs(found - wrong) < 0.05)
+        raise Wrong(f"its mean must be {a * mean:.2f} for data with mean {mean}, but yours is {found:.2f}.")
+    right = math.hypot(a * spread, sigma)
+    if abs(found_std / right - 1) > 0.03:
+        noise_alone = "its spread is that of the noise alone, but x_1 still has some of the data's spread."
+        mistakes = [
+            (right**2, "you used the variance as the standard deviation. Take its square root."),
+            (1.0, noise_alone),
+            (sigma, noise_alone),
+            (a * spread, "the noise is missing: x_1 contains sigma(1) of it."),
+            (spread, "its spread is that of the data. In x_1 that has faded, and there is noise as well."),
+            (a * spread + sigma, "variances add, standard deviations do not."),
+            (math.sqrt(a * spread**2 + sigma**2), "square alpha as well in the variance."),
+        ]
+        name_mistake(found_std, mistakes, lambda found, wrong: abs(found / wrong - 1) < 0.02)
+        raise Wrong(f"its spread must be {right:.3f} for data with spread {spread}, but yours is {found_std:.3f}.")
 
 
-def _rounded(x: Tensor) -> list[float]:
-    return [round(value, 2) for value in x.tolist()]
-
-
-CHECKS = {"08.1": sample_code, "08.2": log_density, "08.3": aggregate_posterior}
+CHECKS = {"08.1": sample_mean, "08.2": end_in_noise, "08.3": right_start}

@@ -1,117 +1,134 @@
-"""Lesson 09: the weight hidden in a loss, a weighted loss of your own, and one normalisation for all the data."""
+"""Lesson 09: sample a code, compute the density of the codes, sample from the aggregate posterior."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ... import schedule as schedules
-from .judge import Wrong, call, close, name_mistake, number, same_kind
+from .judge import Wrong, call, close, name_mistake, same_kind, seeded, steady
 
 
-def hidden_weight(answer: Any) -> None:
-    """09.1: hidden_weight(output, snr) -> the weight on the squared error in x0 that the plain loss on output implies.
-
-    It is 1 for "x0", snr for "eps" and snr + 1 for "v", on a schedule with alpha^2 + sigma^2 = 1.
-    """
-    schedule = schedules.cosine()
-    for output in ("x0", "eps", "v"):
-        for log_snr in (-3.0, 0.0, 0.7, 4.0):
-            t = schedule.time(log_snr)
-            snr = schedule.alpha(t) ** 2 / schedule.sigma(t) ** 2
-            right = {"x0": 1.0, "eps": snr, "v": snr + 1}[output]
-            weight = number(call(answer, output=output, snr=snr), f"the weight for {output!r}")
-            if abs(weight - right) <= 1e-6 * right:
-                continue
-            if abs(weight - 1 / right) <= 1e-6 / right:
-                raise Wrong(f"for {output!r}, your fraction is upside down: invert it.")
-            if abs(weight - right**0.5) <= 1e-6 * right:
-                raise Wrong(f"for {output!r}, a square is missing: the loss squares the error.")
-            if abs(weight - snr) <= 1e-6 * snr:
-                raise Wrong(f"snr is the weight for the loss on eps, but {output!r} has a different weight.")
-            if abs(weight - log_snr) <= 1e-6:
-                raise Wrong("you took a logarithm: the argument snr is already the ratio itself, so use it as it is.")
-            raise Wrong(
-                f"for {output!r} at an SNR of {snr:.3g}, your weight is {weight:.3g}. Hold x_t fixed and change x0_hat "
-                "by d: the noise that explains x_t then changes by -alpha / sigma d. How much does the output change?"
-            )
-
-
-def weighted_loss(answer: Any) -> None:
-    """09.2: weighted_loss(x0_hat, x0, snr) -> the mean over the images of min(snr, 5) times their squared error."""
+def sample_code(answer: Any) -> None:
+    """08.1: draw_code(mean, log_std, eps) -> mean + std eps, with the noise that comes in."""
     generator = torch.Generator().manual_seed(0)
-    # six images of 6 x 6: weights along the wrong axis would not raise an error, so the check has to notice them
-    x0_hat, x0 = torch.randn(2, 6, 1, 6, 6, generator=generator, dtype=torch.float64)
-    for values in ([0.1, 0.5, 2.0, 4.0, 20.0, 300.0], [9.0, 0.01, 1.0, 0.2, 5.0, 70.0]):
-        snr = torch.tensor(values, dtype=torch.float64)
-        error, weight = (x0_hat - x0).square().flatten(1).mean(1), snr.clamp(max=5.0)
-        right = (weight * error).mean().item()
-        value = call(answer, x0_hat=x0_hat, x0=x0, snr=snr)
-        if isinstance(value, Tensor) and value.numel() > 1:
-            raise Wrong(f"a loss is one number, but yours has the shape {tuple(value.shape)}: take the mean.")
-        loss = number(value, "the loss")
-        if abs(loss - right) <= 1e-6 * right:
-            continue
-        mistakes = _wrong_losses(x0_hat, x0, snr, error, weight)
-        name_mistake(loss, mistakes, lambda loss, wrong: abs(loss - wrong.item()) <= 1e-6 * abs(wrong.item()))
-        raise Wrong(
-            f"for six images your loss of {loss:.4g} is wrong. Take the mean squared difference of each "
-            "image, multiply it by the image's weight min(snr, 5), and average over the images."
-        )
+    for dtype in (torch.float64, torch.float32):
+        mean, log_std, eps = (0.7 * torch.randn(3, 6, 4, generator=generator, dtype=torch.float64)).to(dtype)
+        std = log_std.exp()
+        right = mean + std * eps
+        hint = "Use the eps that comes in, not fresh noise."
+        z = steady(answer, mean, "the code", hint, mean=mean, log_std=log_std, eps=eps)
+        if not close(z, right):
+            mistakes = [
+                (mean + log_std * eps, "the encoder returns the logarithm of std. Take its exponential."),
+                (mean + std.sqrt() * eps, "log_std is the logarithm of std, not of the variance. Omit the 0.5."),
+                (mean + std**2 * eps, "you multiply the noise by the variance. Multiply it by std, its square root."),
+                (mean, "your code has no noise. It is always the centre of the cloud."),
+                (std * eps, "the mean is missing. The cloud lies around it."),
+                (mean * std + eps, "mean and std are swapped: multiply eps by std, then add the mean."),
+                (std * (mean + eps), "you multiply the mean by std as well. Multiply eps alone."),
+                (mean - std * eps, "the noise has the wrong sign. The distribution is right, but not this code."),
+                (mean + std, "your code does not use eps. Multiply std by it."),
+                (mean + std * eps[:1], "all items got the noise of the first item. Use all of eps."),
+            ]
+            name_mistake(z, mistakes)
+            raise Wrong(f"your code is {(z - right).abs().mean():.2g} away from mean + std eps.")
 
 
-def _wrong_losses(x0_hat: Tensor, x0: Tensor, snr: Tensor, error: Tensor, weight: Tensor) -> list[tuple[Tensor, str]]:
-    squared, in_eps = (x0_hat - x0).square(), weight / snr
+def log_density(answer: Any) -> None:
+    """08.2: log_density(z, mean, std) -> (batch,), the log of the mean over the clouds of N(z; mean_i, std_i^2)."""
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn(6, 3, generator=generator, dtype=torch.float64)
+    std = torch.rand(6, 3, generator=generator, dtype=torch.float64) + 0.3
+    near = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    underflow = "far from all clouds yours is wrong, because exp underflows to 0 there. Use torch.logsumexp."
+    for z, far in ((near, False), (near.float(), False), (near + 60, True)):
+        m, s = mean.to(z), std.to(z)
+        parts = _log_clouds(z, m, s)
+        right = _mix(parts)
+        found = call(answer, z=z, mean=m, std=s)
+        if isinstance(found, Tensor) and found.shape == parts.shape:
+            raise Wrong("you return a number for each code and cloud. Average the densities over the clouds.")
+        if isinstance(found, Tensor) and found.shape == (len(m),):
+            raise Wrong("you return a number for each cloud. Return one for each code.")
+        if far and isinstance(found, Tensor) and not bool(found.isfinite().all()):
+            raise Wrong(underflow)
+        found = same_kind(found, right, "log q")
+        if not close(found, right):
+            name_mistake(found, _wrong_densities(z, m, s, parts))
+            raise Wrong(underflow if far else f"your log q is {(found - right).abs().mean():.2g} nats away.")
+
+
+def _log_clouds(z: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """The log density of each code under each cloud, (batch, clouds)."""
+    away = (z[:, None] - mean) / std
+    return (-0.5 * away**2 - std.log() - 0.5 * math.log(2 * math.pi)).sum(2)
+
+
+def _mix(logs: Tensor) -> Tensor:
+    return logs.logsumexp(1) - math.log(logs.shape[1])
+
+
+def _wrong_densities(z: Tensor, mean: Tensor, std: Tensor, parts: Tensor) -> list[tuple[Tensor, str]]:
+    right, log = _mix(parts), std.log().sum(1)
+    constant = 0.5 * mean.shape[1] * math.log(2 * math.pi)
+    squares = 2 * (parts + log + constant)  # minus the squared distance, in standard deviations
     return [
-        ((snr * error).mean(), "the weight is not capped: it must not exceed 5. See Tensor.clamp."),
-        ((snr.clamp(min=5.0) * error).mean(), "you took the larger of snr and 5, but the weight is the smaller one."),
-        (error.mean(), "all images count equally in your loss: multiply the error of each by its weight."),
-        (weight.mean() * error.mean(), "you averaged weights and errors separately. Multiply first, then average."),
-        ((weight * squared).mean(), "each column of pixels got its own weight, but every image needs just one."),
-        ((weight[:, None] * squared).mean(), "each row of pixels got its own weight, but every image needs just one."),
-        ((weight * error).sum(), "you summed over the images: take the mean over them."),
-        ((weight * error).mean() * squared[0].numel(), "you summed over the pixels: take the mean over them."),
-        ((weight * error).sum() / weight.sum(), "divide by the number of images, not by the sum of the weights."),
-        ((weight * (x0_hat - x0).abs().flatten(1).mean(1)).mean(), "the differences have to be squared."),
-        ((weight * error.sqrt()).mean(), "you took the root of the error, but the squared error is what counts."),
-        ((error * in_eps).mean(), "dividing by snr is right for an error in eps, but this one is in x0."),
-        ((weight.square() * error).mean(), "the weight enters twice: keep it outside the square."),
+        (parts.logsumexp(1), "you added the clouds. q is their mean, so divide by their number."),
+        (parts.mean(1), "you took the mean of the logarithms. Take the logarithm of the mean density."),
+        (parts.amax(1), "that is the nearest cloud alone. All clouds count."),
+        (right.exp(), "that is the density. Return its logarithm."),
+        (right / math.log(2), "yours is in bits. Use the natural logarithm."),
+        (right + constant, "the constant of a Gaussian is missing: 1/2 log(2 pi) for each number of the code."),
+        (_mix(parts + log), "log std is missing: the wider a cloud is, the thinner it is everywhere."),
+        (_mix(parts - log), "you divided the density by std^2. Divide it by std."),
+        (_mix(parts + 0.5 * squares), "the factor 1/2 in the exponent is missing."),
+        (_mix(_log_clouds(z, mean, std.sqrt()) - 0.5 * log), "divide the squared distance by the variance, std^2."),
+        (_mix(_log_clouds(z, mean, torch.ones_like(std))), "std is missing: each cloud has a width of its own."),
     ]
 
 
-def normalise(answer: Any) -> None:
-    """09.3: normalise(x0) -> the images with mean 0 and standard deviation 1 over the whole data set."""
-    generator = torch.Generator().manual_seed(0)
-    for scale, shift in ((10.0, 3.0), (0.05, -1.0)):
-        uneven = torch.rand(40, 1, 1, 1, generator=generator, dtype=torch.float64)
-        x0 = torch.randn(40, 1, 6, 5, generator=generator, dtype=torch.float64) * (0.3 + uneven) + uneven
-        x0 = scale * (x0 + torch.linspace(0, 1, 5, dtype=torch.float64)) + shift
-        z = same_kind(call(answer, x0=x0), x0, "the result")
-        centred, std, unit = x0 - x0.mean(), x0.std(), (x0 - x0.min()) / (x0.max() - x0.min())
-        # dividing by n and by n - 1 are both right
-        if close(z, centred / std) or close(z, centred / x0.std(correction=0)):
-            continue
-        image = x0.mean((1, 2, 3), keepdim=True), x0.std((1, 2, 3), keepdim=True)
-        mistakes = [
-            (x0, "your result is the input, unchanged."),
-            (centred, "the mean is 0, but the scale is unchanged: divide by the standard deviation."),
-            (x0 / std, "the scale is right, but the mean is still there: subtract it first."),
-            (centred / x0.var(), "you divided by the variance, which is the square of the standard deviation."),
-            (centred * std, "you multiplied by the standard deviation: divide by it."),
-            ((x0 - image[0]) / image[1], "each image got its own mean and scale, so the sampler could not undo it."),
-            ((x0 - x0.mean(0)) / x0.std(0), "each pixel got its own mean and scale. Use two numbers for all the data."),
-            (x0 / x0.abs().max(), "the largest value is now 1, but it is the standard deviation that should be 1."),
-            (unit, "that squeezes the data into [0, 1], but it is the standard deviation that should be 1."),
-            (2 * unit - 1, "that squeezes the data into [-1, 1], but it is the standard deviation that should be 1."),
-            (x0 / std - x0.mean(), "subtract the mean before you divide, or divide the mean as well."),
-        ]
-        name_mistake(z, mistakes)
-        raise Wrong(
-            f"over all images, the mean is {z.mean():.3g} and the standard deviation {z.std():.3g}, not 0 and 1."
-        )
-    same_kind(call(answer, x0=torch.randn(3, 1, 4, 4, generator=generator)), torch.zeros(3, 1, 4, 4), "the result")
+def aggregate_posterior(answer: Any) -> None:
+    """08.3: draw_from_all(mean, std, count, generator) -> codes from the mixture of all clouds.
+
+    Here there are two clouds, far apart. Half of the codes must be at each, with its mean and its std.
+    """
+    mean = torch.tensor([[-10.0, 0.0], [10.0, 5.0]])
+    std = torch.tensor([[0.5, 2.0], [1.0, 0.1]])
+
+    def sample(generator: torch.Generator) -> Tensor:
+        z = call(answer, mean=mean, std=std, count=4001, generator=generator)
+        if isinstance(z, Tensor) and z.shape == mean.shape:
+            raise Wrong("you return one code for each cloud. Return `count` of them.")
+        return same_kind(z, torch.zeros(4001, 2), "the codes")
+
+    z = seeded(sample)
+    if not bool((z[:, 0].abs() > 5).all()):
+        raise Wrong("some codes lie between the clouds. Choose a cloud for each code instead of mixing their means.")
+    second = z[:, 0] > 0
+    share = second.double().mean().item()
+    if abs(share - 0.5) > 0.04:
+        raise Wrong(f"each of two clouds should give half of the codes, but in yours the second gives {share:.0%}.")
+    if abs((second[1:] == second[:-1]).double().mean().item() - 0.5) > 0.05:
+        raise Wrong("your clouds come in a fixed order. Choose each at random, independently of the one before.")
+    for cloud, centre, width in zip((z[~second], z[second]), mean, std, strict=True):
+        found = cloud.std(0)
+        if bool((found < 1e-6).any()):
+            raise Wrong("your codes are the centres of the clouds. Add std times fresh noise.")
+        if torch.allclose(found, width**2, rtol=0.1):
+            raise Wrong("the clouds have the wrong width. Multiply the noise by std, not by its square.")
+        if not torch.allclose(found, width, rtol=0.1):
+            raise Wrong(f"a cloud should have the std {_rounded(width)}, but yours has {_rounded(found)}.")
+        if not torch.allclose(cloud.mean(0), centre, atol=0.15):
+            raise Wrong("a cloud does not lie around its mean.")
+        if not abs(torch.corrcoef(cloud.T)[0, 1]) < 0.2:
+            raise Wrong("the numbers of a code share the same noise. Sample noise of shape (count, latent).")
 
 
-CHECKS = {"09.1": hidden_weight, "09.2": weighted_loss, "09.3": normalise}
+def _rounded(x: Tensor) -> list[float]:
+    return [round(value, 2) for value in x.tolist()]
+
+
+CHECKS = {"09.1": sample_code, "09.2": log_density, "09.3": aggregate_posterior}

@@ -1,4 +1,4 @@
-"""Lesson 10: the nearest matrix of a rank, what predicting noise demands of a network, the cost of a bottleneck."""
+"""Lesson 10: the test for copies, and the best possible guess for a network that sees one patch."""
 
 from __future__ import annotations
 
@@ -7,114 +7,106 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ... import oracle
+from ... import schedule as schedules
 from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
-def nearest_of_rank(answer: Any) -> None:
-    """10.1: nearest_of_rank(matrix, rank) -> the matrix of this rank with the smallest squared difference."""
+def copy_share(answer: Any) -> None:
+    """16.1: copy_share(drawn, training) -> the share of samples with d1 < d2 / 3."""
     generator = torch.Generator().manual_seed(0)
-    for rows, columns, rank in ((6, 6, 2), (5, 9, 3), (9, 5, 4), (7, 7, 7)):
-        matrix = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
-        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
-        right = u[:, :rank] * s[:rank] @ vh[:rank]
-        yours = same_kind(call(answer, matrix=matrix, rank=rank), matrix, "the matrix")
-        if close(yours, right):
+    for scale in (1.0, 20.0):
+        training = scale * torch.randn(12, 30, generator=generator, dtype=torch.float64)
+        # samples on the way from one training image to another: d1 / d2 is 0.11, 0.25 (copies), 0.43, 0.54, 0.63, 0.82
+        parts = [0.1] * 6 + [0.2] * 4 + [0.3] * 5 + [0.35] * 2 + [0.385] + [0.45] * 2
+        part = torch.tensor(parts, dtype=torch.float64)[:, None]
+        ends = torch.randint(12, (len(part),), generator=generator)
+        other = (ends + 1 + torch.randint(11, (len(part),), generator=generator)) % 12
+        drawn = (1 - part) * training[ends] + part * training[other]
+        distance = torch.cdist(drawn, training)
+        d1, d2 = distance.sort(dim=1).values[:, :2].unbind(1)
+        reverse = distance.T.sort(dim=1).values
+
+        def of(copies: Tensor) -> float:
+            return copies.double().mean().item()
+
+        right = of(d1 < d2 / 3)
+        share = number(call(answer, drawn=drawn, training=training), "the share")
+        if abs(share - right) < 1e-6:
             continue
         mistakes = [
-            (u[:, -rank:] * s[-rank:] @ vh[-rank:], "you kept the smallest singular values: keep the largest."),
-            (matrix - right, "that is the part to drop: return the part to keep."),
-            (u[:, : rank + 1] * s[: rank + 1] @ vh[: rank + 1], "your rank is too high by one."),
-            (u[:, : rank - 1] * s[: rank - 1] @ vh[: rank - 1], "your rank is too low by one."),
-            (u[:, :rank] @ vh[:rank], "the singular values are missing between U and V."),
-            (u[:, :rank] * s[:rank] ** 2 @ vh[:rank], "you squared the singular values: use them as they are."),
-            (matrix, "you return the matrix unchanged, with its full rank: keep only `rank` singular values."),
+            (1 - right, "that is the share of new samples, not of copies."),
+            (right * len(drawn), "that is the number of copies: divide it by the number of samples."),
+            (of(d1**2 < d2**2 / 3), "you compared squared distances: take the roots before you divide by 3."),
+            (of(d1 < 1 / 3), "the nearest distance alone means nothing: compare it with the second nearest."),
+            (of(d2 < 3 * d2 / 3), "you compare a distance with itself: d1 is the nearest, d2 the second nearest."),
+            (of(d2 < d1 / 3), "the two distances are swapped: d1, the nearest, is the smaller one."),
+            (of(d1 < d2 / 2), "your threshold is a half, but it should be a third."),
+            (of(d1 < 2 * d2 / 3), "your threshold is two thirds, but it should be a third."),
+            (of(d1 < distance.mean(1) / 3), "compare with the second nearest, not with the mean of all distances."),
+            (of(d1 < distance.amax(1) / 3), "compare with the second nearest, not with the farthest."),
+            ((d1 / d2).mean().item(), "that is the mean of d1 / d2: count how often it is below a third."),
+            (of(reverse[:, 0] < reverse[:, 1] / 3), "search `training` for each sample, not the other way round."),
         ]
-        name_mistake(yours, mistakes)
-        found = int(torch.linalg.matrix_rank(yours))
-        if found != rank:
-            raise Wrong(f"your matrix has rank {found}, but we asked for rank {rank}.")
-        least, far = (matrix - right).square().sum(), (matrix - yours).square().sum()
-        raise Wrong(
-            f"the rank is right, but a nearer matrix exists: your squared difference is {far:.3g}, and {least:.3g} is "
-            "possible. Start from the singular value decomposition."
-        )
-    same_kind(call(answer, matrix=torch.eye(3), rank=1), torch.eye(3), "the matrix")
+        name_mistake(share, mistakes, lambda a, b: abs(a - b) < 1e-6)
+        if not 0 <= share <= 1:
+            raise Wrong(f"a share lies in [0, 1], but yours is {share:.3g}.")
+        raise Wrong(f"{right * len(drawn):.0f} of {len(drawn)} samples are copies, but your share is {share:.3g}.")
 
 
-def _cases() -> list[tuple[Tensor, float, float]]:
-    s = torch.tensor([0.0, 4.0, 0.2, 0.0, 1.3, 0.0], dtype=torch.float64)  # unsorted, so that an answer has to sort
-    return [(s, 0.5, 0.75**0.5), (s, 0.9, 0.3), (2 * s + 0.1, 0.3, 0.7)]
+def middle_guess(answer: Any) -> None:
+    """16.2: middle_guess(x_t, t, patches, schedule) -> E[middle pixel | x_t] if the clean patch is one of `patches`.
 
-
-def noise_variances(answer: Any) -> None:
-    """10.2: noise_variances(s, alpha, sigma) -> the variance of E[eps | x_t] on each axis.
-
-    It is sigma^2 / (alpha^2 s + sigma^2).
+    A patch has 9 pixels, row by row, so the middle one is number 4.
     """
-    for s, alpha, sigma in _cases():
-        total = alpha**2 * s + sigma**2
-        right = sigma**2 / total
-        yours = same_kind(call(answer, s=s, alpha=alpha, sigma=sigma), s, "the result")
-        if close(yours, right):
-            continue
-        mistakes = [
-            (torch.ones_like(s), "that is the variance of the noise itself, but we ask for that of its best guess."),
-            (alpha**2 * s / total, "that is the part of the noise that stays unknown. Subtract it from 1."),
-            (alpha**2 * s**2 / total, "that is the variance of the best guess of x0. Ask about the noise instead."),
-            (sigma / total, "that is the factor in front of x_t. In the variance, the covariance sigma is squared."),
-            ((sigma / total) ** 2, "you squared the factor in front of x_t. Multiply by the variance of x_t as well."),
-            (sigma**2 / total**0.5, "divide by the variance of x_t, not by its root."),
-            (sigma / total**0.5, "that is the standard deviation: square it."),
-            (1 / total, "the numerator is missing: it is the square of sigma, the covariance of eps and x_t."),
-            (total, "that is the variance of x_t. It belongs in the denominator."),
-            (sigma**2 / (s + sigma**2), "x0 is scaled by alpha, and so its variance s by alpha^2."),
-            (sigma**2 / (alpha * s + sigma**2), "in the variance of x_t, alpha must be squared."),
-            (sigma**2 / (alpha**2 * s**2 + sigma**2), "s is a variance already, so do not square it."),
-            (sigma / (alpha * s + sigma), "in a variance, alpha and sigma must be squared."),
-            (alpha**2 / (sigma**2 * s + alpha**2), "alpha and sigma are swapped."),
-        ]
-        name_mistake(yours, mistakes)
-        at = f"at alpha = {alpha:.2g} and sigma = {sigma:.2g}"
-        flat = s == 0
-        if bool(flat.any()) and not close(yours[flat], torch.ones_like(s[flat])):
-            raise Wrong(
-                f"{at}, on the axes where the data has no spread (s = 0), yours is {yours[flat][0]:.3g}. There, x_t "
-                "is just sigma eps, so the best guess is eps itself."
-            )
-        raise Wrong(f"{at}, your variances are off by up to {(yours - right).abs().max():.2g}.")
+    generator = torch.Generator().manual_seed(0)
+    for schedule in (schedules.cosine(), schedules.flow()):
+        for t in (0.9, 0.75, 0.6):
+            patches = torch.randn(7, 9, generator=generator, dtype=torch.float64)
+            x_t = torch.randn(5, 9, generator=generator, dtype=torch.float64)
+            right = oracle.dataset(patches, schedule)(x_t, t)[:, 4]
+            guess = call(answer, x_t=x_t, t=t, patches=patches, schedule=schedule)
+            if isinstance(guess, Tensor) and guess.shape == x_t.shape:
+                raise Wrong("you return whole patches: return only the middle pixel, number 4.")
+            guess = same_kind(guess, x_t[:, 4], "the guess")
+            if not close(guess, right):
+                name_mistake(guess, _wrong_guesses(x_t, t, patches, schedule))
+                raise Wrong(
+                    f"on {schedule.name} at t = {t}, your guess is off by {(guess - right).abs().mean():.2g}. The "
+                    "weights are exp(-|x_t - alpha y|^2 / (2 sigma^2)), divided by their sum."
+                )
+    x, one = torch.randn(3, 9, generator=generator), torch.randn(1, 9, generator=generator)
+    guess = same_kind(call(answer, x_t=x, t=0.5, patches=one, schedule=schedules.cosine()), x[:, 4], "the guess")
+    if not close(guess, one[:, 4].expand(3)):
+        raise Wrong("if there is only one patch, the guess must be its middle pixel.")
 
 
-def bottleneck_cost(answer: Any) -> None:
-    """10.3: bottleneck_cost(s, alpha, sigma, rank) -> the extra error in x0 if the network predicts eps.
+def _wrong_guesses(x_t: Tensor, t: float, patches: Tensor, schedule: schedules.Schedule) -> list[tuple[Tensor, str]]:
+    alpha, sigma, middle = schedule.alpha(t), schedule.sigma(t), patches[:, 4]
+    squared = torch.cdist(x_t, alpha * patches) ** 2
 
-    It is the sum of the variances of the dropped axes, divided by the SNR.
-    """
-    for s, alpha, sigma in _cases():
-        for rank in (2, 5, 0, len(s)):
-            total = alpha**2 * s + sigma**2
-            variances, snr = sigma**2 / total, alpha**2 / sigma**2
-            order = variances.sort(descending=True).values
-            right = order[rank:].sum().item() / snr
-            yours = number(call(answer, s=s, alpha=alpha, sigma=sigma, rank=rank), "the cost")
-            if abs(yours - right) < 1e-6 * (1 + right):
-                continue
-            in_x0 = (alpha**2 * s**2 / total).sort(descending=True).values[rank:].sum()
-            mistakes = [
-                (order[rank:].sum(), "that is the error in eps. Divide by the SNR to get the error in x0."),
-                (order[rank:].sum() * snr, "you multiplied by the SNR: divide by it to get the error in x0."),
-                (order[rank:].sum() / snr**0.5, "these errors are squared, so divide by the SNR and not by its root."),
-                (order[:rank].sum() / snr, "you summed over the axes that pass: sum over those that are dropped."),
-                (order.flip(0)[rank:].sum() / snr, "the bottleneck keeps the largest variances and drops the others."),
-                (order.flip(0)[:rank].sum() / snr, "you summed the `rank` smallest: sum all but the `rank` largest."),
-                (variances[rank:].sum() / snr, "the axes are not sorted: sort their variances first, largest first."),
-                (order[rank:].mean() / snr, "that is a mean: sum over the dropped axes instead."),
-                (order[rank + 1 :].sum() / snr, "you let one axis too many pass: only `rank` of them do."),
-                (order[max(rank - 1, 0) :].sum() / snr, "you let one axis too few pass: `rank` of them do."),
-                (in_x0, "that is the cost if the network predicts x0. Here it predicts the noise."),
-                (s.sort(descending=True).values[rank:].sum(), "use the variances of the output, not of the data."),
-            ]
-            name_mistake(yours, mistakes, lambda a, b: abs(a - b.item()) < 1e-6 * (1 + abs(b.item())))
-            raise Wrong(f"with {rank} of {len(s)} axes and an SNR of {snr:.3g}, your cost is {yours:.4g}.")
+    def mean(logits: Tensor) -> Tensor:
+        return logits.softmax(1) @ middle
+
+    best = -squared / (2 * sigma**2)
+    at_middle = -((x_t[:, 4:5] - alpha * middle) ** 2) / (2 * sigma**2)
+    return [
+        (mean(at_middle), "you compare only the middle pixels, but the whole patch tells which patch it may be."),
+        ((best.softmax(1) @ patches).mean(1), "you average over the pixels: take the middle one, number 4."),
+        ((best.softmax(1) @ patches)[:, 0], "that is the first pixel of the patch: the middle one is number 4."),
+        ((best.softmax(1) @ patches)[:, 5], "Python counts from 0, so the middle one of 9 pixels is number 4."),
+        (mean(-best), "the minus sign is missing: a patch that is farther away gets a smaller weight."),
+        (mean(-(torch.cdist(x_t, patches) ** 2) / (2 * sigma**2)), "compare x_t with alpha(t) y, not with y."),
+        (mean(-squared.sqrt() / (2 * sigma**2)), "square the distance."),
+        (mean(-squared / (2 * sigma)), "square sigma."),
+        (mean(-squared / sigma**2), "the 2 is missing: divide by 2 sigma(t)^2."),
+        (mean(-squared / 2), "sigma is missing: divide by 2 sigma(t)^2."),
+        (alpha * mean(best), "the guess is a clean pixel: average y, not alpha(t) y."),
+        (best.exp() @ middle, "the weights must sum to 1: divide by their sum."),
+        (best.softmax(0) @ middle, "your softmax runs over the batch: it must run over the patches, dim=1."),
+        (middle[squared.argmin(1)], "that is the nearest patch, but the best guess is a weighted mean."),
+        (middle.mean().expand(len(x_t)), "you give all patches the same weight."),
+    ]
 
 
-CHECKS = {"10.1": nearest_of_rank, "10.2": noise_variances, "10.3": bottleneck_cost}
+CHECKS = {"10.1": copy_share, "10.2": middle_guess}

@@ -1,119 +1,117 @@
-"""Lesson 11: what an error of the network becomes in x0 and after a step, and where sampling can safely start."""
+"""Lesson 11: the weight hidden in a loss, a weighted loss of your own, and one normalisation for all the data."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ... import schedule as schedules
-from .judge import Wrong, call, name_mistake, number, same_kind
-from .judge import close as close_tensors
+from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
-def _close(a: float, b: float) -> bool:
-    return abs(a - b) <= 1e-4 * abs(b) + 1e-9
+def hidden_weight(answer: Any) -> None:
+    """09.1: hidden_weight(output, snr) -> the weight on the squared error in x0 that the plain loss on output implies.
 
-
-def factor(answer: Any) -> None:
-    """11.1: factor(name, t, schedule) -> the error in x0_hat that an error of 1 in this output causes."""
-    for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
-        for name in ("x0", "eps", "v"):
-            for t in (0.25, 0.6, 0.9):
-                alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-                right = {"x0": 1.0, "eps": sigma / alpha, "v": sigma / (alpha**2 + sigma**2)}[name]
-                yours = number(call(answer, name=name, t=t, schedule=schedule), f"the factor of {name}")
-                if _close(yours, right):
-                    continue
-                if _close(yours, -right):
-                    raise Wrong("we ask for the size of the error: leave the sign out.")
-                for wrong, of, sentence in (
-                    (1 / right, "eps", "that is the error in eps for an error of 1 in x0: invert the fraction."),
-                    (right**2, "eps", "that is the factor of the squared error: take its root."),
-                    (right**0.5, "eps", "you took a root too many: the factor is sigma / alpha itself."),
-                    (sigma, "eps", "x0_hat = (x_t - sigma eps_hat) / alpha, so divide by alpha as well."),
-                    (1 / alpha, "eps", "x0_hat = (x_t - sigma eps_hat) / alpha, so multiply by sigma as well."),
-                    (alpha / sigma, "x0", "this output is x0_hat already, so its factor is 1."),
-                    (sigma / alpha, "x0", "this output is x0_hat already, so its factor is 1."),
-                    (sigma, "v", "sigma is right if alpha^2 + sigma^2 = 1. On flow it is not: divide by that sum."),
-                    (sigma / (alpha + sigma), "v", "divide by the sum of the squares, alpha^2 + sigma^2."),
-                    (alpha, "v", "alpha is the factor of x_t, which has no error. Use the factor of v."),
-                    (alpha / (alpha**2 + sigma**2), "v", "that is the factor of x_t, which has no error."),
-                    (1 / right, "v", "that is the error in v for an error of 1 in x0: invert the fraction."),
-                    (sigma / alpha, "v", "that is the factor of eps. The one of v is finite even where alpha = 0."),
-                ):
-                    if name == of and _close(yours, wrong):
-                        raise Wrong(f"for {name}: {sentence}")
-                raise Wrong(f"for {name} on {schedule.name} at t = {t}, your factor is {yours:.4g}.")
-
-
-def thrown(answer: Any) -> None:
-    """11.2: thrown(error, t, s, schedule) -> the error in x_s after a step, for an error in eps_hat.
-
-    It is (sigma_s - alpha_s sigma_t / alpha_t) error.
+    It is 1 for "x0", snr for "eps" and snr + 1 for "v", on a schedule with alpha^2 + sigma^2 = 1.
     """
+    schedule = schedules.cosine()
+    for output in ("x0", "eps", "v"):
+        for log_snr in (-3.0, 0.0, 0.7, 4.0):
+            t = schedule.time(log_snr)
+            snr = schedule.alpha(t) ** 2 / schedule.sigma(t) ** 2
+            right = {"x0": 1.0, "eps": snr, "v": snr + 1}[output]
+            weight = number(call(answer, output=output, snr=snr), f"the weight for {output!r}")
+            if abs(weight - right) <= 1e-6 * right:
+                continue
+            if abs(weight - 1 / right) <= 1e-6 / right:
+                raise Wrong(f"for {output!r}, your fraction is upside down: invert it.")
+            if abs(weight - right**0.5) <= 1e-6 * right:
+                raise Wrong(f"for {output!r}, a square is missing: the loss squares the error.")
+            if abs(weight - snr) <= 1e-6 * snr:
+                raise Wrong(f"snr is the weight for the loss on eps, but {output!r} has a different weight.")
+            if abs(weight - log_snr) <= 1e-6:
+                raise Wrong("you took a logarithm: the argument snr is already the ratio itself, so use it as it is.")
+            raise Wrong(
+                f"for {output!r} at an SNR of {snr:.3g}, your weight is {weight:.3g}. Hold x_t fixed and change x0_hat "
+                "by d: the noise that explains x_t then changes by -alpha / sigma d. How much does the output change?"
+            )
+
+
+def weighted_loss(answer: Any) -> None:
+    """09.2: weighted_loss(x0_hat, x0, snr) -> the mean over the images of min(snr, 5) times their squared error."""
     generator = torch.Generator().manual_seed(0)
-    error = torch.randn(5, 1, 3, 3, generator=generator, dtype=torch.float64)
-    for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
-        for t, s in ((0.9, 0.7), (0.5, 0.45), (0.3, 0.0)):
-            a, b, alpha, sigma = schedule.alpha(s), schedule.sigma(s), schedule.alpha(t), schedule.sigma(t)
-            right = b - a * sigma / alpha
-            yours = same_kind(call(answer, error=error, t=t, s=s, schedule=schedule), error, "the error of x_s")
-            if close_tensors(yours, right * error):
-                continue
-            wrong = [
-                (-right, "the sign is wrong: more predicted noise leaves less image, so x_s moves the other way."),
-                (-a * sigma / alpha, "the error enters twice: the noise that the step adds back is wrong as well."),
-                (b, "the error enters twice: x0_hat is wrong as well."),
-                (-sigma / alpha, "that is the error of x0_hat. Now take the step to s."),
-                (b + a * sigma / alpha, "the error of x0_hat has a minus sign: more noise is less image."),
-                (a - alpha * b / sigma, "that is for an error in x0_hat, but here the network predicts eps."),
-                (sigma - alpha * b / a, "t and s are swapped."),
-                (b - a, "an error in eps becomes -sigma_t / alpha_t times that error in x0: the factor is missing."),
-                (b - a * alpha / sigma, "the factor from eps to x0 is sigma_t / alpha_t: invert yours."),
-                (0.0, "translate from eps to x0 at the time t at which the network made its prediction, not at s."),
-                (b - sigma * a, "x0_hat = (x_t - sigma eps_hat) / alpha, so divide by alpha_t as well."),
-                (1.0, "you return the error that came in. Take the step."),
-            ]
-            name_mistake(yours, [(factor * error, sentence) for factor, sentence in wrong])
-            raise Wrong(
-                f"on {schedule.name} from t = {t} to s = {s}, your error of x_s is wrong. Write x_s with eps_hat, then "
-                "with eps_hat + error, and subtract."
-            )
+    # six images of 6 x 6: weights along the wrong axis would not raise an error, so the check has to notice them
+    x0_hat, x0 = torch.randn(2, 6, 1, 6, 6, generator=generator, dtype=torch.float64)
+    for values in ([0.1, 0.5, 2.0, 4.0, 20.0, 300.0], [9.0, 0.01, 1.0, 0.2, 5.0, 70.0]):
+        snr = torch.tensor(values, dtype=torch.float64)
+        error, weight = (x0_hat - x0).square().flatten(1).mean(1), snr.clamp(max=5.0)
+        right = (weight * error).mean().item()
+        value = call(answer, x0_hat=x0_hat, x0=x0, snr=snr)
+        if isinstance(value, Tensor) and value.numel() > 1:
+            raise Wrong(f"a loss is one number, but yours has the shape {tuple(value.shape)}: take the mean.")
+        loss = number(value, "the loss")
+        if abs(loss - right) <= 1e-6 * right:
+            continue
+        mistakes = _wrong_losses(x0_hat, x0, snr, error, weight)
+        name_mistake(loss, mistakes, lambda loss, wrong: abs(loss - wrong.item()) <= 1e-6 * abs(wrong.item()))
+        raise Wrong(
+            f"for six images your loss of {loss:.4g} is wrong. Take the mean squared difference of each "
+            "image, multiply it by the image's weight min(snr, 5), and average over the images."
+        )
 
 
-def safe_start(answer: Any) -> None:
-    """11.3: safe_start(schedule, most) -> the latest time at which sigma / alpha is at most `most`."""
-    for schedule in (schedules.cosine(), schedules.flow(), schedules.linear(), schedules.scaled_linear()):
-        for most in (2.0, 10.0, 30.0):
-            right = schedule.time(-2 * math.log(most))
-            t = number(call(answer, schedule=schedule, most=most), "the time")
-            if abs(t - right) < 2e-3:  # as precise as a search on a grid of a thousand times
-                continue
-            for wrong, sentence in (
-                (2 * math.log(most), "the sign is wrong: a large factor belongs to an SNR below 1."),
-                (-math.log(most), "the factor is 1 / sqrt(SNR), so square it first."),
-                (math.log(most), "the sign is wrong, and a square is missing: the factor is 1 / sqrt(SNR)."),
-                (-4 * math.log(most), "you squared once too often: the SNR is one over the factor squared."),
-                (-2 * math.log10(most), "`time` expects the natural logarithm."),
-                (-most, "`time` expects the logarithm of the SNR."),
-                (-(most**2), "`time` expects the logarithm of the SNR."),
-                (1 / most**2, "`time` expects the logarithm of the SNR."),
-                (most, "`time` expects the logarithm of the SNR, which is one over the factor squared."),
-            ):
-                if abs(t - schedule.time(wrong)) < 1e-4 and abs(schedule.time(wrong) - right) > 2e-3:
-                    raise Wrong(sentence)
-            if not 0 <= t <= 1:
-                raise Wrong(f"a time lies in [0, 1], but on {schedule.name} yours is {t:.3g}.")
-            if abs(t - (1 - right)) < 2e-3:
-                raise Wrong("your time runs backwards: t = 0 is the data and t = 1 is the noise.")
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-            grown = "infinite" if alpha == 0 else f"{sigma / alpha:.3g}"
-            late = "too late" if t > right else "too early"
-            raise Wrong(
-                f"on {schedule.name} your time {t:.3g} is {late}: sigma / alpha is {grown} there, not {most:g}."
-            )
+def _wrong_losses(x0_hat: Tensor, x0: Tensor, snr: Tensor, error: Tensor, weight: Tensor) -> list[tuple[Tensor, str]]:
+    squared, in_eps = (x0_hat - x0).square(), weight / snr
+    return [
+        ((snr * error).mean(), "the weight is not capped: it must not exceed 5. See Tensor.clamp."),
+        ((snr.clamp(min=5.0) * error).mean(), "you took the larger of snr and 5, but the weight is the smaller one."),
+        (error.mean(), "all images count equally in your loss: multiply the error of each by its weight."),
+        (weight.mean() * error.mean(), "you averaged weights and errors separately. Multiply first, then average."),
+        ((weight * squared).mean(), "each column of pixels got its own weight, but every image needs just one."),
+        ((weight[:, None] * squared).mean(), "each row of pixels got its own weight, but every image needs just one."),
+        ((weight * error).sum(), "you summed over the images: take the mean over them."),
+        ((weight * error).mean() * squared[0].numel(), "you summed over the pixels: take the mean over them."),
+        ((weight * error).sum() / weight.sum(), "divide by the number of images, not by the sum of the weights."),
+        ((weight * (x0_hat - x0).abs().flatten(1).mean(1)).mean(), "the differences have to be squared."),
+        ((weight * error.sqrt()).mean(), "you took the root of the error, but the squared error is what counts."),
+        ((error * in_eps).mean(), "dividing by snr is right for an error in eps, but this one is in x0."),
+        ((weight.square() * error).mean(), "the weight enters twice: keep it outside the square."),
+    ]
 
 
-CHECKS = {"11.1": factor, "11.2": thrown, "11.3": safe_start}
+def normalise(answer: Any) -> None:
+    """09.3: normalise(x0) -> the images with mean 0 and standard deviation 1 over the whole data set."""
+    generator = torch.Generator().manual_seed(0)
+    for scale, shift in ((10.0, 3.0), (0.05, -1.0)):
+        uneven = torch.rand(40, 1, 1, 1, generator=generator, dtype=torch.float64)
+        x0 = torch.randn(40, 1, 6, 5, generator=generator, dtype=torch.float64) * (0.3 + uneven) + uneven
+        x0 = scale * (x0 + torch.linspace(0, 1, 5, dtype=torch.float64)) + shift
+        z = same_kind(call(answer, x0=x0), x0, "the result")
+        centred, std, unit = x0 - x0.mean(), x0.std(), (x0 - x0.min()) / (x0.max() - x0.min())
+        # dividing by n and by n - 1 are both right
+        if close(z, centred / std) or close(z, centred / x0.std(correction=0)):
+            continue
+        image = x0.mean((1, 2, 3), keepdim=True), x0.std((1, 2, 3), keepdim=True)
+        mistakes = [
+            (x0, "your result is the input, unchanged."),
+            (centred, "the mean is 0, but the scale is unchanged: divide by the standard deviation."),
+            (x0 / std, "the scale is right, but the mean is still there: subtract it first."),
+            (centred / x0.var(), "you divided by the variance, which is the square of the standard deviation."),
+            (centred * std, "you multiplied by the standard deviation: divide by it."),
+            ((x0 - image[0]) / image[1], "each image got its own mean and scale, so the sampler could not undo it."),
+            ((x0 - x0.mean(0)) / x0.std(0), "each pixel got its own mean and scale. Use two numbers for all the data."),
+            (x0 / x0.abs().max(), "the largest value is now 1, but it is the standard deviation that should be 1."),
+            (unit, "that squeezes the data into [0, 1], but it is the standard deviation that should be 1."),
+            (2 * unit - 1, "that squeezes the data into [-1, 1], but it is the standard deviation that should be 1."),
+            (x0 / std - x0.mean(), "subtract the mean before you divide, or divide the mean as well."),
+        ]
+        name_mistake(z, mistakes)
+        raise Wrong(
+            f"over all images, the mean is {z.mean():.3g} and the standard deviation {z.std():.3g}, not 0 and 1."
+        )
+    same_kind(call(answer, x0=torch.randn(3, 1, 4, 4, generator=generator)), torch.zeros(3, 1, 4, 4), "the result")
+
+
+CHECKS = {"11.1": hidden_weight, "11.2": weighted_loss, "11.3": normalise}

@@ -1,159 +1,120 @@
-"""Lesson 12: Heun's step, a step that remembers the previous slope, and the order of a method."""
+"""Lesson 12: the nearest matrix of a rank, what predicting noise demands of a network, the cost of a bottleneck."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ... import oracle
-from ... import schedule as schedules
-from ...heads import to_eps
-from .judge import Wrong, call, close, name_mistake, number, recorded, same_kind
+from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
-def heun(answer: Any) -> None:
-    """12.1: heun(denoise, x_t, t, s, schedule) -> x_s, by the mean of the slopes at the two ends of the step.
-
-    The slopes are those of x / alpha as a function of sigma / alpha. The first is taken at x_t and t, the second at s
-    and the x_s of Euler's step.
-    """
+def nearest_of_rank(answer: Any) -> None:
+    """10.1: nearest_of_rank(matrix, rank) -> the matrix of this rank with the smallest squared difference."""
     generator = torch.Generator().manual_seed(0)
-    means, covs = torch.tensor([[-1.0, 0.5], [0.8, -0.3]]), torch.tensor([[[0.3, 0.1], [0.1, 0.2]]] * 2)
-    cosine, flow = schedules.cosine(), schedules.flow()
-    for schedule, t, s in ((cosine, 0.8, 0.5), (flow, 0.6, 0.2), (cosine, 0.9, 0.6)):
-        data = oracle.mixture(torch.ones(2), means, covs, schedule)
-        x_t = torch.randn(5, 2, generator=generator, dtype=torch.float64)
-        steps = _steps(data, x_t, t, s, schedule)
-        denoise, seen = recorded(data, x_t)
-        x_s = same_kind(call(answer, denoise=denoise, x_t=x_t, t=t, s=s, schedule=schedule), x_t, "x_s")
-        _check_questions(seen, x_t, steps["euler"], t, s)
-        if not close(x_s, steps["heun"]):
-            name_mistake(x_s, _wrong_heun(steps))
-            raise Wrong(
-                "both calls of the denoiser are right, but the step is not: x_s / alpha(s) must be x_t / alpha(t) + "
-                f"(r_s - r_t) (first + second) / 2. Yours is off by {(x_s - steps['heun']).abs().mean():.2g}."
-            )
-    x = torch.randn(2, 3, generator=generator)
-    same_kind(call(answer, denoise=lambda x, t: 0.5 * x, x_t=x, t=0.5, s=0.25, schedule=cosine), x, "x_s")
-
-
-def _steps(data: Any, x_t: Tensor, t: float, s: float, schedule: schedules.Schedule) -> dict[str, Tensor]:
-    """Heun's step, and the results of the usual mistakes."""
-    alpha_t, alpha_s = schedule.alpha(t), schedule.alpha(s)
-    h = schedule.sigma(s) / alpha_s - schedule.sigma(t) / alpha_t
-    y, first = x_t / alpha_t, to_eps(data(x_t, t), x_t, t, schedule)
-    euler = alpha_s * (y + h * first)
-    second = to_eps(data(euler, s), euler, s, schedule)
-    mean = (first + second) / 2
-    return {
-        "euler": euler,
-        "heun": alpha_s * (y + h * mean),
-        "end": alpha_s * (y + h * second),
-        "sum": alpha_s * (y + 2 * h * mean),
-        "onward": euler + alpha_s * h * mean,
-        "again": euler + alpha_s * h * second,
-        "scaled": y + h * mean,
-        "undivided": alpha_s * (x_t + h * mean),
-        "backwards": alpha_s * (y - h * mean),
-        "guess": data(euler, s),
-        "in x": x_t + (schedule.sigma(s) - schedule.sigma(t)) * mean,
-    }
-
-
-def _wrong_heun(steps: dict[str, Tensor]) -> list[tuple[Tensor, str]]:
-    return [
-        (steps["euler"], "that is still Euler's step: you compute the second slope but do not use it."),
-        (steps["end"], "you used only the second slope. Take the mean of both."),
-        (steps["sum"], "you added the two slopes. Take their mean: divide by 2."),
-        (steps["onward"], "you continued from Euler's x_s. Heun's step starts again at x_t, with the better slope."),
-        (steps["again"], "those are two full Euler steps. Start again at x_t, with the mean of the slopes."),
-        (steps["scaled"], "that is x_s / alpha(s), because the slopes are those of x / alpha: multiply by alpha(s)."),
-        (steps["undivided"], "the slopes are those of x / alpha, so start from x_t / alpha(t), not from x_t."),
-        (steps["backwards"], "you step in the wrong direction: the step length is r_s - r_t, a negative number."),
-        (steps["guess"], "that is the second guess of x0, but we want x_s."),
-        (steps["in x"], "the slopes are those of x / alpha over sigma / alpha, not those of x over sigma."),
-    ]
-
-
-def _check_questions(seen: list[tuple[float, Tensor]], x_t: Tensor, euler: Tensor, t: float, s: float) -> None:
-    times = [time for time, _ in seen]
-    if len(seen) < 2:
-        often = "only once" if seen else "not at all"
-        raise Wrong(f"Heun's step calls the denoiser twice, at t and then at s, but yours calls it {often}.")
-    if len(seen) > 2:
-        raise Wrong(f"Heun's step calls the denoiser twice, but yours {len(seen)} times. Keep the first result.")
-    if times == [t, t]:
-        raise Wrong("you call the denoiser at t both times. The second call belongs at s, where Euler's step ends.")
-    if times != [t, s]:
-        raise Wrong(f"the denoiser must be called at {t} and then at {s}, but yours is called at {times}.")
-    if not close(seen[0][1], x_t):
-        raise Wrong("in the first call, give the denoiser x_t itself, not x_t / alpha.")
-    if close(seen[1][1], x_t):
-        raise Wrong("at s you give the denoiser x_t again. Give it the x_s that Euler's step reaches.")
-    if not close(seen[1][1], euler):
-        raise Wrong("in the second call, give the denoiser Euler's x_s, multiplied by alpha(s).")
-
-
-def two_slopes(answer: Any) -> None:
-    """12.2: two_slopes(y, slope, last_slope, r, last_r, next_r) -> y at next_r.
-
-    Exact if the slope is linear in r, so that y is a parabola.
-    """
-    generator = torch.Generator().manual_seed(0)
-    for last_r, r, next_r in ((3.0, 2.2, 1.0), (5.0, 2.0, 1.5), (1.0, 0.8, 0.1)):
-        y, a, b = torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
-        slope, last, h, last_h = a + b * r, a + b * last_r, next_r - r, r - last_r
-        rise, ratio, right = slope - last, h / last_h, y + a * h + b * (next_r**2 - r**2) / 2
-        inputs = dict(y=y, slope=slope, last_slope=last, r=r, last_r=last_r, next_r=next_r)
-        found = same_kind(call(answer, **inputs), y, "y at next_r")
-        if not close(found, right):
-            middle = slope + ratio / 2 * rise
-            mistakes = [
-                (y + h * slope, "that is Euler's step: the previous slope is not used."),
-                (y + h * last, "you used only the previous slope."),
-                (y + h * (slope + last) / 2, "that mean is right for the step just taken, not for the next."),
-                (y + h * (slope + ratio * rise), "that is the slope at the end: take the one in the middle."),
-                (y + h * (slope - ratio / 2 * rise), "the change of the slope has the wrong sign."),
-                (y + h * (slope + rise / (2 * ratio)), "the ratio of the two step lengths is upside down."),
-                (y + h * (1.5 * slope - 0.5 * last), "that is right only if both steps have the same length."),
-                (y - h * middle, "you step in the wrong direction: the step is next_r - r, a negative number."),
-                (middle, "that is the slope itself: return y + h times the slope."),
-                (y + middle, "multiply the slope by the length of the step."),
-                (y + last_h * middle, "you used the length of the previous step."),
-            ]
-            name_mistake(found, mistakes)
-            raise Wrong(
-                f"if the slope is linear in r, the step must be exact. With slopes at {last_r} and {r} and a step to "
-                f"{next_r}, yours is off by {(found - right).abs().mean():.2g}."
-            )
-    y = torch.ones(2, 3)
-    same_kind(call(answer, y=y, slope=y, last_slope=0.5 * y, r=1.0, last_r=2.0, next_r=0.5), y, "y at next_r")
-
-
-def measured_order(answer: Any) -> None:
-    """12.3: measured_order(n, error_n, m, error_m) -> p, if the error is c / steps^p."""
-    for n, m, p, c in ((8, 16, 2.0, 0.7), (10, 40, 1.0, 3.0), (5, 15, 3.0, 0.1), (64, 16, 1.5, 2.0)):
-        error_n, error_m = c / n**p, c / m**p
-        found = number(call(answer, n=n, error_n=error_n, m=m, error_m=error_m), "the order")
-        if abs(found - p) < 1e-3:
+    for rows, columns, rank in ((6, 6, 2), (5, 9, 3), (9, 5, 4), (7, 7, 7)):
+        matrix = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
+        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+        right = u[:, :rank] * s[:rank] @ vh[:rank]
+        yours = same_kind(call(answer, matrix=matrix, rank=rank), matrix, "the matrix")
+        if close(yours, right):
             continue
-        ratio = error_n / error_m
         mistakes = [
-            (-p, "your order is negative: one of the two ratios is upside down."),
-            (1 / p, "that is 1 / p: the logarithm of the ratio of the errors belongs in the numerator."),
-            (ratio, "that is how many times smaller the error got. The order is an exponent: take logarithms."),
-            (math.log2(ratio), "that is right if m is twice n. Otherwise divide by log2(m / n)."),
-            (math.log(ratio), "that is the logarithm of the ratio of the errors. Divide by that of m / n."),
-            (math.log10(ratio), "that is the logarithm of the ratio of the errors. Divide by that of m / n."),
-            (ratio / (m / n), "you divided the ratios themselves. The order is an exponent: divide their logarithms."),
-            ((error_n - error_m) / (m - n), "that is the slope on linear axes. Take the slope on log-log axes."),
-            (p / 2, "that is half the order: did you take a root too many?"),
+            (u[:, -rank:] * s[-rank:] @ vh[-rank:], "you kept the smallest singular values: keep the largest."),
+            (matrix - right, "that is the part to drop: return the part to keep."),
+            (u[:, : rank + 1] * s[: rank + 1] @ vh[: rank + 1], "your rank is too high by one."),
+            (u[:, : rank - 1] * s[: rank - 1] @ vh[: rank - 1], "your rank is too low by one."),
+            (u[:, :rank] @ vh[:rank], "the singular values are missing between U and V."),
+            (u[:, :rank] * s[:rank] ** 2 @ vh[:rank], "you squared the singular values: use them as they are."),
+            (matrix, "you return the matrix unchanged, with its full rank: keep only `rank` singular values."),
         ]
-        name_mistake(found, mistakes, lambda a, b: abs(a - b) < 1e-6)
-        raise Wrong(f"an error of {c:g} / steps^{p:g} has order {p:g}, but from {n} and {m} steps you get {found:.3g}.")
+        name_mistake(yours, mistakes)
+        found = int(torch.linalg.matrix_rank(yours))
+        if found != rank:
+            raise Wrong(f"your matrix has rank {found}, but we asked for rank {rank}.")
+        least, far = (matrix - right).square().sum(), (matrix - yours).square().sum()
+        raise Wrong(
+            f"the rank is right, but a nearer matrix exists: your squared difference is {far:.3g}, and {least:.3g} is "
+            "possible. Start from the singular value decomposition."
+        )
+    same_kind(call(answer, matrix=torch.eye(3), rank=1), torch.eye(3), "the matrix")
 
 
-CHECKS = {"12.1": heun, "12.2": two_slopes, "12.3": measured_order}
+def _cases() -> list[tuple[Tensor, float, float]]:
+    s = torch.tensor([0.0, 4.0, 0.2, 0.0, 1.3, 0.0], dtype=torch.float64)  # unsorted, so that an answer has to sort
+    return [(s, 0.5, 0.75**0.5), (s, 0.9, 0.3), (2 * s + 0.1, 0.3, 0.7)]
+
+
+def noise_variances(answer: Any) -> None:
+    """10.2: noise_variances(s, alpha, sigma) -> the variance of E[eps | x_t] on each axis.
+
+    It is sigma^2 / (alpha^2 s + sigma^2).
+    """
+    for s, alpha, sigma in _cases():
+        total = alpha**2 * s + sigma**2
+        right = sigma**2 / total
+        yours = same_kind(call(answer, s=s, alpha=alpha, sigma=sigma), s, "the result")
+        if close(yours, right):
+            continue
+        mistakes = [
+            (torch.ones_like(s), "that is the variance of the noise itself, but we ask for that of its best guess."),
+            (alpha**2 * s / total, "that is the part of the noise that stays unknown. Subtract it from 1."),
+            (alpha**2 * s**2 / total, "that is the variance of the best guess of x0. Ask about the noise instead."),
+            (sigma / total, "that is the factor in front of x_t. In the variance, the covariance sigma is squared."),
+            ((sigma / total) ** 2, "you squared the factor in front of x_t. Multiply by the variance of x_t as well."),
+            (sigma**2 / total**0.5, "divide by the variance of x_t, not by its root."),
+            (sigma / total**0.5, "that is the standard deviation: square it."),
+            (1 / total, "the numerator is missing: it is the square of sigma, the covariance of eps and x_t."),
+            (total, "that is the variance of x_t. It belongs in the denominator."),
+            (sigma**2 / (s + sigma**2), "x0 is scaled by alpha, and so its variance s by alpha^2."),
+            (sigma**2 / (alpha * s + sigma**2), "in the variance of x_t, alpha must be squared."),
+            (sigma**2 / (alpha**2 * s**2 + sigma**2), "s is a variance already, so do not square it."),
+            (sigma / (alpha * s + sigma), "in a variance, alpha and sigma must be squared."),
+            (alpha**2 / (sigma**2 * s + alpha**2), "alpha and sigma are swapped."),
+        ]
+        name_mistake(yours, mistakes)
+        at = f"at alpha = {alpha:.2g} and sigma = {sigma:.2g}"
+        flat = s == 0
+        if bool(flat.any()) and not close(yours[flat], torch.ones_like(s[flat])):
+            raise Wrong(
+                f"{at}, on the axes where the data has no spread (s = 0), yours is {yours[flat][0]:.3g}. There, x_t "
+                "is just sigma eps, so the best guess is eps itself."
+            )
+        raise Wrong(f"{at}, your variances are off by up to {(yours - right).abs().max():.2g}.")
+
+
+def bottleneck_cost(answer: Any) -> None:
+    """10.3: bottleneck_cost(s, alpha, sigma, rank) -> the extra error in x0 if the network predicts eps.
+
+    It is the sum of the variances of the dropped axes, divided by the SNR.
+    """
+    for s, alpha, sigma in _cases():
+        for rank in (2, 5, 0, len(s)):
+            total = alpha**2 * s + sigma**2
+            variances, snr = sigma**2 / total, alpha**2 / sigma**2
+            order = variances.sort(descending=True).values
+            right = order[rank:].sum().item() / snr
+            yours = number(call(answer, s=s, alpha=alpha, sigma=sigma, rank=rank), "the cost")
+            if abs(yours - right) < 1e-6 * (1 + right):
+                continue
+            in_x0 = (alpha**2 * s**2 / total).sort(descending=True).values[rank:].sum()
+            mistakes = [
+                (order[rank:].sum(), "that is the error in eps. Divide by the SNR to get the error in x0."),
+                (order[rank:].sum() * snr, "you multiplied by the SNR: divide by it to get the error in x0."),
+                (order[rank:].sum() / snr**0.5, "these errors are squared, so divide by the SNR and not by its root."),
+                (order[:rank].sum() / snr, "you summed over the axes that pass: sum over those that are dropped."),
+                (order.flip(0)[rank:].sum() / snr, "the bottleneck keeps the largest variances and drops the others."),
+                (order.flip(0)[:rank].sum() / snr, "you summed the `rank` smallest: sum all but the `rank` largest."),
+                (variances[rank:].sum() / snr, "the axes are not sorted: sort their variances first, largest first."),
+                (order[rank:].mean() / snr, "that is a mean: sum over the dropped axes instead."),
+                (order[rank + 1 :].sum() / snr, "you let one axis too many pass: only `rank` of them do."),
+                (order[max(rank - 1, 0) :].sum() / snr, "you let one axis too few pass: `rank` of them do."),
+                (in_x0, "that is the cost if the network predicts x0. Here it predicts the noise."),
+                (s.sort(descending=True).values[rank:].sum(), "use the variances of the output, not of the data."),
+            ]
+            name_mistake(yours, mistakes, lambda a, b: abs(a - b.item()) < 1e-6 * (1 + abs(b.item())))
+            raise Wrong(f"with {rank} of {len(s)} axes and an SNR of {snr:.3g}, your cost is {yours:.4g}.")
+
+
+CHECKS = {"12.1": nearest_of_rank, "12.2": noise_variances, "12.3": bottleneck_cost}

@@ -1,130 +1,119 @@
-"""Lesson 13: the guided guess, guidance in an interval, and the distribution that guidance seems to promise."""
+"""Lesson 13: what an error of the network becomes in x0 and after a step, and where sampling can safely start."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from .judge import Wrong, call, close, name_mistake, number, same_kind
-
-
-def guide_guess(answer: Any) -> None:
-    """13.1: guide_guess(with_label, without, w) -> without + w (with_label - without); w = 1 means no guidance."""
-    generator = torch.Generator().manual_seed(0)
-    with_label, without = torch.randn(2, 3, 1, 4, 4, generator=generator, dtype=torch.float64)
-    for w in (3.0, 1.5, 1.0, 0.0, 7.5):
-        right = without + w * (with_label - without)
-        guess = same_kind(call(answer, with_label=with_label, without=without, w=w), with_label, "the guess")
-        if not close(guess, right):
-            name_mistake(guess, _wrong_guesses(with_label, without, w))
-            raise Wrong(
-                "w = 0 must give the guess without the label, w = 1 the guess with it, and w = 2 must go beyond it by "
-                f"the same distance again. At w = {w:g}, yours is off by {(guess - right).abs().mean():.2g}."
-            )
-    x = torch.ones(2, 3)
-    same_kind(call(answer, with_label=x, without=0.5 * x, w=2.0), x, "the guess")
+from ... import schedule as schedules
+from .judge import Wrong, call, name_mistake, number, same_kind
+from .judge import close as close_tensors
 
 
-def _wrong_guesses(with_label: Tensor, without: Tensor, w: float) -> list[tuple[Tensor, str]]:
-    push = with_label - without
-    return [
-        (with_label + w * push, "that is w as Ho and Salimans define it. Here, start at `without`."),
-        (with_label, "that is the guess with the label, but w does nothing yet."),
-        (without, "that is the guess without the label, but w does nothing yet."),
-        (with_label - w * push, "you move towards the guess without the label: the sign is wrong."),
-        (without - w * push, "you move away from the label: the difference must be with_label - without."),
-        (w * with_label, "you multiplied the guess with the label by w. Multiply the difference of the guesses."),
-        (w * push, "that is only the difference, times w. Add it to the guess without the label."),
-        (without + w * with_label, "you added w times a guess. Add w times the difference of the guesses instead."),
-        ((with_label + without) / 2, "that is the mean of the two guesses, which is right for w = 0.5 only."),
-        (w * with_label + (1 + w) * without, "the two factors must sum to 1: they are w and 1 - w."),
-        (without + w**2 * push, "you multiplied by w twice."),
-    ]
+def _close(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-4 * abs(b) + 1e-9
 
 
-def guide_between(answer: Any) -> None:
-    """13.2: guide_between(denoise, x_t, t, cond, w, low, high): guide for t from low to high, otherwise not.
+def factor(answer: Any) -> None:
+    """11.1: factor(name, t, schedule) -> the error in x0_hat that an error of 1 in this output causes."""
+    for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
+        for name in ("x0", "eps", "v"):
+            for t in (0.25, 0.6, 0.9):
+                alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+                right = {"x0": 1.0, "eps": sigma / alpha, "v": sigma / (alpha**2 + sigma**2)}[name]
+                yours = number(call(answer, name=name, t=t, schedule=schedule), f"the factor of {name}")
+                if _close(yours, right):
+                    continue
+                if _close(yours, -right):
+                    raise Wrong("we ask for the size of the error: leave the sign out.")
+                for wrong, of, sentence in (
+                    (1 / right, "eps", "that is the error in eps for an error of 1 in x0: invert the fraction."),
+                    (right**2, "eps", "that is the factor of the squared error: take its root."),
+                    (right**0.5, "eps", "you took a root too many: the factor is sigma / alpha itself."),
+                    (sigma, "eps", "x0_hat = (x_t - sigma eps_hat) / alpha, so divide by alpha as well."),
+                    (1 / alpha, "eps", "x0_hat = (x_t - sigma eps_hat) / alpha, so multiply by sigma as well."),
+                    (alpha / sigma, "x0", "this output is x0_hat already, so its factor is 1."),
+                    (sigma / alpha, "x0", "this output is x0_hat already, so its factor is 1."),
+                    (sigma, "v", "sigma is right if alpha^2 + sigma^2 = 1. On flow it is not: divide by that sum."),
+                    (sigma / (alpha + sigma), "v", "divide by the sum of the squares, alpha^2 + sigma^2."),
+                    (alpha, "v", "alpha is the factor of x_t, which has no error. Use the factor of v."),
+                    (alpha / (alpha**2 + sigma**2), "v", "that is the factor of x_t, which has no error."),
+                    (1 / right, "v", "that is the error in v for an error of 1 in x0: invert the fraction."),
+                    (sigma / alpha, "v", "that is the factor of eps. The one of v is finite even where alpha = 0."),
+                ):
+                    if name == of and _close(yours, wrong):
+                        raise Wrong(f"for {name}: {sentence}")
+                raise Wrong(f"for {name} on {schedule.name} at t = {t}, your factor is {yours:.4g}.")
 
-    Outside the interval, the guess with the label needs just one call of the denoiser.
+
+def thrown(answer: Any) -> None:
+    """11.2: thrown(error, t, s, schedule) -> the error in x_s after a step, for an error in eps_hat.
+
+    It is (sigma_s - alpha_s sigma_t / alpha_t) error.
     """
     generator = torch.Generator().manual_seed(0)
-    x_t, with_label, without = torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
-    cond, w, low, high = torch.tensor([0, 1, 1, 2]), 3.0, 0.2, 0.6
-    guided = without + w * (with_label - without)
-    for t in (0.4, 0.9, 0.1, 0.2, 0.6):
-        seen: list[Any] = []
-
-        def denoise(x: Any, time: Any, label: Any = None, seen: list = seen, t: float = t) -> Tensor:
-            right_time = abs(float(torch.as_tensor(time).flatten()[0]) - t) < 1e-6
-            if type(x) is not Tensor or not right_time or not close(x, x_t):
-                raise Wrong("call the denoiser with x_t and t, just as they come in.")
-            if label is not None and (type(label) is not Tensor or not torch.equal(label, cond)):
-                raise Wrong("as the label, pass cond to the denoiser just as it comes in, or None.")
-            seen.append(label)
-            return (without if label is None else with_label).clone()
-
-        inputs = dict(x_t=x_t, t=t, cond=cond, w=w, low=low, high=high)
-        guess = same_kind(call(answer, denoise=denoise, **inputs), x_t, "the guess")
-        if low <= t <= high:
-            if close(guess, guided):
+    error = torch.randn(5, 1, 3, 3, generator=generator, dtype=torch.float64)
+    for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
+        for t, s in ((0.9, 0.7), (0.5, 0.45), (0.3, 0.0)):
+            a, b, alpha, sigma = schedule.alpha(s), schedule.sigma(s), schedule.alpha(t), schedule.sigma(t)
+            right = b - a * sigma / alpha
+            yours = same_kind(call(answer, error=error, t=t, s=s, schedule=schedule), error, "the error of x_s")
+            if close_tensors(yours, right * error):
                 continue
-            name_mistake(guess, _wrong_guesses(with_label, without, w)[:1])
-            if close(guess, with_label):
-                where = "at an end of the interval, which belongs to it" if t in (low, high) else "inside the interval"
-                raise Wrong(f"at t = {t}, {where}, yours does not guide.")
-            name_mistake(guess, _wrong_guesses(with_label, without, w))
-            raise Wrong(f"inside the interval, at t = {t}, the guess must be the one of exercise 13.1.")
-        if close(guess, guided):
-            raise Wrong(f"at t = {t}, outside [{low}, {high}], yours guides. Return the guess with the label there.")
-        if close(guess, without):
-            raise Wrong("outside the interval we still want the label: return the guess with it, not the one without.")
-        if not close(guess, with_label):
-            raise Wrong(f"at t = {t}, outside the interval, return the plain guess with the label.")
-        if len(seen) > 1:
-            raise Wrong(f"outside the interval one call is enough, and that saves time. Yours makes {len(seen)} calls.")
-
-
-def tilted_gaussian(answer: Any) -> None:
-    """13.3: tilted_gaussian(m, c, C, w) -> mean, variance of N(m, c)^w N(0, C)^(1 - w), normalised."""
-    for m, c, big, w in ((1.0, 0.25, 2.0, 3.0), (-2.0, 0.5, 1.5, 1.5), (1.0, 0.25, 2.0, 1.0), (0.7, 1.0, 4.0, 5.0)):
-        pair = call(answer, m=m, c=c, C=big, w=w)
-        if not isinstance(pair, (tuple, list, Tensor)) or len(pair) != 2:
-            raise Wrong(f"return two numbers, the mean and the variance. Yours is a {type(pair).__name__}.")
-        mean, variance = number(pair[0], "the mean"), number(pair[1], "the variance")
-        precision = w / c + (1 - w) / big
-        right = 1 / precision
-        where = f"for m = {m:g}, c = {c:g}, C = {big:g} and w = {w:g}"
-        if not _near(variance, right):
-            mistakes = [
-                (precision, "that is one over the variance: invert it."),
-                (right**0.5, "that is the standard deviation, but we want the variance."),
-                (w * c + (1 - w) * big, "in a product of Gaussians, mix the inverses of the variances."),
-                (1 / (w / c + w / big), "the second Gaussian has the exponent 1 - w."),
-                (1 / ((1 + w) / c - w / big), "that is w as Ho and Salimans define it. Here w = 1 is no guidance."),
-                (c / w, "you left out N(0, C): it has the exponent 1 - w."),
-                (1 / (w / c - (1 - w) / big), "the exponents are w and 1 - w, and the two inverses are added."),
-                (w**2 * right, "you multiplied by w once too often in the variance."),
-                (right * w * m / c, "return the mean first and the variance second."),
+            wrong = [
+                (-right, "the sign is wrong: more predicted noise leaves less image, so x_s moves the other way."),
+                (-a * sigma / alpha, "the error enters twice: the noise that the step adds back is wrong as well."),
+                (b, "the error enters twice: x0_hat is wrong as well."),
+                (-sigma / alpha, "that is the error of x0_hat. Now take the step to s."),
+                (b + a * sigma / alpha, "the error of x0_hat has a minus sign: more noise is less image."),
+                (a - alpha * b / sigma, "that is for an error in x0_hat, but here the network predicts eps."),
+                (sigma - alpha * b / a, "t and s are swapped."),
+                (b - a, "an error in eps becomes -sigma_t / alpha_t times that error in x0: the factor is missing."),
+                (b - a * alpha / sigma, "the factor from eps to x0 is sigma_t / alpha_t: invert yours."),
+                (0.0, "translate from eps to x0 at the time t at which the network made its prediction, not at s."),
+                (b - sigma * a, "x0_hat = (x_t - sigma eps_hat) / alpha, so divide by alpha_t as well."),
+                (1.0, "you return the error that came in. Take the step."),
             ]
-            name_mistake(variance, mistakes, _near)
+            name_mistake(yours, [(factor * error, sentence) for factor, sentence in wrong])
             raise Wrong(
-                f"{where}, the variance is 1 / (w / c + (1 - w) / C) = {right:.3g}, but yours is {variance:.3g}."
+                f"on {schedule.name} from t = {t} to s = {s}, your error of x_s is wrong. Write x_s with eps_hat, then "
+                "with eps_hat + error, and subtract."
             )
-        if not _near(mean, right * w * m / c):
-            mistakes = [
-                (m, "the variance is right. The mean moves as well, because N(0, C) has an exponent, too."),
-                (w * m, "the variance is right, but the mean is not w times m."),
-                (w * m / c, "the variance is right. That is the mean over the variance: multiply by the variance."),
-                (right * m / c, "the variance is right. In the mean, the exponent w of N(m, c) is missing."),
-            ]
-            name_mistake(mean, mistakes, _near)
-            raise Wrong(f"the variance is right, but {where}, the mean is {right * w * m / c:.3g}, not {mean:.3g}.")
 
 
-def _near(a: float, b: float) -> bool:
-    return abs(a - b) < 1e-4 * max(1.0, abs(b))
+def safe_start(answer: Any) -> None:
+    """11.3: safe_start(schedule, most) -> the latest time at which sigma / alpha is at most `most`."""
+    for schedule in (schedules.cosine(), schedules.flow(), schedules.linear(), schedules.scaled_linear()):
+        for most in (2.0, 10.0, 30.0):
+            right = schedule.time(-2 * math.log(most))
+            t = number(call(answer, schedule=schedule, most=most), "the time")
+            if abs(t - right) < 2e-3:  # as precise as a search on a grid of a thousand times
+                continue
+            for wrong, sentence in (
+                (2 * math.log(most), "the sign is wrong: a large factor belongs to an SNR below 1."),
+                (-math.log(most), "the factor is 1 / sqrt(SNR), so square it first."),
+                (math.log(most), "the sign is wrong, and a square is missing: the factor is 1 / sqrt(SNR)."),
+                (-4 * math.log(most), "you squared once too often: the SNR is one over the factor squared."),
+                (-2 * math.log10(most), "`time` expects the natural logarithm."),
+                (-most, "`time` expects the logarithm of the SNR."),
+                (-(most**2), "`time` expects the logarithm of the SNR."),
+                (1 / most**2, "`time` expects the logarithm of the SNR."),
+                (most, "`time` expects the logarithm of the SNR, which is one over the factor squared."),
+            ):
+                if abs(t - schedule.time(wrong)) < 1e-4 and abs(schedule.time(wrong) - right) > 2e-3:
+                    raise Wrong(sentence)
+            if not 0 <= t <= 1:
+                raise Wrong(f"a time lies in [0, 1], but on {schedule.name} yours is {t:.3g}.")
+            if abs(t - (1 - right)) < 2e-3:
+                raise Wrong("your time runs backwards: t = 0 is the data and t = 1 is the noise.")
+            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            grown = "infinite" if alpha == 0 else f"{sigma / alpha:.3g}"
+            late = "too late" if t > right else "too early"
+            raise Wrong(
+                f"on {schedule.name} your time {t:.3g} is {late}: sigma / alpha is {grown} there, not {most:g}."
+            )
 
 
-CHECKS = {"13.1": guide_guess, "13.2": guide_between, "13.3": tilted_gaussian}
+CHECKS = {"13.1": factor, "13.2": thrown, "13.3": safe_start}

@@ -1,4 +1,4 @@
-"""Lesson 14: one step towards the noise, and a point on the arc between two noises."""
+"""Lesson 14: Heun's step, a step that remembers the previous slope, and the order of a method."""
 
 from __future__ import annotations
 
@@ -8,57 +8,152 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ... import oracle
 from ... import schedule as schedules
-from .judge import Wrong, call, close, name_mistake, same_kind
-from .lesson_00 import check_step
+from ...heads import to_eps
+from .judge import Wrong, call, close, name_mistake, number, recorded, same_kind
 
 
-def step_up(answer: Any) -> None:
-    """14.1: step_up(x_t, x0_hat, t, s, schedule) -> x_s, with the noise found in x_t, or none where sigma(t) = 0."""
-    check_step(answer, ((0.3, 0.8), (0.5, 0.6), (0.2, 0.9)))
-    x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
-    x_s = call(answer, x_t=x, x0_hat=x, t=0.0, s=0.25, schedule=schedules.flow())
-    if isinstance(x_s, Tensor) and not bool(x_s.isfinite().all()):
-        raise Wrong("at t = 0 you divide by sigma(0) = 0. There is no noise in x_0 to find, so use none.")
-    if not close(same_kind(x_s, x, "x_s"), 0.75 * x):
-        raise Wrong("at t = 0 there is no noise to carry along, so x_s must be alpha(s) x0_hat.")
+def heun(answer: Any) -> None:
+    """12.1: heun(denoise, x_t, t, s, schedule) -> x_s, by the mean of the slopes at the two ends of the step.
 
-
-def on_the_arc(answer: Any) -> None:
-    """14.2: on_the_arc(x, y, w) -> the point at weight w on the arc from x to y."""
+    The slopes are those of x / alpha as a function of sigma / alpha. The first is taken at x_t and t, the second at s
+    and the x_s of Euler's step.
+    """
     generator = torch.Generator().manual_seed(0)
-    for size in (2, 50):
-        for w in (0.25, 0.6, 0.0, 1.0):
-            x, y = torch.randn(2, size, generator=generator, dtype=torch.float64)
-            y = 1.5 * y
-            omega = math.acos((x @ y / (x.norm() * y.norm())).item())
-
-            def mixed(a: float, b: float, x: Tensor = x, y: Tensor = y, omega: float = omega) -> Tensor:
-                return (math.sin(a * omega) * x + math.sin(b * omega) * y) / math.sin(omega)
-
-            right, line = mixed(1 - w, w), (1 - w) * x + w * y
-            point = same_kind(call(answer, x=x, y=y, w=w), x, "the point")
-            if close(point, right):
-                continue
-            mistakes = [
-                (mixed(w, 1 - w), "x and y are swapped: at weight 0 the point must be x."),
-                (line, "that is on the straight line, whose middle is too short."),
-                (line / line.norm() * x.norm(), "a point of the line, stretched, is on the arc but not at weight w."),
-                (right * math.sin(omega), "divide by the sine of the angle."),
-                (math.cos(w * omega) * x + math.sin(w * omega) * y, "cosine and sine are right only at 90 degrees."),
-                (math.sqrt(1 - w) * x + math.sqrt(w) * y, "square roots fit at 90 degrees: use the angle instead."),
-                (mixed(1 - w, w, omega=math.degrees(omega)), "your angle is in degrees, but torch.sin needs radians."),
-            ]
-            name_mistake(point, mistakes)
-            raw = (x @ y).clamp(-1, 1).acos().item()
-            if close(point, mixed(1 - w, w, omega=raw or 1e-9)):
-                raise Wrong("divide the dot product of x and y by both lengths before you take the angle.")
-            if w in (0.0, 1.0):
-                raise Wrong(f"at weight {w:g} the point must be {'x' if w == 0 else 'y'}.")
+    means, covs = torch.tensor([[-1.0, 0.5], [0.8, -0.3]]), torch.tensor([[[0.3, 0.1], [0.1, 0.2]]] * 2)
+    cosine, flow = schedules.cosine(), schedules.flow()
+    for schedule, t, s in ((cosine, 0.8, 0.5), (flow, 0.6, 0.2), (cosine, 0.9, 0.6)):
+        data = oracle.mixture(torch.ones(2), means, covs, schedule)
+        x_t = torch.randn(5, 2, generator=generator, dtype=torch.float64)
+        steps = _steps(data, x_t, t, s, schedule)
+        denoise, seen = recorded(data, x_t)
+        x_s = same_kind(call(answer, denoise=denoise, x_t=x_t, t=t, s=s, schedule=schedule), x_t, "x_s")
+        _check_questions(seen, x_t, steps["euler"], t, s)
+        if not close(x_s, steps["heun"]):
+            name_mistake(x_s, _wrong_heun(steps))
             raise Wrong(
-                f"at weight {w}, between two noises that are {omega:.2f} radians apart, your point is off by "
-                f"{(point - right).abs().mean():.2g}."
+                "both calls of the denoiser are right, but the step is not: x_s / alpha(s) must be x_t / alpha(t) + "
+                f"(r_s - r_t) (first + second) / 2. Yours is off by {(x_s - steps['heun']).abs().mean():.2g}."
             )
+    x = torch.randn(2, 3, generator=generator)
+    same_kind(call(answer, denoise=lambda x, t: 0.5 * x, x_t=x, t=0.5, s=0.25, schedule=cosine), x, "x_s")
 
 
-CHECKS = {"14.1": step_up, "14.2": on_the_arc}
+def _steps(data: Any, x_t: Tensor, t: float, s: float, schedule: schedules.Schedule) -> dict[str, Tensor]:
+    """Heun's step, and the results of the usual mistakes."""
+    alpha_t, alpha_s = schedule.alpha(t), schedule.alpha(s)
+    h = schedule.sigma(s) / alpha_s - schedule.sigma(t) / alpha_t
+    y, first = x_t / alpha_t, to_eps(data(x_t, t), x_t, t, schedule)
+    euler = alpha_s * (y + h * first)
+    second = to_eps(data(euler, s), euler, s, schedule)
+    mean = (first + second) / 2
+    return {
+        "euler": euler,
+        "heun": alpha_s * (y + h * mean),
+        "end": alpha_s * (y + h * second),
+        "sum": alpha_s * (y + 2 * h * mean),
+        "onward": euler + alpha_s * h * mean,
+        "again": euler + alpha_s * h * second,
+        "scaled": y + h * mean,
+        "undivided": alpha_s * (x_t + h * mean),
+        "backwards": alpha_s * (y - h * mean),
+        "guess": data(euler, s),
+        "in x": x_t + (schedule.sigma(s) - schedule.sigma(t)) * mean,
+    }
+
+
+def _wrong_heun(steps: dict[str, Tensor]) -> list[tuple[Tensor, str]]:
+    return [
+        (steps["euler"], "that is still Euler's step: you compute the second slope but do not use it."),
+        (steps["end"], "you used only the second slope. Take the mean of both."),
+        (steps["sum"], "you added the two slopes. Take their mean: divide by 2."),
+        (steps["onward"], "you continued from Euler's x_s. Heun's step starts again at x_t, with the better slope."),
+        (steps["again"], "those are two full Euler steps. Start again at x_t, with the mean of the slopes."),
+        (steps["scaled"], "that is x_s / alpha(s), because the slopes are those of x / alpha: multiply by alpha(s)."),
+        (steps["undivided"], "the slopes are those of x / alpha, so start from x_t / alpha(t), not from x_t."),
+        (steps["backwards"], "you step in the wrong direction: the step length is r_s - r_t, a negative number."),
+        (steps["guess"], "that is the second guess of x0, but we want x_s."),
+        (steps["in x"], "the slopes are those of x / alpha over sigma / alpha, not those of x over sigma."),
+    ]
+
+
+def _check_questions(seen: list[tuple[float, Tensor]], x_t: Tensor, euler: Tensor, t: float, s: float) -> None:
+    times = [time for time, _ in seen]
+    if len(seen) < 2:
+        often = "only once" if seen else "not at all"
+        raise Wrong(f"Heun's step calls the denoiser twice, at t and then at s, but yours calls it {often}.")
+    if len(seen) > 2:
+        raise Wrong(f"Heun's step calls the denoiser twice, but yours {len(seen)} times. Keep the first result.")
+    if times == [t, t]:
+        raise Wrong("you call the denoiser at t both times. The second call belongs at s, where Euler's step ends.")
+    if times != [t, s]:
+        raise Wrong(f"the denoiser must be called at {t} and then at {s}, but yours is called at {times}.")
+    if not close(seen[0][1], x_t):
+        raise Wrong("in the first call, give the denoiser x_t itself, not x_t / alpha.")
+    if close(seen[1][1], x_t):
+        raise Wrong("at s you give the denoiser x_t again. Give it the x_s that Euler's step reaches.")
+    if not close(seen[1][1], euler):
+        raise Wrong("in the second call, give the denoiser Euler's x_s, multiplied by alpha(s).")
+
+
+def two_slopes(answer: Any) -> None:
+    """12.2: two_slopes(y, slope, last_slope, r, last_r, next_r) -> y at next_r.
+
+    Exact if the slope is linear in r, so that y is a parabola.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for last_r, r, next_r in ((3.0, 2.2, 1.0), (5.0, 2.0, 1.5), (1.0, 0.8, 0.1)):
+        y, a, b = torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
+        slope, last, h, last_h = a + b * r, a + b * last_r, next_r - r, r - last_r
+        rise, ratio, right = slope - last, h / last_h, y + a * h + b * (next_r**2 - r**2) / 2
+        inputs = dict(y=y, slope=slope, last_slope=last, r=r, last_r=last_r, next_r=next_r)
+        found = same_kind(call(answer, **inputs), y, "y at next_r")
+        if not close(found, right):
+            middle = slope + ratio / 2 * rise
+            mistakes = [
+                (y + h * slope, "that is Euler's step: the previous slope is not used."),
+                (y + h * last, "you used only the previous slope."),
+                (y + h * (slope + last) / 2, "that mean is right for the step just taken, not for the next."),
+                (y + h * (slope + ratio * rise), "that is the slope at the end: take the one in the middle."),
+                (y + h * (slope - ratio / 2 * rise), "the change of the slope has the wrong sign."),
+                (y + h * (slope + rise / (2 * ratio)), "the ratio of the two step lengths is upside down."),
+                (y + h * (1.5 * slope - 0.5 * last), "that is right only if both steps have the same length."),
+                (y - h * middle, "you step in the wrong direction: the step is next_r - r, a negative number."),
+                (middle, "that is the slope itself: return y + h times the slope."),
+                (y + middle, "multiply the slope by the length of the step."),
+                (y + last_h * middle, "you used the length of the previous step."),
+            ]
+            name_mistake(found, mistakes)
+            raise Wrong(
+                f"if the slope is linear in r, the step must be exact. With slopes at {last_r} and {r} and a step to "
+                f"{next_r}, yours is off by {(found - right).abs().mean():.2g}."
+            )
+    y = torch.ones(2, 3)
+    same_kind(call(answer, y=y, slope=y, last_slope=0.5 * y, r=1.0, last_r=2.0, next_r=0.5), y, "y at next_r")
+
+
+def measured_order(answer: Any) -> None:
+    """12.3: measured_order(n, error_n, m, error_m) -> p, if the error is c / steps^p."""
+    for n, m, p, c in ((8, 16, 2.0, 0.7), (10, 40, 1.0, 3.0), (5, 15, 3.0, 0.1), (64, 16, 1.5, 2.0)):
+        error_n, error_m = c / n**p, c / m**p
+        found = number(call(answer, n=n, error_n=error_n, m=m, error_m=error_m), "the order")
+        if abs(found - p) < 1e-3:
+            continue
+        ratio = error_n / error_m
+        mistakes = [
+            (-p, "your order is negative: one of the two ratios is upside down."),
+            (1 / p, "that is 1 / p: the logarithm of the ratio of the errors belongs in the numerator."),
+            (ratio, "that is how many times smaller the error got. The order is an exponent: take logarithms."),
+            (math.log2(ratio), "that is right if m is twice n. Otherwise divide by log2(m / n)."),
+            (math.log(ratio), "that is the logarithm of the ratio of the errors. Divide by that of m / n."),
+            (math.log10(ratio), "that is the logarithm of the ratio of the errors. Divide by that of m / n."),
+            (ratio / (m / n), "you divided the ratios themselves. The order is an exponent: divide their logarithms."),
+            ((error_n - error_m) / (m - n), "that is the slope on linear axes. Take the slope on log-log axes."),
+            (p / 2, "that is half the order: did you take a root too many?"),
+        ]
+        name_mistake(found, mistakes, lambda a, b: abs(a - b) < 1e-6)
+        raise Wrong(f"an error of {c:g} / steps^{p:g} has order {p:g}, but from {n} and {m} steps you get {found:.3g}.")
+
+
+CHECKS = {"14.1": heun, "14.2": two_slopes, "14.3": measured_order}

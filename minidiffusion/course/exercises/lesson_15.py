@@ -1,119 +1,130 @@
-"""Lesson 15: the loss of a discriminator, its gradient penalty, and how IMLE chooses."""
+"""Lesson 15: the guided guess, guidance in an interval, and the distribution that guidance seems to promise."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from .judge import Wrong, call, close, name_mistake, number
+from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
-def discriminator_loss(answer: Any) -> None:
-    """15.1: discriminator_loss(real, fake) -> mean softplus(-real) + mean softplus(fake)."""
+def guide_guess(answer: Any) -> None:
+    """13.1: guide_guess(with_label, without, w) -> without + w (with_label - without); w = 1 means no guidance."""
     generator = torch.Generator().manual_seed(0)
-    for dtype in (torch.float64, torch.float32):
-        real, fake = (2 * torch.randn(2, 64, 1, generator=generator, dtype=torch.float64) + 0.7).to(dtype)
-        r, f = real.double(), fake.double()
-        up, down = F.softplus(-r).mean(), F.softplus(f).mean()
-        loss = _one_number(call(answer, real=real, fake=fake), "the loss")
-        if close(loss, up + down):
-            continue
-        swapped = F.softplus(r).mean() + F.softplus(-f).mean()
-        mistakes = [
-            (swapped, "the signs are swapped: the discriminator wants high scores for real and low ones for fake."),
-            (up + F.softplus(-f).mean(), "push the scores of fake samples down: softplus(fake)."),
-            (F.softplus(r).mean() + down, "push the scores of real data up: softplus(-real)."),
-            (up, "that is the half of the loss for real data: add softplus(fake)."),
-            (down, "that is the half of the loss for fake samples: add softplus(-real)."),
-            ((up + down) / 2, "you averaged the two means: add them up."),
-            (64 * (up + down), "you summed over the batch: take the mean."),
-            (-(up + down), "the sign is wrong: training makes a loss small."),
-            (F.relu(1 - r).mean() + F.relu(1 + f).mean(), "that is the hinge loss: use softplus."),
-            (f.mean() - r.mean(), "that is the Wasserstein loss: the softplus is missing."),
-            (F.softplus(f - r).mean(), "that is the relativistic loss. The one of 2014 scores each sample by itself."),
-            (up - down, "you subtracted the second term, but both are losses: add them up."),
-        ]
-        name_mistake(loss, mistakes)
-        raise Wrong(
-            f"if all scores are 0, the loss must be 2 log 2 = {2 * math.log(2):.2f}. On random scores it should be "
-            f"{up + down:.3g}, but yours is {loss:.3g}."
-        )
+    with_label, without = torch.randn(2, 3, 1, 4, 4, generator=generator, dtype=torch.float64)
+    for w in (3.0, 1.5, 1.0, 0.0, 7.5):
+        right = without + w * (with_label - without)
+        guess = same_kind(call(answer, with_label=with_label, without=without, w=w), with_label, "the guess")
+        if not close(guess, right):
+            name_mistake(guess, _wrong_guesses(with_label, without, w))
+            raise Wrong(
+                "w = 0 must give the guess without the label, w = 1 the guess with it, and w = 2 must go beyond it by "
+                f"the same distance again. At w = {w:g}, yours is off by {(guess - right).abs().mean():.2g}."
+            )
+    x = torch.ones(2, 3)
+    same_kind(call(answer, with_label=x, without=0.5 * x, w=2.0), x, "the guess")
 
 
-def _one_number(value: Any, name: str) -> Tensor:
-    if isinstance(value, Tensor) and value.ndim > 0:
-        raise Wrong(f"{name} must be one number, the mean over the batch, but yours has shape {tuple(value.shape)}.")
-    return torch.tensor(number(value, name), dtype=torch.float64)
+def _wrong_guesses(with_label: Tensor, without: Tensor, w: float) -> list[tuple[Tensor, str]]:
+    push = with_label - without
+    return [
+        (with_label + w * push, "that is w as Ho and Salimans define it. Here, start at `without`."),
+        (with_label, "that is the guess with the label, but w does nothing yet."),
+        (without, "that is the guess without the label, but w does nothing yet."),
+        (with_label - w * push, "you move towards the guess without the label: the sign is wrong."),
+        (without - w * push, "you move away from the label: the difference must be with_label - without."),
+        (w * with_label, "you multiplied the guess with the label by w. Multiply the difference of the guesses."),
+        (w * push, "that is only the difference, times w. Add it to the guess without the label."),
+        (without + w * with_label, "you added w times a guess. Add w times the difference of the guesses instead."),
+        ((with_label + without) / 2, "that is the mean of the two guesses, which is right for w = 0.5 only."),
+        (w * with_label + (1 + w) * without, "the two factors must sum to 1: they are w and 1 - w."),
+        (without + w**2 * push, "you multiplied by w twice."),
+    ]
 
 
-class _Bumps(nn.Module):
-    """A discriminator with a known gradient: the sum of a x + sin(b x)."""
+def guide_between(answer: Any) -> None:
+    """13.2: guide_between(denoise, x_t, t, cond, w, low, high): guide for t from low to high, otherwise not.
 
-    def __init__(self, a: Tensor, b: float):
-        super().__init__()
-        self.a, self.b = nn.Parameter(a.clone()), b
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (self.a * x + torch.sin(self.b * x)).flatten(1).sum(1, keepdim=True)
-
-
-def steepness(answer: Any) -> None:
-    """15.2: steepness(discriminator, x) -> the mean over x of |grad D(x)|^2, differentiable in D's weights."""
+    Outside the interval, the guess with the label needs just one call of the denoiser.
+    """
     generator = torch.Generator().manual_seed(0)
-    a, x = (torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((1, 3, 3), (6, 1, 3, 3)))
-    slope = (a + 1.7 * torch.cos(1.7 * x)).flatten(1)
-    each, net = slope.square().sum(1), _Bumps(a, 1.7)
-    weight = net.a
-    value = call(answer, discriminator=net, x=x)
-    found = _one_number(value, "the penalty")
-    if not close(found, each.mean()):
-        mistakes = [
-            (each.sqrt().mean(), "that is the mean length of the gradient: square the length."),
-            (each.mean() / 2, "return the mean of the squares, without 1/2: that factor is part of gamma."),
-            (each.sum(), "you summed over the batch: take its mean."),
-            (slope.square().mean(), "sum the squares within each x, and average over the batch only."),
-            (slope.mean(0).square().sum(), "you averaged the gradients over the batch before squaring: square first."),
-            (slope.sum(0).square().sum(), "you summed the gradients over the batch before squaring: square first."),
-            (each.mean() / 36, "you took the gradient of the mean score: take the gradient of the sum."),
-            ((each.sqrt() - 1).square().mean(), "that is WGAN-GP's penalty: R1 pulls the length to 0, not to 1."),
-            (slope.sum(1).square().mean(), "square each component of the gradient first, and sum them afterwards."),
-        ]
-        name_mistake(found, mistakes)
-        raise Wrong(f"the mean squared length of the gradient is {each.mean():.3g}, but yours is {found:.3g}.")
-    learns = isinstance(value, Tensor) and value.requires_grad
-    learned = torch.autograd.grad(value, weight, allow_unused=True)[0] if learns else None
-    if learned is None or not close(learned.flatten(), 2 * slope.mean(0)):
-        raise Wrong("the number is right, but D cannot learn from it: pass create_graph=True to torch.autograd.grad.")
+    x_t, with_label, without = torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
+    cond, w, low, high = torch.tensor([0, 1, 1, 2]), 3.0, 0.2, 0.6
+    guided = without + w * (with_label - without)
+    for t in (0.4, 0.9, 0.1, 0.2, 0.6):
+        seen: list[Any] = []
+
+        def denoise(x: Any, time: Any, label: Any = None, seen: list = seen, t: float = t) -> Tensor:
+            right_time = abs(float(torch.as_tensor(time).flatten()[0]) - t) < 1e-6
+            if type(x) is not Tensor or not right_time or not close(x, x_t):
+                raise Wrong("call the denoiser with x_t and t, just as they come in.")
+            if label is not None and (type(label) is not Tensor or not torch.equal(label, cond)):
+                raise Wrong("as the label, pass cond to the denoiser just as it comes in, or None.")
+            seen.append(label)
+            return (without if label is None else with_label).clone()
+
+        inputs = dict(x_t=x_t, t=t, cond=cond, w=w, low=low, high=high)
+        guess = same_kind(call(answer, denoise=denoise, **inputs), x_t, "the guess")
+        if low <= t <= high:
+            if close(guess, guided):
+                continue
+            name_mistake(guess, _wrong_guesses(with_label, without, w)[:1])
+            if close(guess, with_label):
+                where = "at an end of the interval, which belongs to it" if t in (low, high) else "inside the interval"
+                raise Wrong(f"at t = {t}, {where}, yours does not guide.")
+            name_mistake(guess, _wrong_guesses(with_label, without, w))
+            raise Wrong(f"inside the interval, at t = {t}, the guess must be the one of exercise 15.1.")
+        if close(guess, guided):
+            raise Wrong(f"at t = {t}, outside [{low}, {high}], yours guides. Return the guess with the label there.")
+        if close(guess, without):
+            raise Wrong("outside the interval we still want the label: return the guess with it, not the one without.")
+        if not close(guess, with_label):
+            raise Wrong(f"at t = {t}, outside the interval, return the plain guess with the label.")
+        if len(seen) > 1:
+            raise Wrong(f"outside the interval one call is enough, and that saves time. Yours makes {len(seen)} calls.")
 
 
-def nearest(answer: Any) -> None:
-    """15.3: nearest(x, made) -> for each x, the index of the nearest sample in made, (batch,)."""
-    generator = torch.Generator().manual_seed(0)
-    x, made = (torch.randn(n, 3, generator=generator) for n in (7, 20))
-    distance = torch.cdist(x, made)
-    index = call(answer, x=x, made=made)
-    if type(index) is not Tensor:
-        raise Wrong(f"the indices must be a tensor, but yours are a {type(index).__name__}.")
-    if index.shape == (20,):
-        raise Wrong("you have one index for each sample. Ask the other way round: which sample is nearest to each x?")
-    if index.ndim == 0:
-        raise Wrong("you have a single index for all x: pass `argmin` the dimension of the samples.")
-    if index.shape != (7,):
-        raise Wrong(f"return one index for each of the 7 rows of x. Yours have the shape {tuple(index.shape)}.")
-    if index.dtype not in (torch.int32, torch.int64):
-        raise Wrong("these are not whole numbers. Return the indices of the samples, by argmin, not the distances.")
-    if not torch.equal(index.long(), distance.argmin(1)):
-        mistakes = [
-            (distance.argmax(1), "those are the farthest samples, not the nearest."),
-            ((x @ made.T).argmax(1), "the largest dot product is not the nearest: long vectors win it from far away."),
-            ((x[:, None] - made).sum(2).argmin(1), "differences of opposite sign cancel: square them before the sum."),
-        ]
-        name_mistake(index.long(), mistakes, torch.equal)
-        raise Wrong("for some x, another sample is nearer than yours. Compare the sums of squared differences.")
+def tilted_gaussian(answer: Any) -> None:
+    """13.3: tilted_gaussian(m, c, C, w) -> mean, variance of N(m, c)^w N(0, C)^(1 - w), normalised."""
+    for m, c, big, w in ((1.0, 0.25, 2.0, 3.0), (-2.0, 0.5, 1.5, 1.5), (1.0, 0.25, 2.0, 1.0), (0.7, 1.0, 4.0, 5.0)):
+        pair = call(answer, m=m, c=c, C=big, w=w)
+        if not isinstance(pair, (tuple, list, Tensor)) or len(pair) != 2:
+            raise Wrong(f"return two numbers, the mean and the variance. Yours is a {type(pair).__name__}.")
+        mean, variance = number(pair[0], "the mean"), number(pair[1], "the variance")
+        precision = w / c + (1 - w) / big
+        right = 1 / precision
+        where = f"for m = {m:g}, c = {c:g}, C = {big:g} and w = {w:g}"
+        if not _near(variance, right):
+            mistakes = [
+                (precision, "that is one over the variance: invert it."),
+                (right**0.5, "that is the standard deviation, but we want the variance."),
+                (w * c + (1 - w) * big, "in a product of Gaussians, mix the inverses of the variances."),
+                (1 / (w / c + w / big), "the second Gaussian has the exponent 1 - w."),
+                (1 / ((1 + w) / c - w / big), "that is w as Ho and Salimans define it. Here w = 1 is no guidance."),
+                (c / w, "you left out N(0, C): it has the exponent 1 - w."),
+                (1 / (w / c - (1 - w) / big), "the exponents are w and 1 - w, and the two inverses are added."),
+                (w**2 * right, "you multiplied by w once too often in the variance."),
+                (right * w * m / c, "return the mean first and the variance second."),
+            ]
+            name_mistake(variance, mistakes, _near)
+            raise Wrong(
+                f"{where}, the variance is 1 / (w / c + (1 - w) / C) = {right:.3g}, but yours is {variance:.3g}."
+            )
+        if not _near(mean, right * w * m / c):
+            mistakes = [
+                (m, "the variance is right. The mean moves as well, because N(0, C) has an exponent, too."),
+                (w * m, "the variance is right, but the mean is not w times m."),
+                (w * m / c, "the variance is right. That is the mean over the variance: multiply by the variance."),
+                (right * m / c, "the variance is right. In the mean, the exponent w of N(m, c) is missing."),
+            ]
+            name_mistake(mean, mistakes, _near)
+            raise Wrong(f"the variance is right, but {where}, the mean is {right * w * m / c:.3g}, not {mean:.3g}.")
 
 
-CHECKS = {"15.1": discriminator_loss, "15.2": steepness, "15.3": nearest}
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) < 1e-4 * max(1.0, abs(b))
+
+
+CHECKS = {"15.1": guide_guess, "15.2": guide_between, "15.3": tilted_gaussian}

@@ -4,7 +4,7 @@ Fashion-MNIST in patches of 14 x 14: a token of 64 numbers, behind a bottleneck 
 control is the same network with patches of 7 x 7, where 49 pixels fit into 64 numbers without a bottleneck. Outputs are
 x0 and eps, both with the error in x0 weighted by min(SNR, 5), with the same seeds and steps. We measure the error in x0
 on test images at several noise levels, and the Frechet distance of samples in the features of the package's classifier.
-Sampling starts at an SNR of 0.001 and is clipped, so that what eps does at pure noise (lesson 11) plays no role.
+Sampling starts at an SNR of 0.001 and is clipped, so that what eps does at pure noise (lesson 13) plays no role.
 """
 
 from __future__ import annotations
