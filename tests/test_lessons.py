@@ -63,7 +63,7 @@ def test_every_cell_was_run_in_order(path):
 @notebook
 def test_something_is_compared(path):
     compared = [cell for cell in cells(path, "code") if "nbval-ignore-output" not in cell.metadata.get("tags", [])]
-    assert any(re.search(r": (PASS|FAIL) \(|: passed$", printed(cell), flags=re.M) for cell in compared)
+    assert any(re.search(r"^(Supported|Refuted|Checked): |: passed$", printed(cell), flags=re.M) for cell in compared)
 
 
 @notebook
@@ -143,8 +143,14 @@ def test_pictures_in_the_text_have_a_description(path):
     assert not re.search(r"!\[\]|<img(?![^>]*alt=\"[^\"]+\")", prose(path))
 
 
+def second_edition(path):
+    return "## Small print" in prose(path)
+
+
 @lesson
 def test_the_contents_name_every_section(path):
+    if second_edition(path):
+        return
     sections = [title for level, title in headings(path) if level == 2 and title != "Contents"]
     assert re.findall(r"^- \[([^\]]+)\]\(#", prose(path), flags=re.M) == sections
 
@@ -152,6 +158,9 @@ def test_the_contents_name_every_section(path):
 @lesson
 def test_the_parts_of_a_lesson_are_there(path):
     text = prose(path)
+    if second_edition(path):
+        parts_of_the_second_edition(path, text)
+        return
     for part in (
         *(
             "**The question.**",
@@ -167,6 +176,29 @@ def test_the_parts_of_a_lesson_are_there(path):
     assert re.search(r"under test\.\*\*.*?[Rr]efuted", text, flags=re.S)
 
 
+SMALL_PRINT = (
+    *("**You can now**", "**Time.**", "**What comes before.**", "**The article.**", "**What this does not show.**"),
+    "**References.**",
+)
+
+
+def parts_of_the_second_edition(path, text):
+    """A picture and a question come first, each prediction gets its answer, and the book-keeping comes at the end."""
+    assert [cell for cell in cells(path, "code") if draws(cell)][0].execution_count <= 3
+    assert "**The question.**" in cells(path, "markdown")[0].source
+    titles = [title for level, title in headings(path) if level == 2]
+    assert titles[-2:] == ["Exercises", "Small print"] and "Play" in titles
+    small_print = text.split("## Small print")[1]
+    for part in SMALL_PRINT:
+        assert part in small_print and part not in text.split("## Small print")[0], part
+    predictions = re.split(r"^### Predict", text, flags=re.M)[1:]
+    assert predictions
+    for prediction in predictions:
+        letters = re.findall(r"\(([a-d])\)", prediction.split("**Answer:")[0])
+        answer = re.search(r"\*\*Answer: \(([a-d])\)\.?\*\*", prediction)
+        assert answer and answer[1] in letters and len(set(letters)) >= 2, prediction[:200]
+
+
 @lesson
 def test_every_figure_is_followed_by_what_it_shows_and_a_number(path):
     code = cells(path, "code")
@@ -179,7 +211,7 @@ def test_every_figure_is_followed_by_what_it_shows_and_a_number(path):
 @lesson
 def test_the_widget_has_a_picture_for_readers_without_a_kernel(path):
     code = cells(path, "code")
-    widgets = [i for i, cell in enumerate(code) if "Scrubber(" in cell.source]
+    widgets = [i for i, cell in enumerate(code) if re.search(r"\b(Scrubber|Live)\(", cell.source)]
     assert widgets
     for i in widgets:
         assert code[i].metadata.tags == ["nbval-ignore-output"] and draws(code[i])
@@ -209,7 +241,7 @@ def test_folded_solutions_are_the_ones_that_were_checked(path):
 def test_solutions_pass_every_check(path):
     solution = LESSONS / "solutions" / path.name
     outputs = "".join(printed(cell) for cell in cells(solution, "code"))
-    assert "not attempted" not in outputs and "not yet" not in outputs and "FAIL" not in outputs
+    assert "not attempted" not in outputs and "not yet" not in outputs and "Check failed" not in outputs
     for number in exercises(path):
         assert f"Exercise {number}: passed\n" in outputs
 

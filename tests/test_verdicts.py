@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from minidiffusion.course.verdicts import short, verdict
+from minidiffusion.course.verdicts import confirm, short, verdict
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ def test_short_keeps_two_significant_digits(value, text):
 @pytest.mark.parametrize(
     ("value", "relation", "bound", "line"),
     [
-        (1.23, "<", 5, "it holds: PASS (ratio 1.2 < 5)"),
-        (7.31, "<", 5, "it holds: FAIL (ratio 7.3, not < 5)"),
-        (0.17, ">", 0.1, "it holds: PASS (ratio 0.17 > 0.1)"),
-        (0.1, ">", 0.1, "it holds: FAIL (ratio 0.1, not > 0.1)"),
-        (math.nan, "<", 5, "it holds: FAIL (ratio nan, not < 5)"),
-        (math.nan, ">", 5, "it holds: FAIL (ratio nan, not > 5)"),
-        (torch.tensor(2.0), "<", torch.tensor(3.0), "it holds: PASS (ratio 2 < 3)"),
+        (1.23, "<", 5, "Supported: it holds (ratio 1.2; the rule asked for less than 5)."),
+        (7.31, "<", 5, "Refuted: it holds (ratio 7.3; the rule asked for less than 5)."),
+        (0.17, ">", 0.1, "Supported: it holds (ratio 0.17; the rule asked for more than 0.1)."),
+        (0.1, ">", 0.1, "Refuted: it holds (ratio 0.1; the rule asked for more than 0.1)."),
+        (math.nan, "<", 5, "Refuted: it holds (ratio nan; the rule asked for less than 5)."),
+        (math.nan, ">", 5, "Refuted: it holds (ratio nan; the rule asked for more than 5)."),
+        (torch.tensor(2.0), "<", torch.tensor(3.0), "Supported: it holds (ratio 2; the rule asked for less than 3)."),
     ],
 )
 def test_verdict_follows_the_numbers(value, relation, bound, line, capsys):
@@ -44,9 +44,31 @@ def test_verdict_follows_the_numbers(value, relation, bound, line, capsys):
 
 def test_verdict_without_a_name(capsys):
     verdict("it holds", 1, "<", 2)
-    assert capsys.readouterr().out == "it holds: PASS (1 < 2)\n"
+    assert capsys.readouterr().out == "Supported: it holds (1; the rule asked for less than 2).\n"
 
 
-def test_verdict_refuses_other_relations():
+def test_what_was_found_may_be_a_sentence(capsys):
+    verdict("eps is slower", 3, ">", 4, "in {} of the 5 weightings")
+    assert (
+        capsys.readouterr().out
+        == "Refuted: eps is slower (in 3 of the 5 weightings; the rule asked for more than 4).\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (0.03, "Checked: both agree (apart by 0.03, less than 0.1).\n"),
+        (0.3, "Check failed: both agree (apart by 0.3, not less than 0.1).\n"),
+        (math.nan, "Check failed: both agree (apart by nan, not less than 0.1).\n"),
+    ],
+)
+def test_an_identity_is_confirmed(value, line, capsys):
+    confirm("both agree", value, "<", 0.1, "apart by {}")
+    assert capsys.readouterr().out == line
+
+
+@pytest.mark.parametrize("judge", [verdict, confirm])
+def test_other_relations_are_refused(judge):
     with pytest.raises(ValueError, match="relation must be one of <, >, got '=='"):
-        verdict("it holds", 1, "==", 1)
+        judge("it holds", 1, "==", 1)

@@ -1,6 +1,9 @@
 import base64
+import io
 
 import pytest
+import torch
+from PIL import Image
 
 widgets = pytest.importorskip("minidiffusion.course.widgets", exc_type=ImportError)
 
@@ -28,3 +31,27 @@ def test_the_still_image_is_a_frame_on_the_way():
 def test_films_must_have_the_same_number_of_frames(films):
     with pytest.raises(ValueError, match="films must have the same number of frames"):
         widgets.Scrubber(films, "draw")
+
+
+def test_a_live_picture_follows_its_controls():
+    live = widgets.Live(lambda seed, data: (f"{data} {seed}", f"{seed}{data}".encode()), seed=(0, 9), data=["a", "b"])
+    live.controls["seed"].value = 7
+    live.controls["data"].value = "b"
+    assert (live.caption.value, live.image.value) == ("b 7", b"7b")
+    bundle = live._repr_mimebundle_()
+    assert bundle["image/png"] == base64.b64encode(b"7b").decode() and bundle["text/plain"] == "A slider; b 7"
+
+
+def test_a_live_picture_needs_no_caption():
+    assert widgets.Live(lambda eta: bytes([int(eta)]), eta=(0.0, 8.0, 1.0)).image.value == bytes([4])
+
+
+def test_the_pad_is_black_before_a_stroke_and_gives_the_drawing_after():
+    pad = widgets.SketchPad(28)
+    assert torch.equal(pad.picture, -torch.ones(1, 1, 28, 28))
+    drawing = Image.new("RGBA", (252, 252), "black")
+    drawing.paste("white", (0, 0, 126, 252))
+    file = io.BytesIO()
+    drawing.save(file, "PNG")
+    pad.drawn = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    assert torch.equal(pad.picture[0, 0], torch.tensor([1.0] * 14 + [-1.0] * 14).expand(28, 28))

@@ -1,7 +1,7 @@
-"""The part of the package that only the lessons need: exercises, grading, verdicts, the ledger of claims, widgets."""
+"""What only the lessons need: exercises, grading, verdicts, the ledger of claims, a gallery, widgets."""
 
-from . import ledger
+from . import gallery, ledger
 from .exercises import check
-from .verdicts import short, verdict
+from .verdicts import confirm, short, verdict
 
-__all__ = ["check", "ledger", "short", "verdict"]
+__all__ = ["check", "confirm", "gallery", "ledger", "short", "verdict"]

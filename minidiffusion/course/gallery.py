@@ -1,0 +1,48 @@
+"""A student's gallery: the pictures that they made, as PNG files in the folder `gallery` beside the lessons."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from ..plots import tile
+
+FOLDER = Path("gallery")
+
+
+def keep(picture: Float[Tensor, "*batch channel row column"], name: str) -> None:
+    """Save a picture, or a sheet of several, as gallery/NAME.png, and say so. A picture of that name is replaced.
+
+    picture: in [-1, 1]. ValueError if the name could not be that of a file.
+    """
+    if not re.fullmatch(r"[\w -]{1,80}", name):
+        raise ValueError(f"name must be 1 to 80 letters, digits, spaces, - or _, got {name[:80]!r}")
+    sheet = tile(picture[None] if picture.ndim == 3 else picture)
+    FOLDER.mkdir(exist_ok=True)
+    Image.fromarray(sheet).save(FOLDER / f"{name}.png")
+    print(f"Kept in your gallery: {FOLDER / name}.png")
+
+
+def show(columns: int = 6, side: int = 128) -> Image.Image | None:
+    """All pictures of the gallery on one sheet, the newest first; None if there are none yet.
+
+    columns: pictures in a row. side: of the square that each is fitted into, in pixels.
+    """
+    files = sorted(FOLDER.glob("*.png"), key=lambda path: path.stat().st_mtime, reverse=True)
+    if not files:
+        print("Your gallery is still empty.")
+        return None
+    rows = -(-len(files) // columns)
+    sheet = Image.new("RGB", (min(columns, len(files)) * side, rows * side), "white")
+    for i, file in enumerate(files):
+        with Image.open(file) as opened:
+            picture = opened.convert("RGB")
+        scale = (side - 8) / max(picture.size)
+        width, height = (max(1, round(scale * length)) for length in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
+        sheet.paste(picture, (i % columns * side + (side - width) // 2, i // columns * side + (side - height) // 2))
+    return sheet
