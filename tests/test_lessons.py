@@ -184,7 +184,7 @@ SMALL_PRINT = (
 
 def parts_of_the_second_edition(path, text):
     """A picture and a question come first, each prediction gets its answer, and the book-keeping comes at the end."""
-    assert [cell for cell in cells(path, "code") if draws(cell)][0].execution_count <= 3
+    assert next(cell for cell in cells(path, "code") if draws(cell)).execution_count <= 3
     assert "**The question.**" in cells(path, "markdown")[0].source
     titles = [title for level, title in headings(path) if level == 2]
     assert titles[-2:] == ["Exercises", "Small print"] and "Play" in titles
