@@ -136,9 +136,9 @@ def clouds(
 def verdicts(rows: Sequence[Mapping[str, Any]], columns: int = 7) -> Figure:
     """Show the ledger with one tile for each claim: its number, and its verdict as a word and a colour.
 
-    rows: as `ledger.ledger()` returns them, with `id` and `verdict` (supported, partly, wrong or open).
+    rows: as `ledger.ledger()` returns them, with `id` and `verdict` (supported, partly, refuted or open).
     """
-    colours = {"supported": COLOURS[2], "partly": COLOURS[5], "wrong": COLOURS[1], "open": "white"}
+    colours = {"supported": COLOURS[2], "partly": COLOURS[5], "refuted": COLOURS[1], "open": "white"}
     lines = math.ceil(len(rows) / columns)
     figure = Figure(figsize=(columns, 0.62 * lines), layout="constrained")
     axis = figure.subplots()

@@ -22,13 +22,12 @@ EXAMPLES = """examples:
   minidiffusion claims run 12
   minidiffusion claims run 21 --scale full
 
-There are four verdicts: supported (every part of the claim holds), partly (some parts hold), wrong (no part holds), and
-open (not measured yet, or the seeds disagree).
+A claim has parts, each a number with a range. There are four verdicts: supported (every part is in its range), partly
+(some are), refuted (none is), and open (not measured yet, or the seeds cannot tell).
 
 The scale "lesson" runs three seeds and takes under two minutes on two cores. The published verdicts come from the scale
-"full", with five seeds.
+"full", with five seeds or more.
 """
-VERDICTS = ("supported", "partly", "wrong", "open")
 SEEDS = {"lesson": range(3), "full": range(5)}
 
 
@@ -61,10 +60,10 @@ def again(number: int, scale: str, device: str, as_json: bool) -> int:
     if not claim.experiment:
         raise ValueError(f"ID must be a claim with an experiment, but claim {number} is open and has none yet")
     seeds = SEEDS[scale]
-    committed = claim.verdict(ledger.results(claim.experiment)["runs"])
     for found in tqdm(ledger.measure(claim.experiment, scale, seeds, as_device(device)), claim.experiment, len(seeds)):
         runs = found["runs"]
-    row = ledger.row(claim, runs)
+    (row,) = ledger.rows([claim], {claim.id: runs})
+    committed = next(row["verdict"] for row in ledger.ledger() if row["id"] == number)
     show([row], as_json)
     stands = row["verdict"] == committed
     if not as_json:
@@ -79,12 +78,23 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
         print()
         return
     for row in rows:
-        effect = "not measured yet"
-        if row["effect"] is not None:
-            low, high = row["interval"]
-            effect = f"{short(row['effect'])} [{short(low)}, {short(high)}], {row['seeds']} seeds"
         print(f"{row['id']:2}  {row['verdict']:10}{row['claim']}")
-        for name, text in (("effect", effect), ("record", row["record"]), ("lesson", row["lesson"])):
-            print(textwrap.fill(text, 110, initial_indent=f"    {name:10}", subsequent_indent=" " * 14))
-    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICTS}
+        for part in row["parts"]:
+            print(textwrap.fill(sentence(part), 110, initial_indent="    - ", subsequent_indent=" " * 6))
+        for name, text in (("record", f"{row['agrees']}: {row['record']}"), ("lesson", row["lesson"])):
+            print(textwrap.fill(text, 110, initial_indent=f"    {name:8}", subsequent_indent=" " * 12))
+    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ledger.VERDICTS}
     print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
+
+
+def sentence(part: dict[str, Any]) -> str:
+    """A part with its name, what was measured, its value and unit, the range asked for, and the outcome."""
+    low, high = part["range"]
+    asked = f"at least {low:g}" if high is None else f"at most {high:g}" if low is None else f"{low:g} to {high:g}"
+    head = f"{part['name']}: {part['measured']}"
+    if part["value"] is None:
+        return f"{head}: not measured yet; asked: {asked} ({part['kind']})"
+    ends = part["interval"]
+    between = f" [{short(ends[0])}, {short(ends[1])}]" if ends and part["kind"] != "exact" else ""
+    of = f"{part['kind']}, {part['seeds']} seeds"
+    return f"{head}: {short(part['value'])}{between} {part['unit']}; asked: {asked}; {part['outcome']} ({of})"

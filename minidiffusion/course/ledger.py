@@ -1,13 +1,22 @@
-"""The ledger of claims: what the article says, how we decide it, and the verdict that the data gives.
+"""The ledger of claims: what the article says, how we test it, and the verdict that the data gives.
 
 A claim has parts. A part is one number that an experiment measures once per seed, and a range: the article is right
 about this part if the number lies in the range. Both are in claims/claims.toml, and the verdict is computed from them.
 
-    a part holds           if the 95% interval over the seeds lies inside the range,
-    fails                  if the interval lies outside,
-    and is undecided       if a border of the range lies inside the interval: other seeds might change the answer
+    a part holds           if the mean over the seeds lies inside the range,
+    fails                  if it lies outside,
+    and is undecided       if the seeds could not tell: see below
 
-    supported: all parts hold     wrong: none does     partly: some do     open: a part is undecided or not measured
+    supported: all parts hold     refuted: none does     partly: some do     open: a part is undecided or not measured
+
+**When the seeds cannot tell.** For each part we ask how probable a mean as far from the nearest border would be if the
+true value lay on that border (Student's t over the seeds, two-sided; ratios on the log scale). With many parts, some
+would pass by luck, so the probabilities are corrected for their number by Holm's method (1979), over all parts of all
+claims. A part is decided if its corrected probability is at most 0.05. Parts of the kind "exact" follow from a formula
+or are the same for every seed, so there is nothing to be lucky about.
+
+kind: "exact"; "preregistered" if the range was committed before the runs were made, with seeds that nothing was tuned
+on; "post hoc" if the range came with or after the first runs.
 """
 
 from __future__ import annotations
@@ -33,21 +42,55 @@ else:
 
 Interval = tuple[float, float]
 FOLDER = Path(__file__).parent / "claims"
+VERDICTS, AGREES, KINDS = (
+    ("supported", "partly", "refuted", "open"),
+    ("agrees", "disagrees", "silent"),
+    ("exact", "preregistered", "post hoc"),
+)
+LEVEL = 0.05  # of the corrected probability
 
 
 @dataclass(frozen=True)
 class Part:
     """One number, and the range in which it must lie for the article to be right."""
 
-    measured: str  # the number, in words
+    name: str  # in a few words
+    measured: str  # the number, in a sentence
+    unit: str
     effect: str  # its name in the results of the experiment
     holds: Interval  # the range
+    kind: str
+    ratio: bool = False  # whether its logarithm is averaged
 
-    def decide(self, values: Sequence[float]) -> bool | None:
-        """Whether the part holds; None if it is undecided."""
-        (low, high), (least, most) = interval(values), self.holds
-        inside, outside = least <= low and high <= most, high < least or low > most
-        return True if inside else False if outside else None
+    def values(self, runs: Sequence[dict[str, Any]]) -> list[float]:
+        return [float(run[self.effect]) for run in runs]
+
+    def mean(self, values: Sequence[float]) -> float:
+        return math.exp(statistics.fmean(map(math.log, values))) if self.ratio else statistics.fmean(values)
+
+    def interval(self, values: Sequence[float]) -> Interval:
+        """The 95% interval of the mean, on the log scale for a ratio."""
+        if not self.ratio:
+            return interval(values)
+        low, high = interval([math.log(value) for value in values])
+        return math.exp(low), math.exp(high)
+
+    def probability(self, values: Sequence[float]) -> float:
+        """How probable a mean this far from a border is if the truth is on the border; 0 for an exact part."""
+        from scipy import stats  # slow to import, and only the ledger needs it
+
+        if self.kind == "exact":
+            return 0.0
+        scaled, borders = list(values), list(self.holds)
+        if self.ratio:
+            scaled = [math.log(value) for value in values]
+            borders = [math.log(border) if border > 0 else -math.inf for border in borders]
+        mean, error = statistics.fmean(scaled), float(stats.sem(scaled))
+        away = min((abs(mean - border) for border in borders if math.isfinite(border)), default=math.inf)
+        return float(2 * stats.t.sf(away / error, len(scaled) - 1)) if error > 0 else float(away == 0)
+
+    def inside(self, values: Sequence[float]) -> bool:
+        return self.holds[0] <= self.mean(values) <= self.holds[1]
 
 
 @dataclass(frozen=True)
@@ -56,21 +99,21 @@ class Claim:
 
     id: int
     article: str  # what the article says, in our words
-    test: str  # the same as a statement that data can refute
+    best: str  # its best sense, in a sentence
+    test: str  # the part of it that data can decide
+    supports: str  # what would support it
+    refutes: str  # what would refute it
     fixed: str  # what the experiment keeps fixed
     record: str  # what has been published about it, with the source
+    agrees: str  # whether the record agrees with our verdict, disagrees, or is silent
     lesson: str
+    words: str = ""  # the article's own words, where we could read them
+    doubt: str = ""  # the doubt that remains
     experiment: str = ""  # the folder of the experiment; empty if there is none
     parts: tuple[Part, ...] = ()
 
-    def verdict(self, runs: Sequence[dict[str, Any]]) -> str:
-        """Apply the rule to these runs, one per seed: supported, partly, wrong or open."""
-        if not self.parts or not runs:
-            return "open"
-        decided = [part.decide([run[part.effect] for run in runs]) for part in self.parts]
-        if None in decided:
-            return "open"
-        return "supported" if all(decided) else "partly" if any(decided) else "wrong"
+
+Outcomes = dict[tuple[int, int], "bool | None"]  # of each part, by claim and number: holds, fails, undecided
 
 
 def interval(values: Sequence[float]) -> Interval:
@@ -84,6 +127,35 @@ def interval(values: Sequence[float]) -> Interval:
     return mean + float(low) * error, mean + float(high) * error
 
 
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """Each probability corrected for how many there are (Holm 1979): the smallest times n, the next times n - 1, ..."""
+    corrected, largest = [0.0] * len(probabilities), 0.0
+    for rank, i in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
+        largest = max(largest, min(1.0, (len(probabilities) - rank) * probabilities[i]))
+        corrected[i] = largest
+    return corrected
+
+
+def outcomes(runs: dict[int, Sequence[dict[str, Any]]], known: Sequence[Claim]) -> Outcomes:
+    """Decide every measured part. runs: of each claim, by its number; the correction is over all that are given."""
+    measured = [(claim.id, i, part) for claim in known for i, part in enumerate(claim.parts) if runs.get(claim.id)]
+    tested = [one for one in measured if one[2].kind != "exact"]
+    probabilities = holm([part.probability(part.values(runs[number])) for number, _, part in tested])
+    corrected = {(number, i): p for (number, i, _), p in zip(tested, probabilities, strict=True)}
+    return {
+        (number, i): part.inside(part.values(runs[number])) if corrected.get((number, i), 0.0) <= LEVEL else None
+        for number, i, part in measured
+    }
+
+
+def verdict(claim: Claim, decided: Outcomes) -> str:
+    """supported, partly, refuted or open, from the outcomes of the claim's parts."""
+    found = [decided.get((claim.id, i)) for i in range(len(claim.parts))]
+    if not found or None in found:
+        return "open"
+    return "supported" if all(found) else "partly" if any(found) else "refuted"
+
+
 def claims(path: Path | None = None) -> list[Claim]:
     """All claims, in order."""
     entries = tomllib.loads(((path or FOLDER) / "claims.toml").read_text(encoding="utf-8"))["claim"]
@@ -92,7 +164,7 @@ def claims(path: Path | None = None) -> list[Claim]:
 
 def _part(entry: dict[str, Any]) -> Part:
     low, high = entry["holds"]
-    return Part(entry["measured"], entry["effect"], (float(low), float(high)))
+    return Part(**{**entry, "holds": (float(low), float(high))})
 
 
 def results(experiment: str, path: Path | None = None) -> dict[str, Any]:
@@ -102,26 +174,49 @@ def results(experiment: str, path: Path | None = None) -> dict[str, Any]:
 
 
 def ledger(path: Path | None = None) -> list[dict[str, Any]]:
-    """One row for each claim: id, claim, verdict, effect, interval, seeds, record, lesson.
+    """One row for each claim, see `rows`, with the verdicts on the committed runs."""
+    known = claims(path)
+    return rows(known, {claim.id: results(claim.experiment, path)["runs"] for claim in known})
 
-    effect and interval belong to the first part of the claim; they are None if it was not measured.
+
+def rows(known: Sequence[Claim], runs: dict[int, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """A row for each claim: id, claim, verdict, parts, record, agrees, lesson.
+
+    parts: {"name", "measured", "unit", "range", "value", "interval", "seeds", "kind", "outcome"}. value is the mean
+    over the seeds; outcome is "holds", "fails", "undecided" or "not measured". A range without limit ends in None.
     """
-    return [row(claim, results(claim.experiment, path)["runs"]) for claim in claims(path)]
+    decided = outcomes(runs, known)
+    return [
+        {
+            "id": claim.id,
+            "claim": claim.article,
+            "verdict": verdict(claim, decided),
+            "parts": [_part_row(part, runs.get(claim.id, ()), decided.get((claim.id, i))) for i, part in _of(claim)],
+            "record": claim.record,
+            "agrees": claim.agrees,
+            "lesson": claim.lesson,
+        }
+        for claim in known
+    ]
 
 
-def row(claim: Claim, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The row of this claim, with the verdict on these runs."""
-    measured = bool(claim.parts and runs)
-    values = [run[claim.parts[0].effect] for run in runs] if measured else []
+def _of(claim: Claim) -> Iterator[tuple[int, Part]]:
+    return iter(enumerate(claim.parts))
+
+
+def _part_row(part: Part, runs: Sequence[dict[str, Any]], outcome: bool | None) -> dict[str, Any]:
+    values = part.values(runs) if runs else []
+    said = {True: "holds", False: "fails", None: "undecided"}[outcome] if values else "not measured"
     return {
-        "id": claim.id,
-        "claim": claim.article,
-        "verdict": claim.verdict(runs),
-        "effect": sum(values) / len(values) if measured else None,
-        "interval": list(interval(values)) if measured else None,
+        "name": part.name,
+        "measured": part.measured,
+        "unit": part.unit,
+        "range": [end if math.isfinite(end) else None for end in part.holds],
+        "value": part.mean(values) if values else None,
+        "interval": list(part.interval(values)) if len(values) > 1 else None,
         "seeds": len(values),
-        "record": claim.record,
-        "lesson": claim.lesson,
+        "kind": part.kind,
+        "outcome": said,
     }
 
 

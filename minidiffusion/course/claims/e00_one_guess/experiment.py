@@ -37,6 +37,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     return {
         "times": list(TIMES),
         "spreads": spreads,
+        "spread_at_little_noise": spreads[0],
         "spread_at_pure_noise": spreads[-1],
         "identity_error": identity,
         # |d x0_hat / d eps_hat| at the start of sampling

@@ -3,7 +3,8 @@
 The data is Gaussian with 4 dimensions inside 64, so the best denoiser is linear. A network with a bottleneck of r units
 is then a matrix of rank r. The best such matrix is known (Eckart and Young), and we also fit it to samples, by
 reduced-rank regression. x0_hat has only 4 dimensions and fits through the bottleneck, but the noise fills all 64.
-Errors are compared in x0.
+Errors are compared in x0. With a skip from input to output, the
+noise need not pass the bottleneck: what is left to say is x0_hat again.
 """
 
 from __future__ import annotations
@@ -49,12 +50,15 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
     x0, eps, x_t = draw()
     test_x0, _, test_x_t = draw()
     best = (s * sigma**2 / (ALPHA**2 * s + sigma**2)).sum().item()  # the error that no network can avoid
-    excess: dict[str, list[float]] = {"x0": [], "eps": []}
+    excess: dict[str, list[float]] = {"x0": [], "eps": [], "eps with a skip": []}
     for rank in RANKS:
         guess = test_x_t @ fitted(x_t, x0, rank)
         excess["x0"].append((test_x0 - guess).square().sum(1).mean().item() - best)
         guess = (test_x_t - sigma * test_x_t @ fitted(x_t, eps, rank)) / ALPHA
         excess["eps"].append((test_x0 - guess).square().sum(1).mean().item() - best)
+        # with a skip, x_t / sigma reaches the output directly, and the network adds the rest, -alpha x0_hat / sigma
+        rest = test_x_t @ fitted(x_t, eps - x_t / sigma, rank)
+        excess["eps with a skip"].append((test_x0 + sigma * rest / ALPHA).square().sum(1).mean().item() - best)
     exact = [closed_form(s, sigma**2, rank) for rank in RANKS]
     half = RANKS.index(32)
     return {
@@ -62,6 +66,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         "excess": excess,
         "closed_form": {"x0": [e[0] for e in exact], "eps": [e[1] for e in exact]},
         "eps_excess_at_half_width": excess["eps"][half],
+        "eps_excess_with_a_skip": excess["eps with a skip"][half],
         "x0_excess_at_half_width": excess["x0"][half],
         "off_the_closed_form": abs(excess["eps"][half] / exact[half][1] - 1),
     }
@@ -69,10 +74,10 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 
 def plot(runs: list[dict]) -> Figure:
     ranks = runs[0]["ranks"]
-    means = {name: torch.tensor([run["excess"][name] for run in runs]).mean(0).tolist() for name in ("x0", "eps")}
+    means = {name: torch.tensor([run["excess"][name] for run in runs]).mean(0).tolist() for name in runs[0]["excess"]}
     lines = {f"{name} as output, fitted": (ranks, mean) for name, mean in means.items()}
     figure = md.plots.curves(lines, "units in the bottleneck, of 64 dimensions", "excess squared error in x0")
-    for name in means:
+    for name in ("x0", "eps"):
         label = "closed form" if name == "x0" else None
         figure.axes[0].plot(ranks, runs[0]["closed_form"][name], "kx", markersize=8, label=label)
     figure.axes[0].legend(frameon=False, fontsize=8)

@@ -62,6 +62,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         "frozen": frozen,
         "steps_to_best": {"fresh": EVERY * (1 + fresh.index(min(fresh))), "frozen": EVERY * (1 + turned)},
         "gain_after_frozen_is_best": fresh[turned] - min(fresh),
+        "lost_after_its_best": fresh[-1] - min(fresh),
         "best_fresh_below_best_frozen": min(frozen) - min(fresh),
         "frozen_lost_by_the_end": frozen[-1] - min(frozen),
     }

@@ -40,6 +40,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         errors.append(((back - x0).square().mean() / x0.var(0).mean()).sqrt().item())
 
     x_1 = md.prior((COUNT[scale], 2), schedule, generator)
+    stable_diffusion = md.nets.Autoencoder().encode(torch.zeros(1, 3, 64, 64))
     skills = {}
     for method in ("ddim", "ddpm"):
         end = md.sample(oracle, x_1, steps=100, method=method, generator=generator)
@@ -48,6 +49,8 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         "steps": list(STEPS),
         "errors": errors,
         "round_trip_error": errors[-1],
+        "numbers_in_pixels": 1.0,  # by definition: x_t has the shape of x0
+        "numbers_in_stable_diffusion": stable_diffusion.numel() / (3 * 64 * 64),
         "skill_without_fresh_noise": skills["ddim"],
         "skill_with_fresh_noise": skills["ddpm"],
     }

@@ -81,9 +81,12 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
                 lines[name]["copies"].append(md.metrics.copy_ratio(x0, data).share)
                 lines[name]["distance"].append(md.metrics.frechet_distance(x0, test[:COUNT]))
     end = {name: line["copies"][-1] for name, line in lines.items()}
+    best = {name: min(line["distance"]) for name, line in lines.items()}
     return {
         "marks": list(marks),
         "arms": lines,
+        "frozen_over_fresh": best["one"] / best["fresh"],
+        "mean_over_fresh": best["mean"] / best["fresh"],
         "more_copies_with_one_noise": end["one"] - end["fresh"],
         "more_copies_with_ten_noises": end["ten"] - end["fresh"],
         "more_copies_with_the_mean_for_target": end["mean"] - end["fresh"],

@@ -101,15 +101,19 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         return math.exp(sum(logs) / len(logs))
 
     own = (train - told[:, :1]) / told[:, 1:]
-    of_pictures = moments(full[0].flatten(1))
+    of_pictures, of_noise = moments(full[0].flatten(1)), moments(torch.randn(2000, 784, generator=generator))
+    spread = {"pictures": of_pictures, "noise": of_noise}
+    wide = {name: one["smallest_and_largest_spread"] for name, one in spread.items()}
     return {
         "pictures_28": of_pictures,
         "pictures_7": moments(train),
-        "noise_28": moments(torch.randn(2000, 784, generator=generator)),
+        "noise_28": of_noise,
         "own_target_7": moments(own),
         "distance": distance,
         "real_distance": energy_distance(train[:1000], test),
         "skewness": of_pictures["skewness"],
+        "spread_of_pictures": wide["pictures"][1] / wide["pictures"][0],
+        "spread_of_noise": wide["noise"][1] / wide["noise"][0],
         "x0_over_eps": ratio("x0", "eps"),
         "own_over_told": ratio("x0 own", "x0 told"),
         "own_over_eps_told": ratio("x0 own", "eps told"),
