@@ -4,7 +4,7 @@ python figures/claims/record.py e04_steps               one experiment, ten new 
 python figures/claims/record.py                         all of them
 python figures/claims/record.py e25_rare_modes --seeds 20
 
-Experiments with many arms, such as e18_unets, have a queue: see queue.py.
+Experiments with many arms, such as e18_unets, have a queue: see trials.py.
 """
 
 import json

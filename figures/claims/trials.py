@@ -1,7 +1,7 @@
 """Do the many trainings of a claim's experiment one after another, one file for each, and skip those that are there.
 
-    python figures/claims/queue.py e18_unets                   tune the learning rates, then ten seeds of every arm
-    python figures/claims/queue.py e18_unets --seeds 5
+    python figures/claims/trials.py e18_unets                   tune the learning rates, then ten seeds of every arm
+    python figures/claims/trials.py e18_unets --seeds 5
 
 Several processes may work on one queue at a time. When it is empty, the runs are put together in results.json beside
 the experiment, and its picture is drawn here.
