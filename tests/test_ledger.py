@@ -1,6 +1,5 @@
 """The ledger: the rule for a verdict, and whether every verdict follows from the committed data by this rule."""
 
-import dataclasses
 import json
 import math
 import re
@@ -15,22 +14,22 @@ from minidiffusion.course.ledger import Claim, Part
 
 PICTURES = Path(__file__).parents[1] / "figures" / "claims"
 CLAIMS = ledger.claims()
-MEASURED = [claim for claim in CLAIMS if claim.experiment]
-EXPERIMENTS = sorted({claim.experiment for claim in MEASURED})
+MEASURED = [claim for claim in CLAIMS if claim.parts]
+EXPERIMENTS = sorted({name for claim in MEASURED for name in claim.experiments})
 
 
 def part(effect, holds, kind="post hoc", ratio=False):
-    return Part("", "", "", effect, holds, kind, ratio)
+    return Part("", "", "", effect, holds, kind, ratio, "an experiment")
 
 
 def claim(*ranges, number=1):
     parts = tuple(part(f"effect{i}", holds) for i, holds in enumerate(ranges))
-    return Claim(number, *[""] * 9, experiment="an experiment", parts=parts)
+    return Claim(number, *[""] * 9, parts=parts)
 
 
 def verdict(claim, found):
     """The verdict on one claim by itself."""
-    return ledger.verdict(claim, ledger.outcomes({claim.id: found}, [claim]))
+    return ledger.verdict(claim, ledger.outcomes({name: found for name in claim.experiments}, [claim]))
 
 
 def runs(*effects):
@@ -65,7 +64,7 @@ def test_a_part_holds_inside_fails_outside_and_is_undecided_on_the_border():
     one = claim((1.0, 2.0))
 
     def outcome(*values):
-        return ledger.outcomes({1: runs(values)}, [one])[1, 0]
+        return ledger.outcomes({"an experiment": runs(values)}, [one])[1, 0]
 
     assert outcome(1.4, 1.5, 1.6) is True
     assert outcome(2.9, 3.0, 3.1) is False and outcome(-1.0, -1.1, -0.9) is False
@@ -73,8 +72,8 @@ def test_a_part_holds_inside_fails_outside_and_is_undecided_on_the_border():
     assert outcome(0.0, 1.5, 3.0) is None  # wider than the range
     assert outcome(1.5, 1.5, 1.5) is True and outcome(2.5, 2.5, 2.5) is False  # all seeds agree
     above = claim((5.0, math.inf))
-    assert ledger.outcomes({1: runs((8.0, 9.0))}, [above])[1, 0] is None  # two seeds tell little
-    assert ledger.outcomes({1: runs((8.0, 8.1, 9.0, 9.1))}, [above])[1, 0] is True
+    assert ledger.outcomes({"an experiment": runs((8.0, 9.0))}, [above])[1, 0] is None  # two seeds tell little
+    assert ledger.outcomes({"an experiment": runs((8.0, 8.1, 9.0, 9.1))}, [above])[1, 0] is True
 
 
 def test_a_probability_agrees_with_the_interval():
@@ -108,7 +107,7 @@ def test_luck_rarely_decides_a_part():
     for _ in range(100):
         values = torch.randn(5, 50, generator=generator, dtype=torch.float64)
         found = [{f"effect{i}": row[i].item() for i in range(50)} for row in values]
-        wrong += any(outcome is not None for outcome in ledger.outcomes({1: found}, [many]).values())
+        wrong += any(outcome is not None for outcome in ledger.outcomes({"an experiment": found}, [many]).values())
     assert wrong <= 12  # of 100, where 5 are expected; without the correction it is 92
 
 
@@ -130,7 +129,7 @@ def test_there_are_28_claims_and_each_says_what_would_refute_it():
     for claim in CLAIMS:
         told = (claim.article, claim.best, claim.test, claim.supports, claim.refutes, claim.fixed, claim.record)
         assert all((*told, claim.lesson, claim.doubt)), claim.id
-        assert claim.agrees in ledger.AGREES and bool(claim.experiment) == bool(claim.parts), claim.id
+        assert claim.agrees in ledger.AGREES and all(claim.experiments), claim.id
         for part in claim.parts:
             assert all((part.name, part.measured, part.unit)) and part.kind in ledger.KINDS, claim.id
             assert part.holds[0] < part.holds[1], claim.id
@@ -149,8 +148,9 @@ def test_an_experiment_has_seeds_a_provenance_and_a_figure(name):
 
 @pytest.mark.parametrize("claim", MEASURED, ids=lambda claim: str(claim.id))
 def test_a_range_that_came_first_is_tested_with_new_seeds(claim):
-    if any(part.kind == "preregistered" for part in claim.parts):
-        assert all(seed >= 1000 for seed in ledger.results(claim.experiment).get("seeds", []))
+    for part in claim.parts:
+        if part.kind == "preregistered":
+            assert all(seed >= 1000 for seed in ledger.results(part.experiment).get("seeds", []))
 
 
 def test_every_experiment_belongs_to_a_claim_or_a_lesson():
@@ -161,11 +161,10 @@ def test_every_experiment_belongs_to_a_claim_or_a_lesson():
 
 @pytest.mark.parametrize("claim", MEASURED, ids=lambda claim: str(claim.id))
 def test_a_verdict_follows_the_rule_and_changes_with_the_data(claim):
-    committed = ledger.results(claim.experiment)["runs"] or [{}] * 5
     (row,) = [row for row in ledger.ledger() if row["id"] == claim.id]
-    if committed[0]:
+    if all(part["seeds"] for part in row["parts"]):
         for part, found in zip(claim.parts, row["parts"], strict=True):
-            values = [run[part.effect] for run in committed]
+            values = [run[part.effect] for run in ledger.results(part.experiment)["runs"]]
             mean = sum(values) / len(values)
             if part.ratio:
                 mean = math.exp(sum(math.log(value) for value in values) / len(values))
@@ -179,8 +178,8 @@ def test_a_verdict_follows_the_rule_and_changes_with_the_data(claim):
     def moved(into: bool) -> list[dict]:
         """The same runs, with each effect moved to the middle of its range, or out of it."""
         new = []
-        for run in committed:
-            run = dict(run)
+        for _ in range(5):
+            run = {}
             for part in claim.parts:
                 low, high = part.holds
                 high = min(high, low + 1e3)
@@ -251,7 +250,7 @@ def test_a_wrong_command_gives_one_line_of_error(words, message, capsys):
 
 
 def test_a_claim_without_an_experiment_cannot_be_measured(capsys, monkeypatch):
-    monkeypatch.setattr(ledger, "claims", lambda: [dataclasses.replace(claim(), experiment="")])
+    monkeypatch.setattr(ledger, "claims", lambda: [claim()])
     assert main(["claims", "run", "1"]) == 2
     assert "1 is open" in capsys.readouterr().err
 

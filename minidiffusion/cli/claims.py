@@ -57,12 +57,13 @@ def again(number: int, scale: str, device: str, as_json: bool) -> int:
     if number not in known:
         raise ValueError(f"ID must be from 1 to {len(known)}, got {number}")
     claim = known[number]
-    if not claim.experiment:
+    if not claim.parts:
         raise ValueError(f"ID must be a claim with an experiment, but claim {number} is open and has none yet")
-    seeds = SEEDS[scale]
-    for found in tqdm(ledger.measure(claim.experiment, scale, seeds, as_device(device)), claim.experiment, len(seeds)):
-        runs = found["runs"]
-    (row,) = ledger.rows([claim], {claim.id: runs})
+    seeds, runs = SEEDS[scale], {}
+    for name in claim.experiments:
+        for found in tqdm(ledger.measure(name, scale, seeds, as_device(device)), name, len(seeds)):
+            runs[name] = found["runs"]
+    (row,) = ledger.rows([claim], runs)
     committed = next(row["verdict"] for row in ledger.ledger() if row["id"] == number)
     show([row], as_json)
     stands = row["verdict"] == committed

@@ -61,6 +61,7 @@ class Part:
     holds: Interval  # the range
     kind: str
     ratio: bool = False  # whether its logarithm is averaged
+    experiment: str = ""  # the folder of the experiment that measures it
 
     def values(self, runs: Sequence[dict[str, Any]]) -> list[float]:
         return [float(run[self.effect]) for run in runs]
@@ -109,10 +110,15 @@ class Claim:
     lesson: str
     words: str = ""  # the article's own words, where we could read them
     doubt: str = ""  # the doubt that remains
-    experiment: str = ""  # the folder of the experiment; empty if there is none
     parts: tuple[Part, ...] = ()
 
+    @property
+    def experiments(self) -> list[str]:
+        """The folders of the experiments that measure its parts; empty if there are none."""
+        return list(dict.fromkeys(part.experiment for part in self.parts))
 
+
+Runs = dict[str, Sequence[dict[str, Any]]]  # of each experiment, one for each seed
 Outcomes = dict[tuple[int, int], "bool | None"]  # of each part, by claim and number: holds, fails, undecided
 
 
@@ -136,15 +142,15 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return corrected
 
 
-def outcomes(runs: dict[int, Sequence[dict[str, Any]]], known: Sequence[Claim]) -> Outcomes:
-    """Decide every measured part. runs: of each claim, by its number; the correction is over all that are given."""
-    measured = [(claim.id, i, part) for claim in known for i, part in enumerate(claim.parts) if runs.get(claim.id)]
-    tested = [one for one in measured if one[2].kind != "exact"]
-    probabilities = holm([part.probability(part.values(runs[number])) for number, _, part in tested])
-    corrected = {(number, i): p for (number, i, _), p in zip(tested, probabilities, strict=True)}
+def outcomes(runs: Runs, known: Sequence[Claim]) -> Outcomes:
+    """Decide every measured part. runs: of each experiment; the correction is over all parts that they measure."""
+    parts = {(claim.id, i): part for claim in known for i, part in enumerate(claim.parts) if runs.get(part.experiment)}
+    values = {place: part.values(runs[part.experiment]) for place, part in parts.items()}
+    tested = [place for place, part in parts.items() if part.kind != "exact"]
+    corrected = dict(zip(tested, holm([parts[place].probability(values[place]) for place in tested]), strict=True))
     return {
-        (number, i): part.inside(part.values(runs[number])) if corrected.get((number, i), 0.0) <= LEVEL else None
-        for number, i, part in measured
+        place: part.inside(values[place]) if corrected.get(place, 0.0) <= LEVEL else None
+        for place, part in parts.items()
     }
 
 
@@ -159,12 +165,14 @@ def verdict(claim: Claim, decided: Outcomes) -> str:
 def claims(path: Path | None = None) -> list[Claim]:
     """All claims, in order."""
     entries = tomllib.loads(((path or FOLDER) / "claims.toml").read_text(encoding="utf-8"))["claim"]
-    return [Claim(**{**entry, "parts": tuple(_part(part) for part in entry.get("parts", ()))}) for entry in entries]
+    return [_claim(**entry) for entry in entries]
 
 
-def _part(entry: dict[str, Any]) -> Part:
-    low, high = entry["holds"]
-    return Part(**{**entry, "holds": (float(low), float(high))})
+def _claim(parts: Sequence[dict[str, Any]] = (), experiment: str = "", **entry: Any) -> Claim:
+    """A claim whose parts are measured by `experiment`, unless they name another."""
+    holds = [tuple(map(float, part["holds"])) for part in parts]
+    read = [Part(**{"experiment": experiment, **part, "holds": held}) for part, held in zip(parts, holds, strict=True)]
+    return Claim(**entry, parts=tuple(read))
 
 
 def results(experiment: str, path: Path | None = None) -> dict[str, Any]:
@@ -176,10 +184,10 @@ def results(experiment: str, path: Path | None = None) -> dict[str, Any]:
 def ledger(path: Path | None = None) -> list[dict[str, Any]]:
     """One row for each claim, see `rows`, with the verdicts on the committed runs."""
     known = claims(path)
-    return rows(known, {claim.id: results(claim.experiment, path)["runs"] for claim in known})
+    return rows(known, {name: results(name, path)["runs"] for claim in known for name in claim.experiments})
 
 
-def rows(known: Sequence[Claim], runs: dict[int, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+def rows(known: Sequence[Claim], runs: Runs) -> list[dict[str, Any]]:
     """A row for each claim: id, claim, verdict, parts, record, agrees, lesson.
 
     parts: {"name", "measured", "unit", "range", "value", "interval", "seeds", "kind", "outcome"}. value is the mean
@@ -191,7 +199,7 @@ def rows(known: Sequence[Claim], runs: dict[int, Sequence[dict[str, Any]]]) -> l
             "id": claim.id,
             "claim": claim.article,
             "verdict": verdict(claim, decided),
-            "parts": [_part_row(part, runs.get(claim.id, ()), decided.get((claim.id, i))) for i, part in _of(claim)],
+            "parts": [_part_row(part, runs, decided.get((claim.id, i))) for i, part in enumerate(claim.parts)],
             "record": claim.record,
             "agrees": claim.agrees,
             "lesson": claim.lesson,
@@ -200,12 +208,8 @@ def rows(known: Sequence[Claim], runs: dict[int, Sequence[dict[str, Any]]]) -> l
     ]
 
 
-def _of(claim: Claim) -> Iterator[tuple[int, Part]]:
-    return iter(enumerate(claim.parts))
-
-
-def _part_row(part: Part, runs: Sequence[dict[str, Any]], outcome: bool | None) -> dict[str, Any]:
-    values = part.values(runs) if runs else []
+def _part_row(part: Part, runs: Runs, outcome: bool | None) -> dict[str, Any]:
+    values = part.values(runs.get(part.experiment, ()))
     said = {True: "holds", False: "fails", None: "undecided"}[outcome] if values else "not measured"
     return {
         "name": part.name,
