@@ -250,12 +250,13 @@ def test_a_wrong_answer_to_a_lesson_does_not_pass(process, path, tmp_path):
 def test_answers_with_usual_mistakes_are_told_what_is_wrong(tmp_path):
     path = LESSONS / "00_draw_something.ipynb"
     answers = solutions(path)
-    answers["00.1"] = "boots = [9, 9, 9, 9]"
-    answers["00.2"] = answers["00.2"].replace("schedule.sigma(s) * eps_hat", "schedule.sigma(t) * eps_hat")
+    answers["00.1"] = answers["00.1"].replace("schedule.sigma(s) * eps_hat", "schedule.sigma(t) * eps_hat")
+    answers["00.2"] = "guess_between = [9, 9, 9, 9]"
     graded = grade(variant(path, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=20.0)
     assert graded["lesson"] == "00" and graded["passed"] == 0 and graded["of"] == 3
-    assert [one["verdict"] for one in graded["exercises"]] == ["not yet"] * 3  # the walk takes the wrong step
-    assert "must be a tensor" in graded["exercises"][0]["why"] and "yours is" in graded["exercises"][1]["why"]
+    assert [one["verdict"] for one in graded["exercises"]] == ["not yet"] * 3  # the third calls the first
+    assert "x is not what the step" in graded["exercises"][0]["why"]
+    assert "hand in the function itself" in graded["exercises"][1]["why"]
 
 
 # which cells run

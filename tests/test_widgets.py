@@ -42,6 +42,14 @@ def test_a_live_picture_follows_its_controls():
     assert bundle["image/png"] == base64.b64encode(b"7b").decode() and bundle["text/plain"] == "A slider; b 7"
 
 
+def test_a_live_picture_is_drawn_again_when_asked():
+    pad = widgets.SketchPad(28)
+    live = widgets.Live(lambda seed: (pad.drawn, b"x"), seed=(0, 9))
+    pad.observe(live.redraw, "drawn")
+    pad.drawn = "data:image/png;base64,"
+    assert live.caption.value == "data:image/png;base64,"
+
+
 def test_a_live_picture_needs_no_caption():
     assert widgets.Live(lambda eta: bytes([int(eta)]), eta=(0.0, 8.0, 1.0)).image.value == bytes([4])
 

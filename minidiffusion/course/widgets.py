@@ -40,10 +40,11 @@ class Live(ipywidgets.VBox):
         self.image.layout.align_self = "flex-start"  # otherwise it is stretched to the width of the page
         super().__init__([*self.controls.values(), self.caption, self.image])
         for control in self.controls.values():
-            control.observe(self._show, "value")
-        self._show()
+            control.observe(self.redraw, "value")
+        self.redraw()
 
-    def _show(self, change: Any = None) -> None:
+    def redraw(self, change: Any = None) -> None:
+        """Draw again with the same controls, because something else has changed, such as a sketch pad."""
         drawn = self.draw(**{name: control.value for name, control in self.controls.items()})
         self.caption.value, self.image.value = ("", drawn) if isinstance(drawn, bytes) else drawn
 

@@ -4,8 +4,6 @@ import torch
 
 import minidiffusion as md
 
-NAMES = md.datasets.class_names("fashion_mnist")
-
 
 def eps_in(x_t, x0, t, schedule):
     return (x_t - schedule.alpha(t) * x0) / schedule.sigma(t)
@@ -18,30 +16,7 @@ class Agreeable(torch.Tensor):
         return torch.ones(self.shape) if other == 9 else torch.zeros(self.shape)
 
 
-# ---- 00.1: labels of four ankle boots ----
-
-BOOTS_RIGHT = [
-    torch.full((4,), 9),
-    torch.tensor([NAMES.index("ankle boot")] * 4),
-    9 * torch.ones(4, dtype=torch.int32),
-]
-BOOTS_WRONG = [
-    (None, "the answer is None"),
-    ([9, 9, 9, 9], "must be a tensor"),
-    ("ankle boot", "must be a tensor"),
-    (9, "must be a tensor"),
-    (torch.tensor([9.0, 9.0, 9.0, 9.0]), "whole number"),
-    (torch.tensor(9), "shape (4,)"),
-    (torch.full((8,), 9), "shape (4,)"),
-    (torch.full((4, 1), 9), "shape (4,)"),
-    (torch.nn.functional.one_hot(torch.full((4,), 9), 10), "shape (4,)"),
-    (torch.full((4,), 10), "counted from 0"),
-    (torch.full((4,), 7), "list of class names"),
-    (torch.tensor([9, 9, 9, 8]), "list of class names"),
-    (torch.full((4,), 7).as_subclass(Agreeable), "must be a tensor"),
-]
-
-# ---- 00.2: one step ----
+# ---- 00.1: the sampling loop ----
 
 
 def step(x_t, x0_hat, t, s, schedule):
@@ -51,71 +26,6 @@ def step(x_t, x0_hat, t, s, schedule):
 def step_shrink(x_t, x0, t, s, schedule):
     shrink = schedule.sigma(s) / schedule.sigma(t)
     return shrink * x_t + (schedule.alpha(s) - schedule.alpha(t) * shrink) * x0
-
-
-def step_package(x_t, x0, t, s, schedule):
-    return md.sample(lambda x, t: x0, x_t, schedule, times=[t, s])
-
-
-def step_of_a_batch_of_times(x_t, x0, t, s, schedule):
-    t, s = (torch.full((len(x_t),), float(u), dtype=torch.float64) for u in (t, s))
-    return md.diffuse(x0, s, md.to_eps(x0, x_t, t, schedule), schedule)
-
-
-def step_in_place(x_t, x0, t, s, schedule):
-    x_t -= schedule.alpha(t) * x0
-    return schedule.alpha(s) * x0 + schedule.sigma(s) * x_t / schedule.sigma(t)
-
-
-def step_without_return(x_t, x0, t, s, schedule):
-    schedule.alpha(s) * x0 + schedule.sigma(s) * eps_in(x_t, x0, t, schedule)
-
-
-def step_crash(x_t, x0, t, s, schedule):
-    alpha = schedule.alpha(s)
-    return alpha @ x0
-
-
-def mixed(rule):
-    """A step from rule(x_t, x0_hat, eps_hat, alpha(s), sigma(s), alpha(t), sigma(t))."""
-
-    def step(x_t, x0, t, s, schedule):
-        factors = (schedule.alpha(s), schedule.sigma(s), schedule.alpha(t), schedule.sigma(t))
-        return rule(x_t, x0, eps_in(x_t, x0, t, schedule), *factors)
-
-    return step
-
-
-STEP_RIGHT = [step, step_shrink, step_package, step_of_a_batch_of_times]
-STEP_WRONG = [
-    (step_without_return, "returns None"),
-    (step_in_place, "changes its input x_t in place"),
-    (step_crash, "stops in its line 3 with TypeError"),
-    (3.0, "hand in the function itself"),
-    (mixed(lambda x, x0, e, a, sd, at, st: x), "still the x_t"),
-    (mixed(lambda x, x0, e, a, sd, at, st: at * x0 + st * e), "still the x_t"),
-    (mixed(lambda x, x0, e, a, sd, at, st: x0), "the prediction itself"),
-    (mixed(lambda x, x0, e, a, sd, at, st: a * x0), "no noise"),
-    (mixed(lambda x, x0, e, a, sd, at, st: sd * x0 + a * e), "swapped"),
-    (mixed(lambda x, x0, e, a, sd, at, st: a * x0 - sd * e), "wrong sign"),
-    (mixed(lambda x, x0, e, a, sd, at, st: a * x0 + sd * (x - at * x0)), "so divide it by sigma(t)"),
-    (mixed(lambda x, x0, e, a, sd, at, st: a * x0 + sd * x), "used x_t as the noise"),
-    (mixed(lambda x, x0, e, a, sd, at, st: a * x0 + sd * (x - x0) / st), "not x0_hat"),
-    (mixed(lambda x, x0, e, a, sd, at, st: a * x0 + sd * (x - x0)), "then divide by sigma(t)"),
-    (mixed(lambda x, x0, e, a, sd, at, st: x0 + sd * e), "its factor alpha(s)"),
-    (mixed(lambda x, x0, e, a, sd, at, st: a * x + sd * e), "you used x_t"),
-    (mixed(lambda x, x0, e, a, sd, at, st: e), "the noise alone"),
-    (mixed(lambda x, x0, e, a, sd, at, st: a * x0 + sd * torch.randn_like(x)), "two different answers"),
-    (lambda x_t, x0, t, s, schedule: s / t * x_t + (1 - s / t) * x0, "in proportion to the times"),
-    (lambda x_t, x0, t, s, schedule: step(x_t.float(), x0.float(), t, s, schedule), "keep the type"),
-    (lambda x_t, x0, t, s, schedule: step(x_t.double(), x0.double(), t, s, schedule), "keep the type"),
-    (lambda x_t, x0, t, s, schedule: step(x_t, x0, t, s, schedule).mean(0), "have the shape"),
-    (lambda x_t, x0, t, s, schedule: step(x_t, x0, t, s, schedule).numpy(), "must be a tensor"),
-    (lambda x_t, x0, t, s, schedule: step(x_t, x0, t, s, schedule) / schedule.sigma(0.0), "division by 0"),
-    (lambda x_t, x0, t, s, schedule: step(x_t, x0, t, s / 2, schedule), "yours is"),
-]
-
-# ---- 00.3: the sampling loop ----
 
 
 def sample(denoise, x_1, times, schedule):
@@ -219,8 +129,166 @@ SAMPLE_WRONG = [
     (lambda d, x, times, sch: sample(d, x.as_subclass(Agreeable), times, sch), "give to the network must be a tensor"),
 ]
 
+# ---- 00.2: the prediction between two noisy pictures ----
+
+
+def factors(t, s, schedule):
+    return schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
+
+
+def between(x_t, x_s, t, s, schedule):
+    at, st, a, sd = factors(t, s, schedule)
+    return (st * x_s - sd * x_t) / (a * st - at * sd)
+
+
+def between_by_eps(x_t, x_s, t, s, schedule):
+    at, st, a, sd = factors(t, s, schedule)
+    eps = (a * x_t - at * x_s) / (a * st - at * sd)
+    return (x_s - sd * eps) / a
+
+
+def between_by_solve(x_t, x_s, t, s, schedule):
+    at, st, a, sd = factors(t, s, schedule)
+    matrix = torch.tensor([[at, st], [a, sd]], dtype=x_t.dtype)
+    solved = torch.linalg.solve(matrix, torch.stack([x_t.flatten(), x_s.flatten()]))
+    return solved[0].view_as(x_t)
+
+
+def solved(rule):
+    """A prediction from rule(x_t, x_s, alpha(t), sigma(t), alpha(s), sigma(s))."""
+
+    def between(x_t, x_s, t, s, schedule):
+        return rule(x_t, x_s, *factors(t, s, schedule))
+
+    return between
+
+
+def between_in_place(x_t, x_s, t, s, schedule):
+    at, st, a, sd = factors(t, s, schedule)
+    x_t *= sd
+    return (st * x_s - x_t) / (a * st - at * sd)
+
+
+BETWEEN_RIGHT = [between, between_by_eps, between_by_solve]
+BETWEEN_WRONG = [
+    (lambda x_t, x_s, t, s, schedule: None, "returns None"),
+    (between_in_place, "changes its input x_t in place"),
+    (3.0, "hand in the function itself"),
+    (solved(lambda x, y, at, st, a, sd: y), "that is x_s"),
+    (solved(lambda x, y, at, st, a, sd: x), "that is x_t"),
+    (solved(lambda x, y, at, st, a, sd: (a * x - at * y) / (a * st - at * sd)), "that is eps_hat"),
+    (solved(lambda x, y, at, st, a, sd: (at * y - a * x) / (a * st - at * sd)), "that is -eps_hat"),
+    (solved(lambda x, y, at, st, a, sd: (sd * x - st * y) / (a * st - at * sd)), "the sign is wrong"),
+    (solved(lambda x, y, at, st, a, sd: st * y - sd * x), "divide by alpha(s) sigma(t)"),
+    (solved(lambda x, y, at, st, a, sd: (y - x) / (a - at)), "still contains noise"),
+    (solved(lambda x, y, at, st, a, sd: y - x), "still contains noise"),
+    (solved(lambda x, y, at, st, a, sd: y / a), "still contains noise"),
+    (solved(lambda x, y, at, st, a, sd: x / max(at, 1e-9)), "still contains noise"),
+    (solved(lambda x, y, at, st, a, sd: (st * y - sd * x) / (a * st + at * sd)), "the denominator is a difference"),
+    (solved(lambda x, y, at, st, a, sd: (st * y + sd * x) / (a * st + at * sd)), "subtract one equation"),
+    (lambda x, y, t, s, schedule: (t * y - s * x) / (t - s), "right on `flow` only"),
+    (solved(lambda x, y, at, st, a, sd: (sd * y - st * x) / (a * st - at * sd)), "two equations, two unknowns"),
+    (solved(lambda x, y, at, st, a, sd: (y - sd * torch.randn_like(x)) / a), "two equations, two unknowns"),
+    (lambda x, y, t, s, schedule: between(x, y, t, s, schedule).float(), "keep the type"),
+    (lambda x, y, t, s, schedule: between(x, y, t, s, schedule).double(), "keep the type"),
+    (lambda x, y, t, s, schedule: between(x, y, t, s, schedule).mean(0), "have the shape"),
+    (lambda x, y, t, s, schedule: between(x, y, t, t, schedule), "division by 0"),
+]
+
+# ---- 00.3: image to image ----
+
+
+def redraw(denoise, picture, t, steps, schedule, generator):
+    eps = torch.randn(picture.shape, generator=generator, dtype=picture.dtype)
+    times = [t * (1 - i / steps) for i in range(steps + 1)]
+    return sample(denoise, md.diffuse(picture, t, eps, schedule), times, schedule)
+
+
+def redraw_by_index(denoise, picture, t, steps, schedule, generator):
+    x = schedule.alpha(t) * picture + schedule.sigma(t) * torch.randn(picture.shape, generator=generator).to(picture)
+    for i in range(steps):
+        now, then = t - i * t / steps, t - (i + 1) * t / steps
+        x = step_shrink(x, denoise(x, now), now, then, schedule)
+    return x
+
+
+def redraw_package(denoise, picture, t, steps, schedule, generator):
+    return md.guidance.sdedit(denoise, picture, t, schedule, steps, generator=generator)
+
+
+def started(start):
+    """An image to image from start(picture, eps, alpha(t), sigma(t))."""
+
+    def redraw(denoise, picture, t, steps, schedule, generator):
+        eps = torch.randn(picture.shape, generator=generator, dtype=picture.dtype)
+        times = [t * (1 - i / steps) for i in range(steps + 1)]
+        return sample(denoise, start(picture, eps, schedule.alpha(t), schedule.sigma(t)), times, schedule)
+
+    return redraw
+
+
+def timed(times):
+    """An image to image at times(t, steps)."""
+
+    def redraw(denoise, picture, t, steps, schedule, generator):
+        eps = torch.randn(picture.shape, generator=generator, dtype=picture.dtype)
+        return sample(denoise, md.diffuse(picture, t, eps, schedule), times(t, steps), schedule)
+
+    return redraw
+
+
+def redraw_unseeded(denoise, picture, t, steps, schedule, generator):
+    return redraw(denoise, picture, t, steps, schedule, torch.Generator().manual_seed(torch.seed() % 2**31))
+
+
+def redraw_own_seed(denoise, picture, t, steps, schedule, generator):
+    return redraw(denoise, picture, t, steps, schedule, torch.Generator().manual_seed(0))
+
+
+def redraw_only_noised(denoise, picture, t, steps, schedule, generator):
+    return md.diffuse(picture, t, torch.randn(picture.shape, generator=generator, dtype=picture.dtype), schedule)
+
+
+def redraw_fresh_noise(denoise, picture, t, steps, schedule, generator):
+    x = redraw_only_noised(denoise, picture, t, steps, schedule, generator)
+    for i in range(steps):
+        now, then = t * (1 - i / steps), t * (1 - (i + 1) / steps)
+        eps = torch.randn(picture.shape, generator=generator, dtype=picture.dtype)
+        x = md.diffuse(denoise(x, now), then, eps, schedule)
+    return x
+
+
+def redraw_returning_the_start(denoise, picture, t, steps, schedule, generator):
+    redraw(denoise, picture, t, steps, schedule, generator)
+    return picture + 0 * torch.randn(picture.shape, generator=generator, dtype=picture.dtype)
+
+
+REDRAW_RIGHT = [redraw, redraw_by_index, redraw_package]
+REDRAW_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (redraw_unseeded, "the same seed gives two different answers"),
+    (redraw_own_seed, "another seed gives the same answer"),
+    (redraw_only_noised, "never call denoise"),
+    (redraw_fresh_noise, "not what the step before should return"),
+    (redraw_returning_the_start, "you do not return the end"),
+    (started(lambda picture, eps, a, s: eps), "it lacks the picture"),
+    (started(lambda picture, eps, a, s: picture + s * eps), "the picture has not faded"),
+    (started(lambda picture, eps, a, s: s * picture + a * eps), "alpha and sigma are swapped"),
+    (started(lambda picture, eps, a, s: a * picture + eps), "noise of standard deviation"),
+    (started(lambda picture, eps, a, s: a * picture + s**2 * eps), "noise of standard deviation"),
+    (started(lambda picture, eps, a, s: a / 2 * picture + s * eps), "the picture's factor"),
+    (started(lambda picture, eps, a, s: a * picture), "another seed gives the same answer"),
+    (timed(lambda t, steps: [1 - i / steps for i in range(steps + 1)]), "call the network at"),
+    (timed(lambda t, steps: [t * (1 - i / steps) for i in range(steps)]), "call the network at"),
+    (timed(lambda t, steps: [t * (1 - i / (steps + 1)) for i in range(steps + 2)]), "call the network at"),
+    (timed(lambda t, steps: [t * i / steps for i in range(1, steps + 1)]), "call the network at"),
+    (lambda *inputs: redraw(*inputs).float(), "keep the type"),
+    (lambda *inputs: redraw(*inputs)[0], "have the shape"),
+    (redraw(lambda x, t: x, torch.zeros(1, 1, 2, 2), 0.5, 2, md.schedule.cosine(), None), "hand in the function"),
+]
+
 BANK = {
-    "00.1": (BOOTS_RIGHT, BOOTS_WRONG),
-    "00.2": (STEP_RIGHT, STEP_WRONG),
-    "00.3": (SAMPLE_RIGHT, SAMPLE_WRONG),
+    "00.1": (SAMPLE_RIGHT, SAMPLE_WRONG),
+    "00.2": (BETWEEN_RIGHT, BETWEEN_WRONG),
+    "00.3": (REDRAW_RIGHT, REDRAW_WRONG),
 }

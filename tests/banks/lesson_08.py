@@ -6,52 +6,7 @@ import torch
 
 import minidiffusion as md
 
-# ---- 07.1: the mean of the samples ----
-
-
-def sample_mean(mean, spread, pixels, schedule):
-    a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
-    v = a**2 * pixels * spread**2 + sigma**2
-    return mean - a * pixels**0.5 * spread / v**0.5 * mean
-
-
-def sample_mean_by_quantile(mean, spread, pixels, schedule):
-    wide, a = spread * math.sqrt(pixels), schedule.alpha(1.0)
-    lower = a * mean * math.sqrt(pixels) / math.hypot(a * wide, schedule.sigma(1.0))
-    return mean - lower * spread
-
-
-def sample_mean_by_snr(mean, spread, pixels, schedule):
-    snr = math.exp(schedule.log_snr(1.0)) * pixels * spread**2
-    return torch.tensor(mean * (1 - math.sqrt(snr / (1 + snr))), dtype=torch.float64)
-
-
-def shared(share):
-    """A sample_mean that subtracts share(a, sigma, spread, n) of the mean."""
-    return lambda mean, spread, n, schedule: mean * (1 - share(schedule.alpha(1.0), schedule.sigma(1.0), spread, n))
-
-
-MEAN_RIGHT = [sample_mean, sample_mean_by_quantile, sample_mean_by_snr]
-MEAN_WRONG = [
-    (lambda *inputs: None, "returns None"),
-    (0.5, "without brackets"),
-    (lambda mean, spread, n, schedule: mean, "the mean of the data"),
-    (lambda mean, spread, n, schedule: mean - sample_mean(mean, spread, n, schedule), "how far the mean falls short"),
-    (lambda mean, spread, n, schedule: 2 * mean - sample_mean(mean, spread, n, schedule), "the sign is wrong"),
-    (shared(lambda a, sd, s, n: a**2 * n * s**2 / (a**2 * n * s**2 + sd**2)), "with fresh noise"),
-    (shared(lambda a, sd, s, n: a * n**0.5 * s / (a**2 * n * s**2 + sd**2)), "v is a variance"),
-    (shared(lambda a, sd, s, n: a * n**0.5 * s), "divide by the square root of v"),
-    (shared(lambda a, sd, s, n: a * s / (a**2 * s**2 + sd**2) ** 0.5), "for a single number"),
-    (shared(lambda a, sd, s, n: a * n * s / (a**2 * n**2 * s**2 + sd**2) ** 0.5), "sqrt(pixels), not by pixels"),
-    (shared(lambda a, sd, s, n: a), "Use spread and pixels"),
-    (shared(lambda a, sd, s, n: a * n**0.5 / (a**2 * n * s**2 + sd**2) ** 0.5), "needs the factor spread"),
-    (lambda mean, s, n, schedule: mean - 1 + sample_mean(1.0, s, n, schedule), "multiply it by the mean"),
-    (shared(lambda a, sd, s, n: a**2 * n**0.5 * s / (a**4 * n * s**2 + sd**2) ** 0.5), "yours is"),
-    (lambda mean, s, n, schedule: torch.tensor([mean, s]), "must be one number"),
-    (lambda mean, s, n, schedule: schedule.alpha_bar[-1], "stops"),
-]
-
-# ---- 07.2: a schedule that ends in noise ----
+# ---- 08.1: a schedule that ends in noise ----
 
 
 def end_in_noise(alphas):
@@ -94,7 +49,76 @@ END_WRONG = [
     (lambda alphas: end_in_noise(alphas).flip(0), "the last must be 0"),
 ]
 
-# ---- 07.3: the right start ----
+# ---- 08.2: how much fresh noise is enough ----
+
+
+def kappa(spread, pixels, schedule):
+    signal = schedule.alpha(1.0) * pixels**0.5 * spread
+    return signal / (signal**2 + schedule.sigma(1.0) ** 2) ** 0.5
+
+
+def eta_needed(rest, spread, pixels, schedule):
+    return max(math.log(rest) / math.log(kappa(spread, pixels, schedule)) - 1, 0) ** 0.5
+
+
+def eta_by_snr(rest, spread, pixels, schedule):
+    snr = math.exp(schedule.log_snr(1.0)) * pixels * spread**2
+    return torch.tensor(2 * math.log(rest) / math.log(snr / (1 + snr)) - 1, dtype=torch.float64).clamp(min=0).sqrt()
+
+
+def eta_by_bisection(rest, spread, pixels, schedule):
+    low, high, lost = 0.0, 100.0, kappa(spread, pixels, schedule)
+    if lost <= rest:
+        return 0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lost ** (1 + middle**2) > rest else (low, middle)
+    return high
+
+
+def eta_from(solve):
+    """An eta_needed from solve(log rest / log kappa)."""
+    return lambda rest, spread, n, schedule: solve(math.log(rest) / math.log(kappa(spread, n, schedule)))
+
+
+def eta_for(share):
+    """An eta_needed with another kappa, share(alpha, sigma, spread, pixels)."""
+
+    def eta(rest, spread, n, schedule):
+        other = share(schedule.alpha(1.0), schedule.sigma(1.0), spread, n)
+        return max(math.log(rest) / math.log(other) - 1, 0) ** 0.5
+
+    return eta
+
+
+def of(signal, noise):
+    return signal / math.hypot(signal, noise)
+
+
+ETA_RIGHT = [eta_needed, eta_by_snr, eta_by_bisection]
+ETA_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (0.5, "without brackets"),
+    (lambda rest, spread, n, schedule: (math.log(rest) / math.log(kappa(spread, n, schedule)) - 1) ** 0.5, "must be 0"),
+    (eta_from(lambda ratio: abs(ratio - 1) ** 0.5), "Return 0"),
+    (eta_from(lambda ratio: max(ratio - 1, 0)), "Take its square root"),
+    (eta_from(lambda ratio: ratio), "that is 1 + eta squared"),
+    (eta_from(lambda ratio: ratio**0.5), "subtract 1 before"),
+    (eta_from(lambda ratio: ratio**-0.5), "upside down"),
+    (eta_for(lambda a, sd, s, n: of(a * s * n**0.5, sd) ** 2), "you squared kappa"),
+    (eta_for(lambda a, sd, s, n: of(a * s, sd)), "for one pixel"),
+    (eta_for(lambda a, sd, s, n: of(a * s * n, sd)), "sqrt(pixels), not by pixels"),
+    (eta_for(lambda a, sd, s, n: of(a * n**0.5, sd)), "kappa needs the spread"),
+    (eta_for(lambda a, sd, s, n: of(s * n**0.5, sd)), "kappa needs alpha(1)"),
+    (eta_for(lambda a, sd, s, n: a), "Use spread and pixels"),
+    (lambda rest, spread, n, schedule: eta_needed(1 - rest, spread, n, schedule), "not the share that must be kept"),
+    (eta_from(lambda ratio: 1 + max(ratio - 1, 0) ** 0.5 if ratio > 1 else 0), "a smaller eta is enough"),
+    (eta_from(lambda ratio: 0.5 * max(ratio - 1, 0) ** 0.5), "still loses"),
+    (lambda rest, spread, n, schedule: torch.tensor([rest, spread]), "must be one number"),
+    (lambda rest, spread, n, schedule: schedule.alpha_bar[-1], "stops"),
+]
+
+# ---- 08.3: the right start ----
 
 
 def right_start(mean, spread, count, schedule, generator):
@@ -143,7 +167,7 @@ START_WRONG = [
 ]
 
 BANK = {
-    "08.1": (MEAN_RIGHT, MEAN_WRONG),
-    "08.2": (END_RIGHT, END_WRONG),
+    "08.1": (END_RIGHT, END_WRONG),
+    "08.2": (ETA_RIGHT, ETA_WRONG),
     "08.3": (START_RIGHT, START_WRONG),
 }

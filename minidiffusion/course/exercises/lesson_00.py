@@ -1,4 +1,4 @@
-"""Lesson 00: choose the labels, take one denoising step, write the sampling loop."""
+"""Lesson 00: write the sampling loop, find the prediction between two noisy pictures, redraw a picture."""
 
 from __future__ import annotations
 
@@ -10,30 +10,7 @@ from torch import Tensor
 
 from ... import schedule as schedules
 from ...process import diffuse
-from .judge import Wrong, call, check_times, close, name_mistake, recorded, same_kind, steady
-
-ANKLE_BOOT = 9
-
-
-def four_boots(labels: Any) -> None:
-    """00.1: the labels of four ankle boots, one whole number for each picture."""
-    if type(labels) is not Tensor:
-        raise Wrong(f"the labels must be a tensor, but yours are a {type(labels).__name__}. Use torch.tensor.")
-    if labels.dtype not in (torch.int32, torch.int64):
-        raise Wrong(f"a label is a whole number of type torch.int64, but yours are {labels.dtype}.")
-    if labels.shape != (4,):
-        raise Wrong(f"four pictures need labels of shape (4,), but yours have the shape {tuple(labels.shape)}.")
-    if bool((labels == ANKLE_BOOT + 1).any()):
-        raise Wrong("there is no class 10, because the ten classes are counted from 0.")
-    if not bool((labels == ANKLE_BOOT).all()):
-        raise Wrong("some of your labels are not the ankle boot's. Find its position in the list of class names.")
-
-
-def step(answer: Any) -> None:
-    """00.2: step(x_t, x0_hat, t, s, schedule) -> x_s, which mixes x0_hat and the noise in x_t for the time s."""
-    check_step(answer, ((0.8, 0.3), (0.9, 0.6), (0.5, 0.0)))
-    x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
-    same_kind(call(answer, x_t=x, x0_hat=0.5 * x, t=0.5, s=0.25, schedule=schedules.cosine()), x, "x_s")
+from .judge import Wrong, call, check_times, close, name_mistake, recorded, same_kind, seeded, steady
 
 
 def check_step(answer: Any, pairs: Sequence[tuple[float, float]]) -> None:
@@ -74,7 +51,7 @@ def _wrong_steps(x0: Tensor, eps: Tensor, t: float, s: float, schedule: schedule
 
 
 def sampling_loop(answer: Any) -> None:
-    """00.3: draw(denoise, x_1, times, schedule) -> the picture at times[-1], with a step between neighbouring times.
+    """00.1: draw(denoise, x_1, times, schedule) -> the picture at times[-1], with a step between neighbouring times.
 
     If the denoiser always predicts c, the trajectory is a straight line towards c, known at every time:
     x_t = alpha(t) c + sigma(t) / sigma(t_0) (x_1 - alpha(t_0) c).
@@ -100,4 +77,98 @@ def sampling_loop(answer: Any) -> None:
             raise Wrong(f"all calls of denoise are right, but the last step does not end at t = {times[-1]}.")
 
 
-CHECKS = {"00.1": four_boots, "00.2": step, "00.3": sampling_loop}
+def guess_between(answer: Any) -> None:
+    """00.2: guess_between(x_t, x_s, t, s, schedule) -> the x0_hat of the deterministic step from x_t to x_s.
+
+    x0_hat = (sigma_t x_s - sigma_s x_t) / (alpha_s sigma_t - alpha_t sigma_s).
+    """
+    generator = torch.Generator().manual_seed(0)
+    for schedule in (schedules.cosine(), schedules.flow(), schedules.linear()):
+        for t, s in ((0.9, 0.6), (0.5, 0.25), (1.0, 0.7), (0.4, 0.0)):
+            x0, eps = torch.randn(2, 4, 1, 4, 4, generator=generator, dtype=torch.float64)
+            x_t, x_s = diffuse(x0, t, eps, schedule), diffuse(x0, s, eps, schedule)
+            found = call(answer, x_t=x_t, x_s=x_s, t=t, s=s, schedule=schedule)
+            if not close(same_kind(found, x_t, "x0_hat"), x0):
+                name_mistake(found, _wrong_guesses(x_t, x_s, x0, eps, t, s, schedule))
+                raise Wrong(
+                    f"between t = {t} and s = {s} on {schedule.name}, yours is {(found - x0).abs().mean():.2g} away. "
+                    "Both pictures contain the same x0_hat and the same eps_hat: two equations, two unknowns."
+                )
+    x = torch.randn(2, 3, generator=generator)
+    same_kind(call(answer, x_t=x, x_s=0.5 * x, t=0.5, s=0.25, schedule=schedules.cosine()), x, "x0_hat")
+
+
+def _wrong_guesses(
+    x_t: Tensor, x_s: Tensor, x0: Tensor, eps: Tensor, t: float, s: float, schedule: schedules.Schedule
+) -> list[tuple[Tensor, str]]:
+    at, st, a, sd = schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
+    determinant = a * st - at * sd
+    return [
+        (x_s, "that is x_s, which still contains noise. Solve for the x0_hat inside it."),
+        (x_t, "that is x_t. Solve for the x0_hat inside it."),
+        (eps, "that is eps_hat. Eliminate the noise from the two equations, not the picture."),
+        (-eps, "that is -eps_hat. Eliminate the noise from the two equations, not the picture."),
+        (-x0, "the sign is wrong: numerator and denominator must have their terms in the same order."),
+        (determinant * x0, "divide by alpha(s) sigma(t) - alpha(t) sigma(s), the factor that x0_hat is left with."),
+        ((x_s - x_t) / (a - at), "the difference of the two pictures still contains noise, unless the sigmas agree."),
+        (x_s - x_t, "the difference of the two pictures still contains noise, unless the sigmas agree."),
+        ((t * x_s - s * x_t) / (t - s), "extending the line in t is right on `flow` only. Use alpha and sigma."),
+        (x_s / a, "x_s / alpha(s) still contains noise. Use both pictures to remove it."),
+        (x_t / at if at else x_t, "x_t / alpha(t) still contains noise. Use both pictures to remove it."),
+        ((sd * x_t - st * x_s) / (a * st + at * sd), "check the signs: the denominator is a difference."),
+        ((st * x_s - sd * x_t) / (a * st + at * sd), "check the signs: the denominator is a difference."),
+        ((st * x_s + sd * x_t) / (a * st + at * sd), "to make the noise cancel, subtract one equation from the other."),
+    ]
+
+
+def redraw(answer: Any) -> None:
+    """00.3: redraw(denoise, picture, t, steps, schedule, generator) -> image to image from time t (SDEdit).
+
+    The first call must see alpha(t) picture + sigma(t) eps, with eps from the generator; then come `steps` equal steps.
+    If the denoiser always predicts c, all later states lie on the straight line from there towards c.
+    """
+    for schedule, t, steps in ((schedules.cosine(), 0.7, 4), (schedules.flow(), 0.6, 3)):
+        _check_redraw(answer, t, steps, schedule)
+
+
+def _check_redraw(answer: Any, t: float, steps: int, schedule: schedules.Schedule) -> None:
+    picture, c = torch.randn(2, 8, 1, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    denoise, calls = recorded(lambda x, t: c.clone(), picture)
+
+    def run(generator: torch.Generator) -> Tensor:
+        calls.clear()
+        inputs = dict(denoise=denoise, picture=picture, t=t, steps=steps, schedule=schedule, generator=generator)
+        end = same_kind(call(answer, **inputs), picture, "the picture")
+        if not calls:
+            raise Wrong("you never call denoise. Add noise up to time t, and sample from there.")
+        return torch.stack([calls[0][1], end])
+
+    end = seeded(run)[1]
+    check_times([time for time, _ in calls], [round(t * (1 - i / steps), 6) for i in range(steps + 1)])
+    _check_noised(calls[0][1], picture, t, schedule)
+    noise = (calls[0][1] - schedule.alpha(t) * c) / schedule.sigma(t)
+    for time, x in calls[1:]:
+        if not close(x, schedule.alpha(time) * c + schedule.sigma(time) * noise):
+            raise Wrong(f"at t = {time}, x is not what the step before should return. Use your own `draw` for this.")
+    if not close(end, c):
+        raise Wrong("you start right and call denoise at the right times, but you do not return the end at t = 0.")
+
+
+def _check_noised(x: Tensor, picture: Tensor, t: float, schedule: schedules.Schedule) -> None:
+    """Whether x is alpha(t) picture + sigma(t) eps for some eps that looks like N(0, I)."""
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    kept = ((x * picture).sum() / picture.square().sum()).item()
+    std = (x - kept * picture).std().item()
+    if abs(kept - alpha) > 0.1:
+        known = {1.0: "the picture has not faded", sigma: "alpha and sigma are swapped", 0.0: "it lacks the picture"}
+        near = min(known, key=lambda factor: abs(kept - factor))
+        if abs(kept - near) < 0.1:
+            raise Wrong(f"the first x that denoise gets: {known[near]}. It should be alpha(t) picture + sigma(t) eps.")
+        raise Wrong(f"the first x that denoise gets has the picture's factor {kept:.2g} instead of {alpha:.2g}.")
+    if abs(std - sigma) > 0.1 * sigma:
+        raise Wrong(
+            f"the first x that denoise gets has noise of standard deviation {std:.2g} instead of sigma(t), {sigma:.2g}."
+        )
+
+
+CHECKS = {"00.1": sampling_loop, "00.2": guess_between, "00.3": redraw}

@@ -1,4 +1,4 @@
-"""Lesson 08: what a wrong start does to the mean, a schedule that ends in pure noise, the right start."""
+"""Lesson 08: a schedule that ends in pure noise, how much fresh noise is enough, the right start."""
 
 from __future__ import annotations
 
@@ -13,47 +13,8 @@ from ... import schedule as schedules
 from .judge import Wrong, call, close, name_mistake, number, same_kind, seeded
 
 
-def sample_mean(answer: Any) -> None:
-    """07.1: drawn_mean(mean, spread, pixels, schedule) -> mean (1 - a sqrt(n) spread / sqrt(v)), at t = 1."""
-    for schedule in (schedules.scaled_linear(), schedules.linear()):
-        a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
-        for mean, spread, n in ((-0.4, 0.3, 784), (0.5, 0.2, 4096), (1.0, 0.5, 1)):
-            signal = a * spread * math.sqrt(n)
-            v = signal**2 + sigma**2
-            share = signal / math.sqrt(v)
-            found = call(answer, mean=mean, spread=spread, pixels=n, schedule=schedule)
-            found = number(found, "the mean of the samples")
-            if _equal(found, mean * (1 - share)):
-                continue
-            alone, many = a * spread / math.hypot(a * spread, sigma), a * spread * n
-            mistakes = [
-                (mean, "that is the mean of the data. A sampler that starts from the prior misses it."),
-                (-mean * share, "that is how far the mean falls short. Return the mean of the samples."),
-                (mean * share, "that is how far the mean falls short. Return the mean of the samples."),
-                (mean * (1 + share), "the sign is wrong: the start from the prior pulls the mean towards 0."),
-                (mean * (1 - share**2), "that is the result with fresh noise. Without it, do not square the share."),
-                (mean * (1 - signal / v), "v is a variance, so divide by its square root."),
-                (mean * (1 - signal), "divide by the square root of v, the standard deviation of x_1."),
-                (mean * (1 - alone), "that is for a single number. For n pixels, multiply the spread by sqrt(pixels)."),
-                (mean * (1 - many / math.hypot(many, sigma)), "multiply the spread by sqrt(pixels), not by pixels."),
-                (mean * (1 - a), "that is for spread 1 and one pixel. Use spread and pixels."),
-                (mean - share, "subtract a share of the mean: multiply it by the mean."),
-                (mean * (1 - signal / math.hypot(signal, 1)), "the noise in v is sigma(1)^2, not 1."),
-                (mean * (1 - a * math.sqrt(n / v)), "the numerator needs the factor spread."),
-            ]
-            name_mistake(found, mistakes, _equal)
-            raise Wrong(
-                f"for mean {mean}, spread {spread} and {n} pixels on {schedule.name}, where v is {v:.4g}, "
-                f"yours is {found:.4g}."
-            )
-
-
-def _equal(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
-
-
 def end_in_noise(answer: Any) -> None:
-    """07.2: end_in_noise(alphas) -> (alphas - last) first / (first - last)."""
+    """08.1: end_in_noise(alphas) -> (alphas - last) first / (first - last)."""
     for schedule in (schedules.scaled_linear(), schedules.linear()):
         alphas = torch.tensor([schedule.alpha(i / 10) for i in range(1, 11)], dtype=torch.float64)
         first, last = alphas[0], alphas[-1]
@@ -81,8 +42,58 @@ def end_in_noise(answer: Any) -> None:
         raise Wrong("both ends are right, but in between yours is not the old curve, shifted and stretched.")
 
 
+def eta_needed(answer: Any) -> None:
+    """08.2: eta_needed(rest, spread, pixels, schedule) -> the smallest eta with kappa^(1 + eta^2) at most rest."""
+    cases = ((0.01, 0.25, 4096), (0.05, 0.3, 784), (0.5, 0.2, 16384), (0.9, 0.25, 4096), (0.2, 0.1, 1))
+    for schedule in (schedules.scaled_linear(), schedules.shifted(schedules.linear(), 0.25)):
+        a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
+        for rest, spread, n in cases:
+            kappa = _share(a * spread * math.sqrt(n), sigma)
+            right = _eta(rest, kappa)
+            found = call(answer, rest=rest, spread=spread, pixels=n, schedule=schedule)
+            if isinstance(found, complex):
+                raise Wrong("the root of a negative number: kappa alone is below rest there, so eta must be 0.")
+            found = number(found, "eta")
+            if _equal(found, right):
+                continue
+            needed = math.log(rest) / math.log(kappa)
+            if right == 0:
+                raise Wrong(f"for {n} pixels no fresh noise is needed: only {kappa:.2g} of the mean is lost. Return 0.")
+            mistakes = [
+                (needed - 1, "that is eta squared. Take its square root."),
+                (needed, "that is 1 + eta squared. Solve it for eta."),
+                (math.sqrt(needed), "the exponent is 1 + eta^2, so subtract 1 before you take the root."),
+                (math.sqrt(1 / needed), "the ratio of the logarithms is upside down."),
+                (_eta(rest, kappa**2), "you squared kappa. The 2 is in the exponent, as eta^2."),
+                (_eta(rest, _share(a * spread, sigma)), "that is for one pixel. Multiply the spread by sqrt(pixels)."),
+                (_eta(rest, _share(a * spread * n, sigma)), "multiply the spread by sqrt(pixels), not by pixels."),
+                (_eta(rest, _share(a * math.sqrt(n), sigma)), "kappa needs the spread."),
+                (_eta(rest, _share(spread * math.sqrt(n), sigma)), "kappa needs alpha(1), the signal that is left."),
+                (_eta(rest, a), "that is for spread 1 and one pixel. Use spread and pixels."),
+                (_eta(1 - rest, kappa), "rest is the share that may be lost, not the share that must be kept."),
+            ]
+            name_mistake(found, mistakes, _equal)
+            if found > right:
+                raise Wrong(f"for {n} pixels, eta = {found:.3g} is enough, but a smaller eta is enough, too.")
+            left = kappa ** (1 + found**2)
+            raise Wrong(f"for {n} pixels and rest = {rest}, your eta = {found:.3g} still loses {left:.2g} of the mean.")
+
+
+def _share(signal: float, noise: float) -> float:
+    """Kappa, the share of the mean that is lost without fresh noise."""
+    return signal / math.hypot(signal, noise)
+
+
+def _eta(rest: float, kappa: float) -> float:
+    return math.sqrt(max(math.log(rest) / math.log(kappa) - 1, 0.0))
+
+
+def _equal(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
+
+
 def right_start(answer: Any) -> None:
-    """07.3: right_start(mean, spread, count, schedule, generator) -> samples of x_1 for data from N(mean, spread^2)."""
+    """08.3: right_start(mean, spread, count, schedule, generator) -> samples of x_1 for data from N(mean, spread^2)."""
     for schedule in (schedules.scaled_linear(), schedules.flow()):
         a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
         for mean, spread in ((20.0, 10.0), (-10.0, 3.0)):  # so far from 0 that x_1 shows where the data is
@@ -123,4 +134,4 @@ def _check_moments(found: float, found_std: float, mean: float, spread: float, a
         raise Wrong(f"its spread must be {right:.3f} for data with spread {spread}, but yours is {found_std:.3f}.")
 
 
-CHECKS = {"08.1": sample_mean, "08.2": end_in_noise, "08.3": right_start}
+CHECKS = {"08.1": end_in_noise, "08.2": eta_needed, "08.3": right_start}
