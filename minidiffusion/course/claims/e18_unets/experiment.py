@@ -39,7 +39,7 @@ from minidiffusion.metrics import frechet_distance, precision_recall
 HEADS, WEIGHTS, GUESSES = ("x0", "eps", "v"), ("min_snr", "snr_plus_one", "uniform"), ("own", "one")
 STARTS = {"end": 1.0, "-7": -7.0}
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
-STEPS, COUNT, LOOKS = {"lesson": 60, "full": 800}, {"lesson": 200, "full": 1000}, {"lesson": 3, "full": 10}
+STEPS, COUNT, LOOKS = {"lesson": 60, "full": 800}, {"lesson": 200, "full": 1000}, {"lesson": 3, "full": 8}
 LOOK_COUNT, SAMPLER_STEPS, BATCH, TUNING_SEED = 250, 24, 64, 100
 ONE_RATE = 2e-3  # at the scale of a lesson, where nothing is tuned
 LEVELS = (-7.0, -5.0, -3.0, -1.0, 1.0, 3.0, 5.0)  # log SNR, at which the error on test pictures is measured
@@ -145,7 +145,7 @@ def job(arm: str, seed: int, scale: str, device: torch.device) -> dict[str, Any]
         for step in training(arm, seed, steps, rate_of(arm) if scale == "full" else ONE_RATE):
             norms.append(step.gradient_norm)
             if step.number % (steps // LOOKS[scale]) == 0:
-                sample = drawn(step.ema, -7.0, True, LOOK_COUNT, seed)
+                sample = drawn(step.ema, -7.0, True, LOOK_COUNT, seed, SAMPLER_STEPS // 2)
                 looks.append({"step": step.number, "errors": errors(step.ema), **judged(sample)})
     except FloatingPointError:
         return {"diverged": True}
@@ -153,11 +153,12 @@ def job(arm: str, seed: int, scale: str, device: torch.device) -> dict[str, Any]
     found = {}
     for name, start in STARTS.items():
         for clip in (True, False):
-            x = drawn(step.ema, start, clip, COUNT[scale], seed)
+            decides = clip and name == "-7"
+            x = drawn(step.ema, start, clip, COUNT[scale] if decides else COUNT[scale] // 2, seed)
             found[f"{name} {'clipped' if clip else 'free'}"] = judged(x)
-            if clip and name == "-7":
+            if decides:
                 shown = md.datasets.to_uint8(x[:10]).flatten(1).tolist()
-    found["one step"] = judged(drawn(step.ema, -7.0, True, COUNT[scale], seed, steps=1))
+    found["one step"] = judged(drawn(step.ema, -7.0, True, COUNT[scale], seed, 1))
     return {"diverged": False, "scores": found, "looks": looks, "gradient_spread": late.std().item(), "shown": shown}
 
 
