@@ -196,7 +196,7 @@ def test_no_more_than_ten_pictures_are_written_and_the_last_step_has_one():
 def lessons(tmp_path_factory, monkeypatch):
     """A folder of lessons, and a JupyterLab that only notes how it was started."""
     source = tmp_path_factory.mktemp("lessons")
-    for name in ("00_a.ipynb", "01_b.ipynb", "README.md", "conftest.py", "sanitize.cfg", "solutions/00.ipynb"):
+    for name in ("00_a.ipynb", "01_b.ipynb", "README.md", "start.ipynb", "conftest.py", "solutions/00.ipynb"):
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_text(f"shipped {name}")
     for name in ("execute.py", "__pycache__/x.pyc", ".ipynb_checkpoints/00_a.ipynb"):
@@ -218,25 +218,25 @@ def lessons(tmp_path_factory, monkeypatch):
 
 def test_learn_copies_the_lessons_and_opens_jupyter_there(lessons, capsys):
     assert main(["learn", "mine", "--no-browser", "--port", "9999"]) == 0
-    names = {"00_a.ipynb", "01_b.ipynb", "README.md", "conftest.py", "sanitize.cfg", "solutions/00.ipynb"}
-    assert there() == {"mine", "mine/solutions", *(f"mine/{name}" for name in names)}
-    assert "6 files copied, 0 kept" in capsys.readouterr().out
+    names = {"00_a.ipynb", "01_b.ipynb", "README.md", "start.ipynb"}  # neither solutions nor what teachers need
+    assert there() == {"mine", *(f"mine/{name}" for name in names)}
+    assert "4 files copied, 0 kept" in capsys.readouterr().out
     ((command, cwd),) = lessons
     assert command[:3] == [sys.executable, "-m", "jupyterlab"] and cwd == Path("mine")
-    assert {"--no-browser", "--port=9999"} <= set(command)
+    assert {"--no-browser", "--port=9999", "--LabApp.default_url=/lab/tree/start.ipynb"} <= set(command)
 
 
 def test_learn_never_changes_a_file_that_is_there(lessons, capsys):
     main(["learn"])
     folder = Path("minidiffusion-lessons")
     (folder / "01_b.ipynb").write_text("what a student wrote")
-    (folder / "solutions" / "00.ipynb").unlink()
+    (folder / "README.md").unlink()
     capsys.readouterr()
     assert main(["learn"]) == 0
     out = capsys.readouterr().out
     assert (folder / "01_b.ipynb").read_text() == "what a student wrote"
-    assert (folder / "solutions" / "00.ipynb").read_text() == "shipped solutions/00.ipynb"
-    assert "1 files copied, 5 kept" in out
+    assert (folder / "README.md").read_text() == "shipped README.md"
+    assert "1 files copied, 3 kept" in out
     assert "01_b.ipynb" in out and "00_a.ipynb" not in out
     assert "--no-browser" not in lessons[-1][0]
 
@@ -247,7 +247,7 @@ def test_learn_keeps_a_broken_link_and_a_folder_that_are_named_like_a_lesson(les
     (folder / "01_b.ipynb").symlink_to("nowhere")
     assert main(["learn"]) == 0
     out = capsys.readouterr().out
-    assert "4 files copied, 2 kept" in out
+    assert "2 files copied, 2 kept" in out
     assert "00_a.ipynb, 01_b.ipynb" in out and (folder / "01_b.ipynb").is_symlink()
 
 
@@ -277,6 +277,33 @@ def test_ctrl_c_ends_jupyterlab_without_a_word(lessons, monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "Popen", Process)
     assert main(["learn"]) == 0
     assert ended and capsys.readouterr().err == ""
+
+
+# handout
+
+
+def test_a_handout_has_no_outputs_and_no_solutions_for_students(tmp_path, capsys):
+    assert main(["handout", str(tmp_path / "course")]) == 0
+    students, teacher = tmp_path / "course" / "students", tmp_path / "course" / "teacher"
+    source = learn.lessons()
+    names = {path.name for path in source.glob("*.ipynb")}
+    assert {path.name for path in students.glob("*.ipynb")} == names == {path.name for path in teacher.glob("*.ipynb")}
+    assert not (students / "solutions").exists() and not (students / "conftest.py").exists()
+    assert (teacher / "TEACHING.md").exists() and (teacher / "solutions" / "00_draw_something.ipynb").exists()
+    for name in names:
+        clean, original = ((folder / name).read_text(encoding="utf-8") for folder in (students, source))
+        cells = json.loads(clean)["cells"]
+        assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells if "outputs" in cell)
+        assert "Solution</summary>" not in clean and "solutions/" not in clean
+        assert clean.count('check(\\"') == original.count('check(\\"')  # every exercise is still there
+        assert clean.count("<summary>Hint") == original.count("<summary>Hint")
+    assert (teacher / "00_draw_something.ipynb").read_bytes() == (source / "00_draw_something.ipynb").read_bytes()
+
+
+def test_a_handout_overwrites_nothing(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("what a teacher wrote")
+    assert main(["handout", str(tmp_path)]) == 2
+    assert "must be a new or empty folder" in capsys.readouterr().err and len(list(tmp_path.iterdir())) == 1
 
 
 # doctor

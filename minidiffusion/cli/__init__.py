@@ -12,11 +12,11 @@ from typing import NoReturn
 
 from .. import __version__
 from ..check import one_of
-from . import blend, claims, doctor, enlarge, evaluate, grade, imagine, learn, sample, studio, train, vary
+from . import blend, claims, doctor, enlarge, evaluate, grade, handout, imagine, learn, sample, studio, train, vary
 
 COMMANDS = {
     **{"imagine": imagine, "vary": vary, "blend": blend, "enlarge": enlarge, "studio": studio},
-    **{"learn": learn, "sample": sample, "train": train, "evaluate": evaluate},
+    **{"learn": learn, "handout": handout, "sample": sample, "train": train, "evaluate": evaluate},
     **{"claims": claims, "grade": grade, "doctor": doctor},
 }
 LONGEST = 2000  # characters of an error message

@@ -7,6 +7,7 @@ import filecmp
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..training.files import write_whole
@@ -20,7 +21,9 @@ EXAMPLES = """examples:
 
 Ctrl-C stops JupyterLab. Run the same command again to continue where you were.
 """
-FOR_AUTHORS = {Path("execute.py")}
+FOR_AUTHORS = ("execute.py",)
+FOR_TEACHERS = ("solutions", "TEACHING.md", "conftest.py", "sanitize.cfg")  # `minidiffusion handout` writes them
+START = "start.ipynb"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,13 +63,13 @@ def lessons() -> Path | None:
     return next((path for path in (package / "_lessons", package.parent / "lessons") if path.is_dir()), None)
 
 
-def copy_missing(source: Path, target: Path) -> tuple[list[str], list[str]]:
+def copy_missing(source: Path, target: Path, leave_out: Sequence[str] = FOR_TEACHERS) -> tuple[list[str], list[str]]:
     """Copy the lessons and their files that `target` does not have. Returns their names as (copied, kept)."""
     copied, kept = [], []
     for path in sorted(source.rglob("*")):
         name = path.relative_to(source)
         hidden = any(part.startswith((".", "__")) for part in name.parts)
-        if hidden or name in FOR_AUTHORS or not path.is_file():
+        if hidden or name.parts[0] in (*FOR_AUTHORS, *leave_out) or not path.is_file():
             continue
         if os.path.lexists(target / name):
             kept.append(str(name))
@@ -86,6 +89,7 @@ def same(original: Path, copy: Path) -> bool:
 def jupyterlab(folder: Path, no_browser: bool, port: int | None, ip: str | None = None) -> int:
     """Run JupyterLab in `folder` until it ends or is stopped, by Ctrl-C or by a termination signal."""
     command = [sys.executable, "-m", "jupyterlab", "-y"]  # -y: stop at the first Ctrl-C, without asking
+    command += [f"--LabApp.default_url=/lab/tree/{START}"]  # what to click first, in place of the launcher
     command += ["--no-browser"] if no_browser else []
     command += [f"--port={port}"] if port else []
     command += [f"--ip={ip}"] if ip else []
