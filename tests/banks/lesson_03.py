@@ -1,47 +1,87 @@
 """Answers that students give to the exercises of lesson 03."""
 
+import math
+
 import torch
 
 import minidiffusion as md
 
-# ---- 03.1: one exact step ----
+# ---- 03.1: the average of the lines ----
 
 
-def one_step_in_place(x_1, data):
-    x_1.copy_(data.mean(0).expand_as(x_1))
-    return x_1
+def noises(x_t, t, points):
+    return (x_t[:, None] - (1 - t) * points) / t
 
 
-def one_step_nearest(x_1, data):
-    return data[torch.cdist(x_1.flatten(1), data.flatten(1)).argmin(1)]
+def averaged(weigh, of=lambda eps, points: eps - points):
+    """average_velocity with the weights weigh(eps), and what it averages."""
+
+    def average_velocity(x_t, t, points):
+        eps = noises(x_t, t, points)
+        return (weigh(eps)[:, :, None] * of(eps, points)).sum(1)
+
+    return average_velocity
 
 
-ONE_RIGHT = [
-    lambda x_1, data: data.mean(dim=0).expand_as(x_1),
-    lambda x_1, data: torch.zeros_like(x_1) + data.mean(0),
-    lambda x_1, data: torch.stack([sum(data) / len(data)] * len(x_1)),
-    lambda x_1, data: md.sample(md.oracle.dataset(data, md.schedule.flow()), x_1, steps=1),
-]
-ONE_WRONG = [
-    (lambda x_1, data: None, "returns None"),
-    (one_step_in_place, "changes its input x_1 in place"),
-    (one_step_nearest, "nearest to the noise"),
-    (torch.zeros(5, 3), "hand in the function itself"),
-    (lambda x_1, data: data.mean(0), "have the shape"),
-    (lambda x_1, data: data, "have the shape"),
-    (lambda x_1, data: data.mean(), "have the shape"),
-    (lambda x_1, data: data.mean().item(), "must be a tensor"),
-    (lambda x_1, data: x_1, "that is the noise"),
-    (lambda x_1, data: x_1.mean(0).expand_as(x_1), "the mean of the noise"),
-    (lambda x_1, data: data.mean().expand_as(x_1), "Each pixel has its own mean"),
-    (lambda x_1, data: data[0].expand_as(x_1), "the first item"),
-    (lambda x_1, data: data.median(0).values.expand_as(x_1), "the median"),
-    (lambda x_1, data: data.sum(0).expand_as(x_1), "Divide it by their number"),
-    (lambda x_1, data: torch.zeros_like(x_1), "is not 0"),
-    (lambda x_1, data: data.mean(0) + x_1, "the noise is still in your sample"),
-    (lambda x_1, data: data.mean(0) + 0.1 * x_1, "two noises give two different samples"),
-    (lambda x_1, data: 0.5 * data.mean(0).expand_as(x_1), "away from the optimal prediction"),
-    (lambda x_1, data: data.mean(0).expand_as(x_1).float(), "keep the type"),
+def likely(eps):
+    return (-eps.square().sum(2) / 2).softmax(dim=1)
+
+
+def velocity_by_oracle(x_t, t, points):
+    x0 = md.oracle.dataset(points, md.schedule.flow())(x_t, t)
+    return md.to_eps(x0, x_t, t, md.schedule.flow()) - x0
+
+
+def velocity_one_by_one(x_t, t, points):
+    rows = []
+    for x in x_t:
+        eps = (x - (1 - t) * points) / t
+        square = eps.square().sum(1)
+        weight = torch.exp(-(square - square.min()) / 2)
+        rows.append((weight / weight.sum()) @ (eps - points))
+    return torch.stack(rows)
+
+
+def velocity_from_the_guess(x_t, t, points):
+    x0 = likely(noises(x_t, t, points)) @ points
+    return (x_t - x0) / t
+
+
+def velocity_in_place(x_t, t, points):
+    points *= 1 - t
+    return x_t
+
+
+def without_softmax(eps):
+    weight = torch.exp(-eps.square().sum(2) / 2)
+    return weight / weight.sum(1, keepdim=True)
+
+
+def nearest_line(x_t, t, points):
+    eps = noises(x_t, t, points)
+    return (eps - points)[torch.arange(len(x_t)), eps.norm(dim=2).argmin(1)]
+
+
+VELOCITY_RIGHT = [averaged(likely), velocity_by_oracle, velocity_one_by_one, velocity_from_the_guess]
+VELOCITY_WRONG = [
+    (lambda x_t, t, points: None, "returns None"),
+    (torch.zeros(6, 2), "hand in the function itself"),
+    (velocity_in_place, "changes its input points in place"),
+    (lambda x_t, t, points: noises(x_t, t, points) - points, "must have the shape"),
+    (lambda x_t, t, points: averaged(likely)(x_t, t, points).float(), "keep the type"),
+    (lambda x_t, t, points: -averaged(likely)(x_t, t, points), "the sign is wrong"),
+    (averaged(likely, lambda eps, points: eps), "the average noise"),
+    (averaged(likely, lambda eps, points: points), "the average point"),
+    (lambda x_t, t, points: x_t - likely(noises(x_t, t, points)) @ points, "Subtract it from the noise"),
+    (lambda x_t, t, points: (noises(x_t, t, points) - points).mean(1), "all lines count alike"),
+    (averaged(lambda eps: torch.exp(-eps.square().sum(2) / 2)), "Divide them by their sum"),
+    (nearest_line, "the likeliest line alone"),
+    (averaged(lambda eps: (-eps.square().sum(2)).softmax(1)), "forgot the 1/2"),
+    (averaged(lambda eps: (eps.square().sum(2) / 2).softmax(1)), "unlikely noise counts most"),
+    (averaged(lambda eps: (-eps.norm(dim=2)).softmax(1)), "square the length of eps"),
+    (averaged(lambda eps: (-eps.square().sum(2) / 2).softmax(0)), "It must go over the points"),
+    (averaged(lambda eps: (-eps.norm(dim=2) / 2).softmax(1)), "away. For each point there is one eps"),
+    (averaged(without_softmax), "infinite values or nan"),
 ]
 
 # ---- 03.2: the variance after a few steps ----
@@ -108,113 +148,64 @@ VARIANCE_WRONG = [
     (lambda times, variance, schedule: [factor_of(times, variance, schedule) ** 2] * 2, "must be one number"),
 ]
 
-# ---- 03.3: sampling by jumps ----
+# ---- 03.3: how hard may you shake? ----
 
 
-def jumps(jump, x_1, times, noises, schedule):
-    x = x_1
-    for t, s, noise in zip(times, times[1:], noises, strict=False):
-        x = schedule.alpha(s) * jump(x, t) + schedule.sigma(s) * noise
-    return x
+def settled(a, sigma, variance):
+    c = a * sigma**2 / variance
+    return math.inf if c >= 2 else variance / (1 - c / 2)
 
 
-def jumps_by_index(jump, x_1, times, noises, schedule):
-    for i in range(len(noises)):
-        x_1 = md.diffuse(jump(x_1, times[i]), times[i + 1], noises[i], schedule)
-    return x_1
+def settled_by_iterating(a, sigma, variance):
+    c, u = a * sigma**2 / variance, variance
+    for _ in range(3000):
+        u = (1 - c) ** 2 * u + 2 * c * variance
+        if u > 1e12:
+            return math.inf
+    return u
 
 
-def jumps_recursive(jump, x_1, times, noises, schedule):
-    if len(times) == 1:
-        return x_1
-    x = md.diffuse(jump(x_1, times[0]), times[1], noises[0], schedule)
-    return jumps_recursive(jump, x, times[1:], noises[1:], schedule)
+def settled_as_a_tensor(a, sigma, variance):
+    factor = 1 - a * sigma**2 / variance
+    if abs(factor) >= 1:
+        return torch.tensor(math.inf)
+    return torch.tensor(2 * a * sigma**2 / (1 - factor**2), dtype=torch.float64)
 
 
-def stepped(step):
-    """Jumps whose next state is step(x0, t, s, i, noises, noise), where noise(x0, s, eps) is md.diffuse."""
+def settling(formula):
+    """settled_variance with formula(c, v, a, sigma), where the cloud settles at all."""
 
-    def sample(jump, x_1, times, noises, schedule):
-        x = x_1
-        for i, (t, s) in enumerate(zip(times, times[1:], strict=False)):
-            x = step(jump(x, t), t, s, i, noises, lambda x0, s, eps: md.diffuse(x0, s, eps, schedule))
-        return x
+    def settled_variance(a, sigma, variance):
+        c = a * sigma**2 / variance
+        return math.inf if c >= 2 else formula(c, variance, a, sigma)
 
-    return sample
+    return settled_variance
 
 
-def jumps_from_the_start(jump, x_1, times, noises, schedule):
-    for t, s, noise in zip(times, times[1:], noises, strict=False):
-        x = md.diffuse(jump(x_1, t), s, noise, schedule)
-    return x
-
-
-def jumps_once_more(jump, x_1, times, noises, schedule):
-    return jump(jumps(jump, x_1, times, noises, schedule), times[-1])
-
-
-def jumps_late(jump, x_1, times, noises, schedule):
-    for s, noise in zip(times[1:], noises, strict=True):
-        x_1 = md.diffuse(jump(x_1, s), s, noise, schedule)
-    return x_1
-
-
-def jumps_last_end(jump, x_1, times, noises, schedule):
-    for t, s, noise in zip(times, times[1:], noises, strict=False):
-        x0 = jump(x_1, t)
-        x_1 = md.diffuse(x0, s, noise, schedule)
-    return x0
-
-
-def jumps_without_the_last(jump, x_1, times, noises, schedule):
-    for t, s, noise in zip(times, times[1:], noises, strict=False):
-        last, x_1 = x_1, md.diffuse(jump(x_1, t), s, noise, schedule)
-    return last
-
-
-def jumps_in_place(jump, x_1, times, noises, schedule):
-    for t, s, noise in zip(times, times[1:], noises, strict=False):
-        x_1.copy_(md.diffuse(jump(x_1, t), s, noise, schedule))
-    return x_1
-
-
-def jumps_by_ddim(jump, x_1, times, noises, schedule):
-    for t, s in zip(times, times[1:], strict=False):
-        x0 = jump(x_1, t)
-        x_1 = md.diffuse(x0, s, md.to_eps(x0, x_1, t, schedule), schedule)
-    return x_1
-
-
-def jumps_without_noise(jump, x_1, times, noises, schedule):
-    for noise in noises:
-        noise.zero_()
-    return jumps(jump, x_1, times, noises, schedule)
-
-
-JUMPS_RIGHT = [jumps, jumps_by_index, jumps_recursive]
-JUMPS_WRONG = [
-    (lambda jump, x_1, times, noises, schedule: None, "returns None"),
-    (jumps_in_place, "changes its input x_1 in place"),
-    (jumps_from_the_start, "every jump starts from x_1"),
-    (jumps_once_more, "once too often"),
-    (jumps_without_noise, "plus sigma(t) times the fresh noise"),
-    (jumps_late, "network at s"),
-    (jumps_last_end, "the output of the last jump"),
-    (jumps_without_the_last, "before the last jump"),
-    (lambda jump, x_1, times, noises, schedule: jump(x_1, 1.0), "call the network at"),
-    (stepped(lambda x0, t, s, i, n, noise: x0), "where the last jump ended"),
-    (stepped(lambda x0, t, s, i, n, noise: noise(x0, s, n[0])), "use the noises in order"),
-    (stepped(lambda x0, t, s, i, n, noise: noise(x0, s, n[-1 - i])), "use the noises in order"),
-    (jumps_by_ddim, "Here you use another one"),
-    (stepped(lambda x0, t, s, i, n, noise: noise(n[i], s, x0)), "alpha(t) times the picture"),
-    (stepped(lambda x0, t, s, i, n, noise: noise(x0, t, n[i])), "alpha(t) times the picture"),
-    (stepped(lambda x0, t, s, i, n, noise: x0 + noise(0 * x0, s, n[i])), "plus sigma(t) times the fresh noise"),
-    (lambda jump, x_1, times, noises, schedule: jumps(jump, x_1, times, noises, schedule)[0], "have the shape"),
-    (lambda jump, x, times, n, schedule: jumps(jump, x, times[::-1], n, schedule), "`times` already falls"),
+SETTLED_RIGHT = [settled, settled_by_iterating, settled_as_a_tensor]
+SETTLED_WRONG = [
+    (lambda a, sigma, variance: None, "returns None"),
+    (0.5, "hand in the function itself"),
+    (lambda a, sigma, variance: [variance], "must be one number"),
+    (lambda a, sigma, variance: float("nan"), "must be one number"),
+    (lambda a, sigma, variance: variance / (1 - a * sigma**2 / variance / 2), "Return math.inf there"),
+    (lambda a, sigma, variance: math.inf, "but yours is inf"),
+    (settling(lambda c, v, a, sigma: v), "infinitely small shakes only"),
+    (settling(lambda c, v, a, sigma: v / (1 - c)), "the square has c^2 in it"),
+    (settling(lambda c, v, a, sigma: v * (1 + c / 2)), "without leaving c^2 out"),
+    (settling(lambda c, v, a, sigma: v * (1 - c / 2)), "upside down"),
+    (settling(lambda c, v, a, sigma: v / (1 + c / 2)), "a sign is wrong"),
+    (settling(lambda c, v, a, sigma: (v / (1 - c / 2)) ** 0.5), "that is a standard deviation"),
+    (settling(lambda c, v, a, sigma: v / (1 - a / 2)), "you left out sigma or the variance"),
+    (settling(lambda c, v, a, sigma: v / (1 - a * sigma**2 / 2)), "divide a sigma^2 by the variance"),
+    (settling(lambda c, v, a, sigma: v / (1 - a * sigma / v / 2)), "the pull has sigma squared"),
+    (settling(lambda c, v, a, sigma: 2 * c * v), "that one kick adds"),
+    (settling(lambda c, v, a, sigma: v / (2 - c)), "it adds 2 a sigma^2"),
+    (settling(lambda c, v, a, sigma: 2 * v), "square the factor 1 - c"),
 ]
 
 BANK = {
-    "03.1": (ONE_RIGHT, ONE_WRONG),
+    "03.1": (VELOCITY_RIGHT, VELOCITY_WRONG),
     "03.2": (VARIANCE_RIGHT, VARIANCE_WRONG),
-    "03.3": (JUMPS_RIGHT, JUMPS_WRONG),
+    "03.3": (SETTLED_RIGHT, SETTLED_WRONG),
 }

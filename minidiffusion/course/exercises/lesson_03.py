@@ -1,7 +1,8 @@
-"""Lesson 03: the sample that one exact step gives, the variance after a few steps, sampling by jumps."""
+"""Lesson 03: the average of the lines of flow matching, the variance after a few steps, how hard one may shake."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,39 +12,61 @@ from torch import Tensor
 from ... import oracle
 from ... import schedule as schedules
 from ...samplers import sample
-from .judge import Wrong, call, check_times, close, name_mistake, number, recorded, same_kind
+from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
-def one_exact_step(answer: Any) -> None:
-    """03.1: one_exact_step(x_1, data) -> the mean of the data, once for each noise."""
-    generator = torch.Generator().manual_seed(0)
-    # 5 noises against 6 items, and then against as many: a mean along the wrong axis must not pass
-    for shape, count in (((3,), 6), ((1, 4, 5), 6), ((2, 3, 3), 5)):
-        data = 0.5 + torch.randn(count, *shape, generator=generator, dtype=torch.float64)
-        x_1 = torch.randn(5, *shape, generator=generator, dtype=torch.float64)
-        right = sample(oracle.dataset(data, schedules.flow()), x_1, steps=1)
-        samples = same_kind(call(answer, x_1=x_1, data=data), x_1, "the batch of samples")
-        if close(samples, right):
+def average_velocity(answer: Any) -> None:
+    """03.1: average_velocity(x_t, t, points) -> eps_hat - x0_hat of the exact denoiser on the schedule `flow`."""
+    generator, schedule = torch.Generator().manual_seed(0), schedules.flow()
+    # 6 places and 6 points: an average over the wrong axis raises no error, only the values show it
+    for batch, count, t in ((6, 6, 0.5), (5, 9, 0.8), (7, 4, 0.3), (3, 1, 0.6)):
+        points = 0.4 + torch.randn(count, 2, generator=generator, dtype=torch.float64)
+        x_t = torch.randn(batch, 2, generator=generator, dtype=torch.float64)
+        x0 = oracle.dataset(points, schedule)(x_t, t)
+        right = (x_t - (1 - t) * x0) / t - x0
+        found = same_kind(call(answer, x_t=x_t, t=t, points=points), x_t, "the velocity")
+        if close(found, right):
             continue
-        nearest = data[torch.cdist(x_1.flatten(1), data.flatten(1)).argmin(1)]
-        mistakes = [
-            (x_1, "that is the noise itself. A step to t = 0 removes all of it."),
-            (nearest, "that is the item nearest to the noise. Pure noise says nothing about which item it was."),
-            (x_1.mean(0).expand_as(x_1), "that is the mean of the noise. Take the mean of the data."),
-            (data.mean().expand_as(x_1), "you averaged over the pixels too. Each pixel has its own mean."),
-            (data[:1].expand_as(x_1), "that is the first item. The optimal prediction is the mean of all items."),
-            (data.median(0).values.expand_as(x_1), "that is the median. The mean has the least squared error."),
-            (data.sum(0).expand_as(x_1), "that is the sum of the items. Divide it by their number."),
-            (0 * x_1, "you return 0, but the mean of this data is not 0."),
-            (data.mean(0) + x_1, "the noise is still in your sample. A step to t = 0 removes all of it."),
-        ]
-        name_mistake(samples, mistakes)
-        if not close(samples[0], samples[1]):
-            raise Wrong("two noises give two different samples, but pure noise says nothing about the data.")
-        error = (samples - right).abs().mean()
-        raise Wrong(f"yours is {error:.2g} away from the optimal prediction at pure noise.")
-    x = torch.randn(3, 2, generator=generator)
-    same_kind(call(answer, x_1=x, data=torch.cat([x, x])), x, "the batch of samples")
+        name_mistake(found, _wrong_velocities(x_t, t, points, x0))
+        error = (found - right).abs().mean()
+        raise Wrong(
+            f"for {count} points and t = {t}, yours is {error:.2g} away. For each point there is one eps with which "
+            "the line passes x_t: weight the velocities eps - y by exp(-|eps|^2 / 2)."
+        )
+    x = torch.randn(4, 2, generator=generator)
+    same_kind(call(answer, x_t=x, t=0.5, points=x.clone()), x, "the velocity")
+    far = 60 * torch.ones(2, 2, dtype=torch.float64)  # where every exp(-|eps|^2 / 2) is 0 in floating point
+    same_kind(call(answer, x_t=far, t=0.2, points=-far / 60), far, "the velocity far away from the data")
+
+
+def _wrong_velocities(x_t: Tensor, t: float, points: Tensor, x0: Tensor) -> list[tuple[Tensor, str]]:
+    eps = (x_t[:, None] - (1 - t) * points) / t
+    square, lines = -eps.square().sum(2) / 2, eps - points
+
+    def mean(weight: Tensor, of: Tensor = lines) -> Tensor:
+        return (weight[:, :, None] * of).sum(1)
+
+    right, eps_hat = mean(square.softmax(1)), (x_t - (1 - t) * x0) / t
+    swapped = (x_t[:, None] - t * points) / (1 - t)
+    nearest = square.argmax(1)
+    mistakes = [
+        (-right, "the sign is wrong: with growing t the line goes from the data to the noise, so it is eps - y."),
+        (eps_hat, "that is the average noise. Subtract the average point."),
+        (x0, "that is the average point, the best guess. The velocity is the average of eps - y."),
+        (x_t - x0, "you subtract the guess from x_t. Subtract it from the noise."),
+        (lines.mean(1), "all lines count alike in your average. A line counts more if its noise is more likely."),
+        (lines.sum(1), "you sum up the lines. Take their weighted average."),
+        (mean(square.exp()), "the weights must sum to 1 for each place. Divide them by their sum: that is a softmax."),
+        (lines[torch.arange(len(x_t)), nearest], "that is the likeliest line alone. Average over all lines."),
+        (mean((2 * square).softmax(1)), "the exponent is -|eps|^2 / 2. You forgot the 1/2."),
+        (mean((t * t * square).softmax(1)), "put eps into the exponent, and not t eps: divide by t first."),
+        (mean((-square).softmax(1)), "the sign in the exponent is wrong: unlikely noise counts most in yours."),
+        (mean((-eps.norm(dim=2)).softmax(1)), "square the length of eps in the exponent."),
+        (mean(square.softmax(0)), "your softmax goes over the places. It must go over the points, for each place."),
+        (mean((-swapped.square().sum(2) / 2).softmax(1), swapped - points), "t and 1 - t are swapped in your noise."),
+        (mean((-torch.cdist(x_t, points).square() / 2).softmax(1)), "the weight needs the noise, not the distance."),
+    ]
+    return mistakes
 
 
 def variance_after(answer: Any) -> None:
@@ -94,50 +117,55 @@ def _wrong_variances(
     ]
 
 
-def sampling_by_jumps(answer: Any) -> None:
-    """03.3: draw_by_jumps(jump, x_1, times, noises, schedule) -> the state at times[-1] after a jump at each time."""
-    generator = torch.Generator().manual_seed(0)
-    for schedule, times in (
-        (schedules.cosine(), [1.0, 0.7, 0.3, 0.0]),
-        (schedules.cosine(), [1.0, 0.0]),
-        (schedules.flow(), [1.0, 0.5, 0.2]),
-    ):
-        x_1, *noises = torch.randn(len(times), 3, 1, 4, 4, generator=generator, dtype=torch.float64)
-        states = [x_1]
-        for t, s, noise in zip(times, times[1:], noises, strict=False):
-            states.append(schedule.alpha(s) * (torch.sin(states[-1]) + t) + schedule.sigma(s) * noise)
-        jump, calls = recorded(lambda x, t: torch.sin(x) + t, x_1)
-        fresh = [noise.clone() for noise in noises]
-        end = call(answer, jump=jump, x_1=x_1, times=list(times), noises=fresh, schedule=schedule)
-        end = same_kind(end, x_1, "the sample")
-        check_times([t for t, _ in calls], times)
-        for i, (t, x) in enumerate(calls):
-            if not close(x, states[i]):
-                raise Wrong(_why_not_there(x, t, calls[i - 1][1], x_1, noises, schedule))
-        if close(end, states[-1]):
+def settled_variance(answer: Any) -> None:
+    """03.3: settled_variance(a, sigma, variance) -> variance / (1 - c / 2) with c = a sigma^2 / variance, or infinity.
+
+    A shake turns the variance u into (1 - c)^2 u + 2 c variance; repeated, it settles if |1 - c| < 1.
+    """
+    for a, sigma, variance in ((0.1, 0.8, 0.5), (0.5, 1.5, 2.0), (0.025, 0.3, 0.04), (1.0, 1.0, 0.7), (0.9, 1.0, 0.5)):
+        c = a * sigma**2 / variance
+        u = variance
+        for _ in range(2000):  # until it has settled, which needs c well below 2
+            u = (1 - c) ** 2 * u + 2 * c * variance
+        found = _one_number(call(answer, a=a, sigma=sigma, variance=variance))
+        if abs(found - u) < 1e-6 + 1e-3 * u:
             continue
-        if close(end, states[-2]):
-            raise Wrong("you return the state before the last jump. Return the state after it.")
-        if close(end, torch.sin(states[-2]) + times[-2]):
-            raise Wrong("you return the output of the last jump. Go back up to times[-1], which need not be 0.")
+        name_mistake(found, _wrong_settled(a, sigma, variance), lambda x, y: abs(x - y) < 1e-6 + 1e-4 * abs(y))
         raise Wrong(
-            "all calls are right, but the end is not alpha(s) times the last jump plus sigma(s) times its noise."
+            f"for a = {a}, sigma = {sigma} and the variance {variance}, many shakes lead to the variance {u:.4g}, but "
+            f"yours is {found:.4g}."
         )
+    for a, sigma, variance in ((4.0, 1.0, 1.0), (1.0, 2.0, 1.5), (0.5, 1.0, 0.2)):
+        found = _one_number(call(answer, a=a, sigma=sigma, variance=variance))
+        if found != math.inf:
+            raise Wrong(
+                f"for a = {a}, sigma = {sigma} and the variance {variance}, each shake multiplies x by "
+                f"{1 - a * sigma**2 / variance:.2g}, so the cloud grows without end. Return math.inf there."
+            )
 
 
-def _why_not_there(
-    x: Tensor, s: float, before: Tensor, x_1: Tensor, noises: list[Tensor], schedule: schedules.Schedule
-) -> str:
-    """What is wrong with the x at time s, if the x of the jump before was right."""
-    if close(x, x_1):
-        return "every jump starts from x_1. Start it from the x that the step before returned."
-    for other in [x_1, *noises]:
-        jumped = (x - schedule.sigma(s) * other) / schedule.alpha(s)
-        if bool((jumped - torch.sin(before)).std() < 1e-4):
-            return "use the noises in order, a fresh one in each step. Here you use another one."
-    if bool((x - torch.sin(before)).std() < 1e-4):
-        return "you jump again from where the last jump ended. First go back up with alpha(s) and sigma(s)."
-    return f"at t = {s}, x should be alpha(t) times the picture plus sigma(t) times the fresh noise, but yours is not."
+def _one_number(answer: Any) -> float:
+    """The answer as a float, where infinity is allowed."""
+    value = answer.item() if type(answer) is Tensor and answer.numel() == 1 else answer
+    return math.inf if type(value) is float and value == math.inf else number(value, "the variance")
 
 
-CHECKS = {"03.1": one_exact_step, "03.2": variance_after, "03.3": sampling_by_jumps}
+def _wrong_settled(a: float, sigma: float, v: float) -> list[tuple[float, str]]:
+    c = a * sigma**2 / v
+    return [
+        (v, "that holds for infinitely small shakes only. A finite one leaves the cloud too wide."),
+        (v / (1 - c), "one shake turns u into (1 - c)^2 u + 2 c V. You lost a factor: the square has c^2 in it."),
+        (v * (1 + c / 2), "that is right for small c only. Solve u = (1 - c)^2 u + 2 c V without leaving c^2 out."),
+        (v * (1 - c / 2), "the cloud gets wider, not narrower: you turned the fraction upside down."),
+        (v / (1 + c / 2), "a sign is wrong: the cloud ends up wider than V, not narrower."),
+        ((v / (1 - c / 2)) ** 0.5 if c < 2 else 0.0, "that is a standard deviation. Return its square."),
+        (v / (1 - a / 2) if a != 2 else 0.0, "c = a sigma^2 / variance: you left out sigma or the variance."),
+        (v / (1 - a * sigma**2 / 2), "the score is -x / variance: divide a sigma^2 by the variance."),
+        (v / (1 - a * sigma / v / 2), "the pull has sigma squared, and yours has not."),
+        (2 * c * v, "that is the variance that one kick adds. Where does it balance the pull?"),
+        (c * v / (2 * c - c * c) if c not in (0, 2) else 0.0, "the kick is sqrt(2 a) sigma z, so it adds 2 a sigma^2."),
+        (2 * c * v / (1 - (1 - c)) if c else 0.0, "square the factor 1 - c: you follow the variance, not x."),
+    ]
+
+
+CHECKS = {"03.1": average_velocity, "03.2": variance_after, "03.3": settled_variance}
