@@ -1,7 +1,5 @@
 """Answers that students give to the exercises of lesson 02."""
 
-import math
-
 import torch
 
 import minidiffusion as md
@@ -188,65 +186,89 @@ PICTURES_WRONG = [
     (lambda x_t, t, items, schedule: pictures(x_t[:1], t, items, schedule), "have the shape"),
 ]
 
-# ---- 02.3: the score ----
+# ---- 02.3: the variance around the prediction ----
 
 
-def score(denoise, x_t, t, schedule):
-    return (schedule.alpha(t) * denoise(x_t, t) - x_t) / schedule.sigma(t) ** 2
+def slope_of(denoise, x_t, t):
+    x = x_t.detach().clone().requires_grad_(True)
+    return torch.autograd.grad(denoise(x, t).sum(), x)[0]
 
 
-def score_by_eps(denoise, x_t, t, schedule):
-    return -md.to_eps(denoise(x_t, t), x_t, t, schedule) / schedule.sigma(t)
+def doubt(denoise, x_t, t, schedule):
+    return schedule.sigma(t) ** 2 / schedule.alpha(t) * slope_of(denoise, x_t, t)
 
 
-def score_by_head(denoise, x_t, t, schedule):
-    x0 = denoise(x_t, t)
-    return md.heads.SCORE.target(x0, md.to_eps(x0, x_t, t, schedule), t, schedule)
+def doubt_by_differences(denoise, x_t, t, schedule):
+    h = 1e-3
+    slope = (denoise(x_t + h, t) - denoise(x_t - h, t)) / (2 * h)
+    return schedule.sigma(t) ** 2 / schedule.alpha(t) * slope
 
 
-def score_by_snr(denoise, x_t, t, schedule):
-    x = x_t / schedule.alpha(t)
-    return math.exp(schedule.log_snr(t)) / schedule.alpha(t) * (denoise(x_t, t) - x)
+def doubt_by_score(denoise, x_t, t, schedule):
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    x = x_t.clone().requires_grad_(True)
+    score = (alpha * denoise(x, t) - x) / sigma**2
+    curvature = torch.autograd.grad(score.sum(), x)[0]
+    return sigma**2 / alpha**2 * (1 + sigma**2 * curvature)
 
 
 def sloped(rule):
-    """A score from rule(x_t, x0_hat, alpha, sigma)."""
+    """A variance from rule(slope, x0_hat, alpha, sigma)."""
 
-    def score(denoise, x_t, t, schedule):
-        return rule(x_t, denoise(x_t, t), schedule.alpha(t), schedule.sigma(t))
+    def doubt(denoise, x_t, t, schedule):
+        slope, x0 = slope_of(denoise, x_t, t), denoise(x_t, t)
+        return rule(slope, x0, schedule.alpha(t), schedule.sigma(t))
 
-    return score
-
-
-def score_in_place(denoise, x_t, t, schedule):
-    x_t -= schedule.alpha(t) * denoise(x_t, t)
-    return -x_t / schedule.sigma(t) ** 2
+    return doubt
 
 
-SCORE_RIGHT = [score, score_by_eps, score_by_head, score_by_snr]
-SCORE_WRONG = [
+def doubt_in_place(denoise, x_t, t, schedule):
+    before = denoise(x_t, t)
+    x_t += 1e-4
+    return schedule.sigma(t) ** 2 / schedule.alpha(t) * (denoise(x_t, t) - before) / 1e-4
+
+
+def doubt_of_a_mean(denoise, x_t, t, schedule):
+    return doubt(denoise, x_t, t, schedule) / len(x_t)
+
+
+def doubt_by_long_differences(denoise, x_t, t, schedule):
+    slope = (denoise(x_t + 0.5, t) - denoise(x_t, t)) / 0.5
+    return schedule.sigma(t) ** 2 / schedule.alpha(t) * slope
+
+
+def doubt_without_gradient(denoise, x_t, t, schedule):
+    return torch.autograd.grad(denoise(x_t, t).sum(), x_t)[0]
+
+
+DOUBT_RIGHT = [doubt, doubt_by_differences, doubt_by_score]
+DOUBT_WRONG = [
     (lambda denoise, x_t, t, schedule: None, "returns None"),
-    (score_in_place, "changes its input x_t in place"),
     (lambda denoise, x_t, t, schedule: denoise(x_t), "stops in its line 1 with TypeError"),
-    (sloped(lambda x, x0, a, s: x0), "that is the prediction x0_hat"),
-    (sloped(lambda x, x0, a, s: (x - a * x0) / s**2), "the wrong sign"),
-    (sloped(lambda x, x0, a, s: (x - a * x0) / s), "that is eps_hat"),
-    (sloped(lambda x, x0, a, s: (a * x0 - x) / s), "square sigma: the score is"),
-    (sloped(lambda x, x0, a, s: a * x0 - x), "divide by sigma^2"),
-    (sloped(lambda x, x0, a, s: (x0 - x) / s**2), "x_t has faded and x0_hat has not"),
-    (sloped(lambda x, x0, a, s: x0 - x), "multiply x0_hat by alpha, and divide by sigma^2"),
-    (sloped(lambda x, x0, a, s: (x0 - x) / s), "multiply x0_hat by alpha, and divide by sigma^2"),
-    (sloped(lambda x, x0, a, s: (x0 - x / a) / s**2), "You compared x0_hat with x_t / alpha"),
-    (sloped(lambda x, x0, a, s: (s * x0 - x) / a**2), "swapped"),
-    (sloped(lambda x, x0, a, s: (a * x0 - x) / (2 * s**2)), "the denominator has no 2"),
-    (sloped(lambda x, x0, a, s: (x + s**2 * x0) / a), "solved for x0_hat"),
-    (sloped(lambda x, x0, a, s: (a * x0 - x) / s**3), "away from the slope"),
-    (sloped(lambda x, x0, a, s: ((a * x0 - x) / s**2).sum()), "have the shape"),
-    (sloped(lambda x, x0, a, s: ((a * x0 - x) / s**2).double()), "keep the type"),
+    (doubt_without_gradient, "stops in its line 2 with RuntimeError"),
+    (doubt_in_place, "changes its input x_t in place"),
+    (doubt_of_a_mean, "the derivative of a mean"),
+    (doubt_by_long_differences, "away"),
+    (sloped(lambda slope, x0, a, s: x0), "that is the prediction itself"),
+    (sloped(lambda slope, x0, a, s: slope), "the derivative of the prediction alone"),
+    (sloped(lambda slope, x0, a, s: (s**2 / a * slope).abs().sqrt()), "the standard deviation"),
+    (sloped(lambda slope, x0, a, s: -(s**2) / a * slope), "a variance is not negative"),
+    (sloped(lambda slope, x0, a, s: s**2 * slope), "divide by alpha"),
+    (sloped(lambda slope, x0, a, s: slope / a), "multiply by sigma^2"),
+    (sloped(lambda slope, x0, a, s: s / a * slope), "square sigma"),
+    (sloped(lambda slope, x0, a, s: a * s**2 * slope), "instead of multiplying"),
+    (sloped(lambda slope, x0, a, s: s**2 / a**2 * slope), "not squared"),
+    (sloped(lambda slope, x0, a, s: a / s**2 * slope), "turn the factor over"),
+    (sloped(lambda slope, x0, a, s: a**2 / s * slope), "alpha and sigma are swapped"),
+    (sloped(lambda slope, x0, a, s: 0 * x0 + s**2 / a**2), "the variance of x_t / alpha"),
+    (sloped(lambda slope, x0, a, s: 0 * x0 + s**2), "the variance of the noise"),
+    (sloped(lambda slope, x0, a, s: (s**2 / a * slope).mean()), "have the shape"),
+    (sloped(lambda slope, x0, a, s: (s**2 / a * slope).double()), "keep the type"),
+    (sloped(lambda slope, x0, a, s: (s**2 / a * slope).float()), "keep the type"),
 ]
 
 BANK = {
     "02.1": (GAUSSIAN_RIGHT, GAUSSIAN_WRONG),
     "02.2": (PICTURES_RIGHT, PICTURES_WRONG),
-    "02.3": (SCORE_RIGHT, SCORE_WRONG),
+    "02.3": (DOUBT_RIGHT, DOUBT_WRONG),
 }

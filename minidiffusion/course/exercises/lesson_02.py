@@ -1,4 +1,4 @@
-"""Lesson 02: the optimal prediction for a Gaussian and for a set of pictures, and the score that follows from it."""
+"""Lesson 02: the optimal prediction for a Gaussian and for a set of pictures, and how sure it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from ... import oracle
 from ... import schedule as schedules
 from ...process import diffuse
-from .judge import NotAttempted, Wrong, call, close, name_mistake, same_kind
+from .judge import Wrong, call, close, name_mistake, same_kind
 
 
 def gaussian_prediction(answer: Any) -> None:
@@ -132,49 +132,59 @@ def _wrong_means(x_t: Tensor, pictures: Tensor, a: float, s: float) -> list[tupl
     ]
 
 
-def score(answer: Any) -> None:
-    """02.3: score(denoise, x_t, t, schedule) -> (alpha x0_hat - x_t) / sigma^2, the gradient of log q(x_t)."""
+def doubt(answer: Any) -> None:
+    """02.3: doubt(denoise, x_t, t, schedule) -> Var[x0 | x_t] = sigma^2 / alpha d x0_hat / d x_t, for numbers."""
     generator = torch.Generator().manual_seed(0)
-    for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
-        means = torch.randn(3, 2, generator=generator, dtype=torch.float64)
-        mixture = oracle.mixture(torch.ones(3), means, 0.1 * torch.eye(2).expand(3, 2, 2), schedule)
-
-        def denoise(x_t: Any, t: Any, mixture: Any = mixture) -> Tensor:
-            if x_t is ...:
-                raise NotAttempted
-            return mixture(x_t, t)
-
-        for t in (0.2, 0.5, 0.9):
-            x_t = torch.randn(32, 2, generator=generator, dtype=torch.float64)
-            leaf, x0_hat = x_t.clone().requires_grad_(True), mixture(x_t, t)
-            (right,) = torch.autograd.grad(mixture.log_density(leaf, t).sum(), leaf)
-            found = same_kind(call(answer, denoise=denoise, x_t=x_t, t=t, schedule=schedule), x_t, "the score")
-            if not close(found, right):
-                name_mistake(found, _wrong_scores(x_t, x0_hat, schedule.alpha(t), schedule.sigma(t)))
-                raise Wrong(
-                    f"at t = {t} on {schedule.name}, yours is {(found - right).abs().mean():.2g} away from the slope "
-                    "of the log density. One thing to check: the score is 0 wherever alpha x0_hat equals x_t."
-                )
-    x = torch.randn(2, 1, 3, 3, generator=generator)
-    same_kind(call(answer, denoise=lambda x_t, t: 0.5 * x_t, x_t=x, t=0.5, schedule=schedules.cosine()), x, "the score")
+    for schedule in (schedules.cosine(), schedules.flow(), schedules.linear()):
+        items = torch.tensor([-1.4, -0.9, 0.3, 1.5], dtype=torch.float64)[:, None]
+        for t in (0.3, 0.6, 0.9):
+            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            x_t = torch.randn(32, 1, generator=generator, dtype=torch.float64)
+            weight = (-((x_t - alpha * items.T) ** 2) / (2 * sigma**2)).softmax(1)
+            right = weight @ items**2 - (weight @ items) ** 2
+            _check_doubt(answer, oracle.dataset(items, schedule), x_t, right, t, schedule)
+            gaussian = oracle.gaussian(torch.zeros(1), 0.25 * torch.eye(1), schedule)
+            right = torch.full_like(x_t, 0.25 * sigma**2 / (0.25 * alpha**2 + sigma**2))
+            _check_doubt(answer, gaussian, x_t, right, t, schedule)
+    x = torch.randn(3, 1, generator=generator)
+    found = call(answer, denoise=lambda x_t, t: 0.5 * x_t, x_t=x, t=0.5, schedule=schedules.cosine())
+    same_kind(found, x, "the variance")
 
 
-def _wrong_scores(x_t: Tensor, x0: Tensor, a: float, s: float) -> list[tuple[Tensor, str]]:
-    right = (a * x0 - x_t) / s**2
+def _check_doubt(answer: Any, denoise: Any, x_t: Tensor, right: Tensor, t: float, schedule: schedules.Schedule) -> None:
+    with torch.enable_grad():  # the lesson may have switched it off
+        found = same_kind(call(answer, denoise=denoise, x_t=x_t, t=t, schedule=schedule), x_t, "the variance").detach()
+    if not torch.allclose(found, right, rtol=1e-3, atol=1e-4):  # differences instead of a derivative are fine
+        a, s = schedule.alpha(t), schedule.sigma(t)
+        name_mistake(found, _wrong_doubts(right, a, s, denoise(x_t, t)), _nearly)
+        raise Wrong(
+            f"at t = {t} on {schedule.name}, yours is {(found - right).abs().mean():.2g} away. One thing to check: for "
+            "data from one Gaussian the variance must be the same at every x_t."
+        )
+
+
+def _nearly(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def _wrong_doubts(right: Tensor, a: float, s: float, x0_hat: Tensor) -> list[tuple[Tensor, str]]:
+    slope = right * a / s**2
     return [
-        (x0, "that is the prediction x0_hat. The score is (alpha x0_hat - x_t) / sigma^2."),
-        (-right, "it has the wrong sign: the score points uphill, from x_t towards alpha x0_hat."),
-        (-s * right, "that is eps_hat. The score is -eps_hat / sigma."),
-        (s * right, "square sigma: the score is -eps_hat / sigma, and eps_hat itself is divided by sigma."),
-        (s * s * right, "the denominator is missing: divide by sigma^2."),
-        ((x0 - x_t) / s**2, "multiply x0_hat by alpha, because x_t has faded and x0_hat has not."),
-        ((x0 - x_t) / s, "multiply x0_hat by alpha, and divide by sigma^2."),
-        (x0 - x_t, "multiply x0_hat by alpha, and divide by sigma^2."),
-        ((x0 - x_t / a) / s**2, "compare alpha x0_hat with x_t. You compared x0_hat with x_t / alpha."),
-        ((s * x0 - x_t) / a**2, "alpha and sigma are swapped."),
-        ((a * x0 - x_t) / (2 * s**2), "the denominator has no 2: the derivative of the square cancels it."),
-        ((x_t + s**2 * x0) / a, "you solved for x0_hat. Here x0_hat is known and you want the score."),
+        (x0_hat, "that is the prediction itself. You want the variance of x0 around it."),
+        (right.sqrt(), "that is the standard deviation. The variance is its square."),
+        (slope, "that is the derivative of the prediction alone. Multiply it by sigma^2 / alpha."),
+        (-right, "a variance is not negative: check the sign of the derivative."),
+        (s**2 * slope, "divide by alpha: the derivative is alpha / sigma^2 times the variance."),
+        (slope / a, "multiply by sigma^2: the derivative is alpha / sigma^2 times the variance."),
+        (s * slope / a, "square sigma: the derivative is alpha / sigma^2 times the variance."),
+        (a * s**2 * slope, "divide by alpha, instead of multiplying by it."),
+        (s**2 / a**2 * slope, "alpha comes in once, not squared."),
+        (a / s**2 * slope, "turn the factor over: it is sigma^2 / alpha."),
+        (a**2 / s * slope, "alpha and sigma are swapped."),
+        (right / len(right), "you took the derivative of a mean. Take that of a sum, so that no item is divided."),
+        (torch.full_like(right, s**2 / a**2), "that is the variance of x_t / alpha, which ignores what the data says."),
+        (torch.full_like(right, s**2), "that is the variance of the noise in x_t, not of x0."),
     ]
 
 
-CHECKS = {"02.1": gaussian_prediction, "02.2": picture_prediction, "02.3": score}
+CHECKS = {"02.1": gaussian_prediction, "02.2": picture_prediction, "02.3": doubt}
