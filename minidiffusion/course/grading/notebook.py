@@ -101,8 +101,10 @@ class Cell:
 
         text = re.sub(r"\A%%.*\n", "", self.source) if self.code else ""
         try:
-            return ast.parse(TransformerManager().transform_cell(text))
-        except (SyntaxError, ValueError, RecursionError):
+            tree = ast.parse(TransformerManager().transform_cell(text))
+            ast.unparse(tree)  # fails where a tree is too deep to walk
+            return tree
+        except Exception:  # a hundred thousand minus signs give a MemoryError
             return ast.parse("")
 
     @functools.cached_property
@@ -188,7 +190,7 @@ def read(path: Path) -> list[Cell]:
         raise ValueError(f"NOTEBOOK must be a file, but there is no {str(path)!r}")
     try:
         notebook = nbformat.read(path, as_version=4)
-        return [Cell(cell.source, cell.get("id", ""), cell.cell_type == "code") for cell in notebook.cells]
+        return [Cell(str(cell.source), cell.get("id", ""), cell.cell_type == "code") for cell in notebook.cells]
     except Exception as error:  # nbformat raises a dozen kinds of errors
         raise ValueError(f"NOTEBOOK must be a Jupyter notebook, but {str(path)!r} is not: {error}") from None
 
