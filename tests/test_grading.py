@@ -6,6 +6,7 @@ Copies are made from the committed lessons. Cheats and failures share a copy, on
 import builtins
 import importlib
 import json
+import math
 import re
 from pathlib import Path
 
@@ -109,7 +110,7 @@ CHEATS = {
     "the answer redefines PyTorch": (
         "01.3",
         "def signal_left(betas):\n    torch.Tensor.item = lambda self: 1.0\n    return 1.0",
-        "not yet: while it is checked, it changes Tensor.item",
+        "not yet: for the betas",
     ),
     "the answer is equal to everything": (
         "01.1",
@@ -154,7 +155,7 @@ CHEATS = {
     "words in the grader's pipe": (
         "01.3",
         "import contextlib, os\nfor pipe in range(3, 40):\n    with contextlib.suppress(OSError):\n"
-        '        os.write(pipe, b\'{"verdict": "passed", "put_back": []}\\n\')\n',
+        '        os.write(pipe, b\'{"find": {"function": true}}\\n\')\n',
         "not yet: its cell stops: wrote where only",
     ),
 }
@@ -184,14 +185,6 @@ def test_a_cheat_fools_it_not_and_a_failure_stops_it_not(name, verdicts):
     verdict, _ = verdicts(name)
     said = verdict["verdict"] + (": " + verdict["why"] if verdict["why"] else "")
     assert said.startswith(CHEATS[name][2]), said
-
-
-def test_what_was_changed_is_named(verdicts):
-    _, graded = verdicts("PyTorch is redefined")
-    assert {"torch.allclose", "Tensor.__eq__", "minidiffusion.course.exercises.lesson_01.abs"} <= set(
-        graded["put_back"]
-    )
-    assert verdicts("huge output")[1]["put_back"] == []
 
 
 def test_errors_name_their_cells(verdicts):
@@ -224,7 +217,9 @@ def judged(process, path):
     cells = [cell for cell in read(path) if cell.code]
     sheet = Sheet(cells, stubs(read(LESSONS / path.name)), seconds=20.0, run_all=False)
     sheet.go_through(process, sheet.anchors)
-    process.ask(20.0, reset=True)
+    process.allow(20.0)
+    process.ask("run", "%reset -f")
+    process.allow(math.inf)
     assert not sheet.errors, sheet.errors
     return {exercise: found["verdict"] for exercise, found in sheet.verdicts.items()}
 
@@ -321,7 +316,7 @@ def test_the_command_prints_the_verdicts_and_its_exit_code_tells(tmp_path, capsy
 
 def test_the_table_has_a_line_for_each_exercise(tmp_path, capsys, monkeypatch):
     grading = importlib.import_module("minidiffusion.course.grading")
-    found = {"notebook": "ada.ipynb", "lesson": "01", "passed": 1, "of": 2, "put_back": ["torch.allclose"]}
+    found = {"notebook": "ada.ipynb", "lesson": "01", "passed": 1, "of": 2, "changed": ["minidiffusion/process.py"]}
     found["exercises"] = [
         {"exercise": "01.1", "verdict": "passed", "why": "", "cell": 20},
         {"exercise": "01.2", "verdict": "not yet", "why": "no.", "cell": 21},
@@ -334,7 +329,7 @@ def test_the_table_has_a_line_for_each_exercise(tmp_path, capsys, monkeypatch):
         "  01.1  passed",
         "  01.2  not yet: no.",
         "  code cell 3 stopped: NameError: x",
-        "  changed by the copy, and put back: torch.allclose",
+        "  changed in the installed package while the copy ran: minidiffusion/process.py",
     ]
 
 

@@ -141,17 +141,17 @@ def verdict_on(process: Process, exercise: str, expression: str) -> str:
         return f"not yet: the check stops: {name_error(error)}"
 
 
-def contents() -> dict[Path, tuple[bool, bytes]]:
-    """Every file of the installed package: whether it is a link, and its bytes."""
+def contents() -> dict[Path, bytes]:
+    """Every file of the installed package."""
     found = {}
     for file in PACKAGE.rglob("*"):
-        if file.is_symlink() or file.is_file():
+        if file.is_file():
             with contextlib.suppress(OSError):  # a file that another Python is just writing
-                found[file] = file.is_symlink(), file.read_bytes()
+                found[file] = file.read_bytes()
     return found
 
 
-def put_back(before: dict[Path, tuple[bool, bytes]]) -> list[str]:
+def put_back(before: dict[Path, bytes]) -> list[str]:
     """Undo what has happened to these files since then. Returns their names, without those that Python compiles.
 
     In a checkout, where someone may just be working on the source, that is left to git.
@@ -166,5 +166,5 @@ def put_back(before: dict[Path, tuple[bool, bytes]]) -> list[str]:
     for file in undo:
         if file in before:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(before[file][1])
+            file.write_bytes(before[file])
     return [str(file.relative_to(PACKAGE.parent)) for file in source]

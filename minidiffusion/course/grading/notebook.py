@@ -8,74 +8,9 @@ import functools
 import re
 import symtable
 from pathlib import Path
-from typing import Any
 
 HIDDEN = re.compile(r"\bimport \*|\b(?:exec|globals|setattr)\(|^%run\b", re.M)  # bind names that the text does not show
 TRAINS = re.compile(r"(?:^|_)(?:fit|train)(?:_|$)")  # functions that change their arguments
-
-
-class Names(ast.NodeVisitor):
-    """How the lines of a cell use names, in the order in which they run, without those inside functions."""
-
-    def __init__(self) -> None:
-        self.bound: set[str] = set()
-        self.imported: set[str] = set()
-        self.used: set[str] = set()
-
-    def each(self, *nodes: Any) -> None:
-        for node in nodes:
-            for one in node if isinstance(node, list) else [node]:
-                if one is not None:
-                    self.visit(one)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if not isinstance(node.ctx, ast.Load):
-            self.bound.add(node.id)
-        elif node.id not in self.bound:
-            self.used.add(node.id)
-
-    def visit_Assign(self, node: ast.Assign) -> None:
-        self.each(node.value, node.targets)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        self.each(node.value)
-        if isinstance(node.target, ast.Name):
-            self.used |= {node.target.id} - self.bound
-        self.each(node.target)
-
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
-        self.each(node.value, node.target)
-
-    def visit_For(self, node: ast.For) -> None:
-        self.each(node.iter, node.target, node.body, node.orelse)
-
-    def visit_Import(self, node: Any) -> None:
-        names = {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        self.bound |= names
-        self.imported |= names
-
-    visit_ImportFrom = visit_Import
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self.each(node.decorator_list, node.args.defaults, node.args.kw_defaults)
-        self.bound.add(node.name)
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        self.each(node.args.defaults, node.args.kw_defaults)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        outside = set(self.bound)
-        self.each(node.decorator_list, node.bases, node.keywords, node.body)
-        self.bound = outside | {node.name}
-
-    def visit_ListComp(self, node: Any) -> None:
-        outside = set(self.bound)
-        for part in node.generators:
-            self.each(part.iter, part.target, part.ifs)
-        self.each(*([node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]))
-        self.bound = outside
-
-    visit_SetComp = visit_GeneratorExp = visit_DictComp = visit_ListComp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,37 +43,44 @@ class Cell:
             return ast.parse("")
 
     @functools.cached_property
-    def _names(self) -> Names:
-        names = Names()
-        names.visit(self.tree)
-        return names
-
-    @property
-    def binds(self) -> set[str]:
-        """The names that it assigns or imports."""
-        return self._names.bound
+    def _symbols(self) -> list[tuple[list[symtable.Symbol], list[symtable.Symbol]]]:
+        """How each statement uses names: at once, and in its functions when they are called."""
+        found = []
+        for statement in self.tree.body:
+            try:
+                tables = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
+            except SyntaxError:  # for example `return` outside a function
+                return []
+            for table in tables:
+                tables.extend(table.get_children())
+            inner = [symbol for table in tables[1:] for symbol in table.get_symbols() if symbol.is_global()]
+            found.append((list(tables[0].get_symbols()), inner))
+        return found
 
     @property
     def imports(self) -> set[str]:
         """The names that it imports."""
-        return self._names.imported
+        return {symbol.get_name() for outer, _ in self._symbols for symbol in outer if symbol.is_imported()}
+
+    @property
+    def binds(self) -> set[str]:
+        """The names that it assigns or imports."""
+        assigned = {symbol.get_name() for outer, _ in self._symbols for symbol in outer if symbol.is_assigned()}
+        return assigned | self.imports
 
     @property
     def uses(self) -> set[str]:
-        """The names whose values it reads from earlier cells when it runs."""
-        return self._names.used
+        """The names whose values it may read from earlier cells when it runs."""
+        used, bound = set(), set()
+        for outer, inner in self._symbols:
+            used |= {symbol.get_name() for symbol in [*outer, *inner] if symbol.is_referenced()} - bound
+            bound |= {symbol.get_name() for symbol in outer if symbol.is_assigned() or symbol.is_imported()}
+        return used | (self.changes - bound)
 
-    @functools.cached_property
+    @property
     def uses_later(self) -> set[str]:
         """The names that its functions read from the notebook when they are called."""
-        try:
-            tables = symtable.symtable(ast.unparse(self.tree), "cell", "exec").get_children()
-        except (SyntaxError, RecursionError):  # for example `return` outside a function
-            return set()
-        for table in tables:
-            tables.extend(table.get_children())
-        at_once = ("listcomp", "setcomp", "dictcomp", "genexpr")
-        return {s.get_name() for t in tables if t.get_name() not in at_once for s in t.get_symbols() if s.is_global()}
+        return {symbol.get_name() for _, inner in self._symbols for symbol in inner}
 
     @functools.cached_property
     def changes(self) -> set[str]:

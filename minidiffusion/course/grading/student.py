@@ -24,24 +24,16 @@ from ..exercises.judge import stopped
 from .door import name_error, pack, unpack
 
 
-class Shell(InteractiveShell):
-    """IPython without a window, which `%matplotlib inline` would ask for."""
-
-    def enable_gui(self, gui: Any = None) -> None:
-        pass
-
-
 class Student:
     """The shell in which the cells run, and the two pipes. They are moved, so that cells do not use them by mistake."""
 
     def __init__(self) -> None:
-        self.requests, self.answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
+        self.requests, self.answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 0)
         os.dup2(nowhere, 1)
-        config = Config()
-        config.HistoryManager.enabled = False
-        self.shell = Shell.instance(config=config)
+        self.shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+        self.shell.enable_gui = lambda gui=None: None  # `%matplotlib inline` would ask for a window
         # the copy's own calls of `check` decide nothing, so they need not take any time
         exercises.check = course.check = lambda exercise, answer: None
         self.answer: Any = None
@@ -50,16 +42,8 @@ class Student:
     def send(self, **message: Any) -> None:
         if os.getpid() != self.process:  # a copy that forks would have two
             os._exit(0)
-        line = memoryview(json.dumps(message).encode() + b"\n")
-        while line:
-            line = line[os.write(self.answers, line) :]
-
-    def serve(self) -> None:
-        """Answer requests until there are no more."""
-        self.send(ready=True)
-        for line in self.requests:
-            ((kind, content),) = json.loads(line).items()
-            self.send(**{kind: {"run": self.run, "find": self.find, "call": self.call}[kind](content)})
+        self.answers.write(json.dumps(message).encode() + b"\n")
+        self.answers.flush()
 
     def run(self, source: str) -> str:
         """Run a cell. Returns its error, or an empty text."""
@@ -119,4 +103,7 @@ def slopes(value: Any, inputs: list[Any]) -> list[Any]:
 
 
 if __name__ == "__main__":
-    Student().serve()
+    student = Student()
+    for line in student.requests:
+        ((kind, content),) = json.loads(line).items()
+        student.send(**{kind: {"run": student.run, "find": student.find, "call": student.call}[kind](content)})

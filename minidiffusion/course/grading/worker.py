@@ -6,13 +6,13 @@ import contextlib
 import ctypes
 import json
 import os
-import queue
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,7 +30,7 @@ WORDS = 64 * 2**20  # bytes that a copy may send to the judge for one cell or on
 
 
 class Ended(BaseException):  # no check may catch it
-    """The process is gone or must go. The message gives the reason, as the rest of a sentence."""
+    """The process is gone. The message gives the reason, as the rest of a sentence."""
 
 
 class Process:
@@ -53,98 +53,87 @@ class Process:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self.lines: queue.Queue[bytes] = queue.Queue(maxsize=8)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.reason = ""
+        self.allow(START)
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def __enter__(self) -> Process:
         try:
-            self.allow(START)
-            self.receive()
-        except BaseException as error:
+            self.ask("run", "")
+        except Ended as ended:
             self.__exit__()
-            if isinstance(error, Ended):
-                raise RuntimeError(f"the process that runs the cells did not start: it {error}") from None
-            raise
+            raise RuntimeError(f"the process that runs the cells did not start: it {ended}") from None
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if hasattr(os, "killpg"):
-            with contextlib.suppress(OSError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-        for _ in range(100):  # until none of them has started another one meanwhile
-            if not (family := self.family()):
-                break
-            for one in family:
-                with contextlib.suppress(psutil.Error):
-                    one.kill()
-            psutil.wait_procs(family, timeout=1)
-        self.process.wait()
-
-    def family(self) -> list[psutil.Process]:
-        """The process, and what it has started."""
-        return [one for one in psutil.Process().children(recursive=True) if one not in self.others]
+        self.reason = self.reason or "is no longer needed"
+        self._stop()
+        with contextlib.suppress(OSError), self.process:
+            pass  # which closes its pipes
 
     def allow(self, seconds: float) -> None:
         """The time for the next requests, all together."""
-        self.seconds, self.end = seconds, time.monotonic() + seconds
-        self.weigh, self.words = 0.0, 0
+        self.seconds, self.end, self.words = seconds, time.monotonic() + seconds, 0
 
-    def ask(self, kind: str, content: Any, reply: Any = None) -> Any:
+    def ask(self, kind: str, content: Any, reply: Callable[[Any], Any] | None = None) -> Any:
         """Send a request and return its answer. reply(question) answers questions in between. Raises Ended."""
-        self.send({kind: content})
-        while "ask" in (message := self.receive()) and reply is not None:
-            self.send(reply(message))
+        self._send({kind: content})
+        while "ask" in (message := self._receive()) and reply:
+            self._send(reply(message))
         if kind not in message:
             raise Ended("wrote where only the grader writes")
         return message[kind]
 
-    def send(self, message: dict[str, Any]) -> None:
-        line = json.dumps(message).encode() + b"\n"
-        threading.Thread(target=self._write, args=(line,), daemon=True).start()  # nobody may be reading
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended, as the next line will tell
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+            self.process.stdin.flush()
 
-    def receive(self) -> dict[str, Any]:
-        line = b""
-        while not line:
-            if time.monotonic() > self.end:
-                raise Ended(f"ran longer than {self.seconds:.3g} seconds")
-            if time.monotonic() > self.weigh:
-                self._weigh()
-            try:
-                line = self.lines.get(timeout=0.2)
-                alive = bool(line)
-            except queue.Empty:
-                alive = self.process.poll() is None
-            if not alive:
-                raise Ended("ended Python")
+    def _receive(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline(WORDS)
         self.words += len(line)
-        if self.words > WORDS:
-            raise Ended(f"sent more than {WORDS >> 20} MB to the judge")
+        if not line or self.words > WORDS:
+            raise Ended(f"sent more than {WORDS >> 20} MB to the judge" if line else self.reason or "ended Python")
         with contextlib.suppress(ValueError, RecursionError):
             if isinstance(message := json.loads(line), dict):
                 return message
         raise Ended("wrote where only the grader writes")
 
-    def _weigh(self) -> None:
-        used = 0
-        for one in self.family():
-            with contextlib.suppress(psutil.Error):
-                used += one.memory_full_info().uss
-        if used > MEMORY:
-            raise Ended(f"used more than {MEMORY / 2**30:g} GB of memory")
-        self.weigh = time.monotonic() + 0.2
+    def _watch(self) -> None:
+        """Stop the process when it has taken too much, which also ends the waiting for its answer."""
+        while not self.reason:
+            time.sleep(0.2)
+            if time.monotonic() > self.end:
+                self.reason = f"ran longer than {self.seconds:.3g} seconds"
+            elif self.process.poll() is not None:
+                self.reason = "ended Python"
+            elif sum(map(memory, self._family())) > MEMORY:
+                self.reason = f"used more than {MEMORY / 2**30:g} GB of memory"
+        self._stop()
 
-    def _write(self, line: bytes) -> None:
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):
-            self.process.stdin.write(line)
-            self.process.stdin.flush()
+    def _family(self) -> list[psutil.Process]:
+        return [one for one in psutil.Process().children(recursive=True) if one not in self.others]
 
-    def _listen(self) -> None:
-        assert self.process.stdout is not None
-        line = b" "
-        while line:  # an empty line means that the process has ended
-            line = self.process.stdout.readline(WORDS)
-            self.lines.put(line)
+    def _stop(self) -> None:
+        if hasattr(os, "killpg"):  # for orphans where there is no adoption
+            with contextlib.suppress(OSError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        for _ in range(100):  # until none of them has started another one meanwhile
+            if not (family := self._family()):
+                return
+            for one in family:
+                with contextlib.suppress(psutil.Error):
+                    one.kill()
+            psutil.wait_procs(family, timeout=1)
+
+
+def memory(process: psutil.Process) -> int:
+    """What would be free without it; memory that processes share does not count."""
+    with contextlib.suppress(psutil.Error):
+        return process.memory_full_info().uss
+    return 0
 
 
 class Answer:
