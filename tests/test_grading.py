@@ -8,15 +8,18 @@ import importlib
 import json
 import math
 import re
+import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 import torch
 
 from minidiffusion.cli import main
-from minidiffusion.course import exercises
-from minidiffusion.course.grading import Sheet, grade
+from minidiffusion.course import exercises, grading
+from minidiffusion.course.grading import Sheet, grade, worker
+from minidiffusion.course.grading.door import pack, unpack
 from minidiffusion.course.grading.notebook import Cell, anchors, lesson_of, needed, read, stubs
 from minidiffusion.course.grading.worker import Process
 
@@ -127,6 +130,84 @@ CHEATS = {
         'def mine(betas):\n    return (1 - betas).prod().sqrt()\nsignal_left = ...\nmd.course.check("01.3", mine)',
         "not attempted yet",
     ),
+    # what would reach a judge in the same process
+    "the globals of check are redefined": (
+        "01.1",
+        "md.course.exercises.check.__globals__['judge'] = lambda *answer: 'passed'\n" + WRONG["01.1"],
+        "not yet: on cosine",
+    ),
+    "the grader's object is found and redefined": (
+        "01.2",
+        "import gc\nfor one in gc.get_objects():\n    if type(one).__name__ == 'Student':\n"
+        "        one.find = lambda expression: {'value': {'make': ['os', 'abort', []]}}\n",
+        "not yet: the check stops: ValueError: a make is not a plain value",
+    ),
+    "a thread writes into all pipes": (
+        "01.3",
+        "import contextlib, os, threading, time\ndef write():\n    while True:\n        for pipe in range(3, 40):\n"
+        "            with contextlib.suppress(OSError):\n"
+        '                os.write(pipe, b\'{"find": {"value": "passed"}, "call": {"value": "passed"}, "run": ""}\\n\')\n'
+        "        time.sleep(0.01)\nthreading.Thread(target=write, daemon=True).start()\n" + WRONG["01.3"],
+        "not yet: ",
+    ),
+    "__torch_dispatch__ says that all is equal": (
+        "01.1",
+        "class Same(torch.Tensor):\n    @staticmethod\n    def __new__(cls, x):\n"
+        "        return torch.Tensor._make_wrapper_subclass(cls, x.shape, dtype=x.dtype)\n"
+        "    def __init__(self, x):\n        self.x = x\n    @classmethod\n"
+        "    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):\n"
+        "        plain = [one.x if isinstance(one, cls) else one for one in args]\n"
+        "        return 'close' in str(function) or function(*plain, **(kwargs or {}))\n"
+        "def diffuse(x0, t, eps, schedule):\n    return Same(x0)",
+        "not yet: on cosine",
+    ),
+    "a dispatch mode says that all is equal": (
+        "01.2",
+        "from torch.utils._python_dispatch import TorchDispatchMode\nclass Mode(TorchDispatchMode):\n"
+        "    def __torch_dispatch__(self, function, types, args=(), kwargs=None):\n"
+        "        return 'close' in str(function) or function(*args, **(kwargs or {}))\n"
+        "Mode().__enter__()\n" + WRONG["01.2"],
+        "not yet: on cosine",
+    ),
+    "torch.library says that all is equal": (
+        "01.3",
+        'library = torch.library.Library("aten", "IMPL")\n'
+        'library.impl("allclose", lambda *args, **kwargs: True, "CompositeImplicitAutograd")\n' + WRONG["01.3"],
+        "not yet: for the betas",
+    ),
+    "other modules in sys.modules": (
+        "01.1",
+        "import sys, types\nfor name in [name for name in sys.modules if 'course' in name]:\n"
+        "    sys.modules[name] = types.SimpleNamespace(judge=lambda *answer: 'passed', pack=lambda *value: 'passed')\n"
+        + WRONG["01.1"],
+        "not yet: on cosine",
+    ),
+    "a float that is equal to all": (
+        "01.2",
+        "class Same(float):\n    def __abs__(self):\n        return 0.0\n"
+        "    __sub__ = __rsub__ = lambda self, other: self\n    __eq__ = __lt__ = lambda self, other: True\n"
+        "def even_time(schedule):\n    return Same(0.5)",
+        "not yet: on cosine",
+    ),
+    "a number that no float holds": (
+        "01.3",
+        "def signal_left(betas):\n    return 10**4000",
+        "not yet: alpha(1) must be",
+    ),
+    "it writes into the package": (
+        "01.1",
+        "open(md.process.__file__, 'a').write('raise SystemExit')\n" + WRONG["01.1"],
+        "not yet: on cosine",
+    ),
+    "a forged .pyc": (
+        "01.2",
+        "import importlib.util, py_compile\nfrom pathlib import Path\nPath('forged.py').write_text('CHECKS = {}')\n"
+        "place = importlib.util.cache_from_source(md.course.exercises.lesson_01.__file__)\n"
+        "mode = py_compile.PycInvalidationMode.UNCHECKED_HASH\n"
+        "py_compile.compile('forged.py', place, invalidation_mode=mode)\n" + WRONG["01.2"],
+        "not yet: on cosine",
+    ),
+    "a hundred thousand minus signs": ("01.3", "-" * 100_000, "not yet: its cell stops: "),
     # from here on, failures that must not stop it
     "sys.exit in the cell": ("01.1", RIGHT["01.1"] + "import sys\nsys.exit(0)", "passed"),
     "exit in the cell": ("01.2", RIGHT["01.2"] + "exit()", "passed"),
@@ -200,6 +281,95 @@ def test_nothing_here_was_touched():
     """The copies ran elsewhere."""
     assert exercises.CHECKS["01.1"] is exercises.lesson_01.diffuse and builtins.abs(-1) == 1
     assert not torch.allclose(torch.zeros(1), torch.ones(1))
+
+
+# what a copy takes and leaves behind
+
+
+def graded_alone(answers, tmp_path):
+    return grade(variant(DESTROYING, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=60.0)
+
+
+def test_a_copy_that_fills_the_memory_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "MEMORY", 2**30)
+    hog = "def even_time(schedule):\n    return [torch.ones(2**24) for i in range(1000)]"
+    graded = graded_alone({"01.1": RIGHT["01.1"], "01.2": hog, "01.3": RIGHT["01.3"]}, tmp_path)
+    assert [one["verdict"] for one in graded["exercises"]] == ["passed", "not yet", "passed"]
+    assert graded["exercises"][1]["why"] == "asked for an answer, it used more than 1 GB of memory."
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, nobody adopts the orphans")
+def test_nothing_outlives_a_grading(tmp_path):
+    start = (
+        "import subprocess\nfor i in range(50):\n    subprocess.Popen(['sh', '-c', '(setsid sleep 4321 &)'], env={})\n"
+    )
+    graded = graded_alone({"01.1": start + RIGHT["01.1"], "01.2": RIGHT["01.2"], "01.3": RIGHT["01.3"]}, tmp_path)
+    assert graded["passed"] == 3
+    assert not [one for one in psutil.process_iter(["cmdline"]) if "4321" in (one.info["cmdline"] or [])]
+
+
+def test_a_change_of_the_installed_package_is_undone(tmp_path, monkeypatch):
+    package = tmp_path / "package"
+    (package / "__pycache__").mkdir(parents=True)
+    for name in ("process.py", "gone.py", "__pycache__/process.pyc"):
+        (package / name).write_text("before")
+    monkeypatch.setattr(grading, "PACKAGE", package)
+    before = grading.contents()
+    (package / "gone.py").unlink()
+    for name in ("process.py", "new.py", "__pycache__/process.pyc", "__pycache__/new.pyc"):
+        (package / name).write_text("forged")
+    (tmp_path / "pyproject.toml").touch()  # in a checkout, only what is compiled is put back
+    names = ["package/gone.py", "package/new.py", "package/process.py"]
+    assert grading.put_back(before) == names and (package / "process.py").read_text() == "forged"
+    (tmp_path / "pyproject.toml").unlink()
+    assert grading.put_back(before) == names and grading.contents() == before
+
+
+def test_no_control_characters_and_no_endless_text_reach_the_report(tmp_path):
+    loud = "ValueError('\\x1b[2J\\x07' + 'x' * 10**6)"
+    answers = {"01.1": f"raise {loud}", "01.2": f"def even_time(schedule):\n    raise {loud}", "01.3": RIGHT["01.3"]}
+    graded = graded_alone(answers, tmp_path)
+    said = [*(one["why"] for one in graded["exercises"]), *(one["error"] for one in graded["errors"])]
+    assert sum("ValueError: ?[2J?xxx" in text for text in said) == 3
+    assert all(text.isprintable() and len(text) < 700 for text in said)
+
+
+def test_a_word_that_is_equal_to_all_words_is_judged_by_its_letters(tmp_path):
+    path = LESSONS / "22_the_verdict.ipynb"
+    word = "class Word(str):\n    __eq__ = lambda *words: True\n    __ne__ = lambda *words: False\n    __hash__ = str.__hash__\n"
+    answers = solutions(path)
+    answers["22.2"] = word + "def decide(low, high, least, most):\n    return Word('holds')"
+    answers["22.3"] = word + "def verdict(decided):\n    return Word('open')"
+    graded = grade(variant(path, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=60.0)
+    assert [one["verdict"] for one in graded["exercises"]] == ["passed", "not yet", "not yet"]
+
+
+def test_only_plain_values_pass_the_door():
+    values = [
+        1.5,
+        True,
+        "x",
+        None,
+        ...,
+        [1, (2, "y")],
+        torch.arange(6.0).view(2, 3),
+        torch.zeros(0, 2),
+        torch.tensor(2),
+    ]
+    for value in values:
+        there = unpack(json.loads(json.dumps(pack(value))))
+        assert type(there) is type(value) and (torch.equal(there, value) if torch.is_tensor(value) else there == value)
+    assert type(unpack(pack({1: 2}))).__name__ == "dict" and unpack(pack({1: 2})) != {1: 2}
+    with pytest.raises(ValueError, match="not a plain value"):
+        unpack({"make": ["os", "abort", []]})
+
+
+def test_a_notebook_whose_source_is_a_number_is_read(tmp_path):
+    copy = variant(DESTROYING, RIGHT, tmp_path / "copy.ipynb")
+    notebook = json.loads(copy.read_text())
+    notebook["cells"][1]["source"] = 5
+    copy.write_text(json.dumps(notebook))
+    assert [cell.source for cell in read(copy)][1] == "5"
 
 
 # variants of the lessons

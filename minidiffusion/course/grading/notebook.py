@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import copy
 import dataclasses
 import functools
 import re
 import symtable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 HIDDEN = re.compile(r"\bimport \*|\b(?:exec|globals|setattr)\(|^%run\b", re.M)  # bind names that the text does not show
 TRAINS = re.compile(r"(?:^|_)(?:fit|train)(?:_|$)")  # functions that change their arguments
@@ -46,7 +49,7 @@ class Cell:
     def _symbols(self) -> list[tuple[list[symtable.Symbol], list[symtable.Symbol]]]:
         """How each statement uses names: at once, and in its functions when they are called."""
         found = []
-        for statement in self.tree.body:
+        for statement in simple(self.tree.body):
             try:
                 tables = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
             except SyntaxError:  # for example `return` outside a function
@@ -110,6 +113,20 @@ class Cell:
             and isinstance(call.args[0], ast.Constant)
             and isinstance(call.args[0].value, str)
         }
+
+
+def simple(statements: list[Any]) -> Iterator[ast.stmt]:
+    """The statements in their order, with those inside a loop or a block after its head."""
+    for statement in statements:
+        if isinstance(statement, (ast.For, ast.While, ast.With, ast.If, ast.Try)):
+            head = copy.copy(statement)
+            vars(head).update(body=[ast.Pass()], orelse=[], handlers=[], finalbody=[ast.Pass()])
+            yield head
+            inside = [one for part in getattr(statement, "handlers", []) for one in part.body]
+            inside += [*getattr(statement, "orelse", []), *getattr(statement, "finalbody", [])]
+            yield from simple([*statement.body, *inside])
+        else:
+            yield statement
 
 
 def root(node: ast.AST) -> str:
