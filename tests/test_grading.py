@@ -9,6 +9,7 @@ import json
 import math
 import re
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -146,7 +147,7 @@ CHEATS = {
         "01.3",
         "import contextlib, os, threading, time\ndef write():\n    while True:\n        for pipe in range(3, 40):\n"
         "            with contextlib.suppress(OSError):\n"
-        '                os.write(pipe, b\'{"find": {"value": "passed"}, "call": {"value": "passed"}, "run": ""}\\n\')\n'
+        '                os.write(pipe, b\'{"find": {"value": "passed"}, "call": "passed", "run": ""}\\n\')\n'
         "        time.sleep(0.01)\nthreading.Thread(target=write, daemon=True).start()\n" + WRONG["01.3"],
         "not yet: ",
     ),
@@ -245,15 +246,17 @@ NAMES = list(CHEATS)
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory):
-    """Of a group of three, on first demand."""
-    found = {}
+    """Of a group of three, on first demand. A slow or busy machine gets more time."""
+    found, start = {}, time.monotonic()
+    with Process(tmp_path_factory.mktemp("start")):
+        seconds = max(4.0, time.monotonic() - start)
 
     def of(name):
         if name not in found:
             group = NAMES[3 * (NAMES.index(name) // 3) :][:3]
             answers = {CHEATS[one][0]: CHEATS[one][1] for one in group}
             copy = variant(DESTROYING, answers, tmp_path_factory.mktemp("copy") / "copy.ipynb")
-            graded = grade(copy, LESSONS, seconds=4.0)
+            graded = grade(copy, LESSONS, seconds)
             by_exercise = {one["exercise"]: one for one in graded["exercises"]}
             found.update({one: (by_exercise[CHEATS[one][0]], graded) for one in group})
         return found[name]
@@ -336,7 +339,9 @@ def test_no_control_characters_and_no_endless_text_reach_the_report(tmp_path):
 
 def test_a_word_that_is_equal_to_all_words_is_judged_by_its_letters(tmp_path):
     path = LESSONS / "22_the_verdict.ipynb"
-    word = "class Word(str):\n    __eq__ = lambda *words: True\n    __ne__ = lambda *words: False\n    __hash__ = str.__hash__\n"
+    word = (
+        "class Word(str):\n    __hash__ = None\n    __eq__ = lambda *words: True\n    __ne__ = lambda *words: False\n"
+    )
     answers = solutions(path)
     answers["22.2"] = word + "def decide(low, high, least, most):\n    return Word('holds')"
     answers["22.3"] = word + "def verdict(decided):\n    return Word('open')"

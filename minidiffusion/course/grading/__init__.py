@@ -93,7 +93,9 @@ class Sheet:
                 for exercise in left:
                     self.say(exercise, "not yet", f"the copy has used up its {10 * self.seconds:g} seconds.")
                 return
+            start = time.monotonic()
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Process(Path(folder)) as process:
+                self.end += time.monotonic() - start  # the start of Python and PyTorch is not the copy's
                 self.go_through(process, left)
 
     def go_through(self, process: Process, left: dict[str, int]) -> None:
