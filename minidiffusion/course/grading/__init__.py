@@ -161,11 +161,8 @@ def put_back(before: dict[Path, bytes]) -> list[str]:
     now, checkout = contents(), (PACKAGE.parent / "pyproject.toml").exists()
     changed = [file for file in sorted({*before, *now}) if before.get(file) != now.get(file)]
     source = [file for file in changed if "__pycache__" not in file.parts]
-    undo = [file for file in changed if not checkout or file not in source]
-    for file in undo:
-        with contextlib.suppress(FileNotFoundError):
-            file.unlink()
-    for file in undo:
+    for file in changed if not checkout else set(changed) - set(source):
+        file.unlink(missing_ok=True)
         if file in before:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(before[file])

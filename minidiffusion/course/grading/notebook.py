@@ -10,7 +10,7 @@ import re
 import symtable
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HIDDEN = re.compile(r"\bimport \*|\b(?:exec|globals|setattr)\(|^%run\b", re.M)  # bind names that the text does not show
 TRAINS = re.compile(r"(?:^|_)(?:fit|train)(?:_|$)")  # functions that change their arguments
@@ -22,6 +22,15 @@ class Stub:
 
     expression: str
     cell: str
+
+
+class Names(NamedTuple):
+    """The names that a cell imports, that it assigns or imports, that it reads, and that its functions read later."""
+
+    imports: set[str]
+    binds: set[str]
+    uses: set[str]
+    later: set[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,44 +55,25 @@ class Cell:
             return ast.parse("")
 
     @functools.cached_property
-    def _symbols(self) -> list[tuple[list[symtable.Symbol], list[symtable.Symbol]]]:
-        """How each statement uses names: at once, and in its functions when they are called."""
-        found = []
+    def names(self) -> Names:
+        """How its statements use names, one after the other."""
+        found = Names(set(), set(), set(), set())
         for statement in simple(self.tree.body):
             try:
                 tables = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
             except SyntaxError:  # for example `return` outside a function
-                return []
+                return Names(set(), set(), set(), set())
             for table in tables:
                 tables.extend(table.get_children())
-            inner = [symbol for table in tables[1:] for symbol in table.get_symbols() if symbol.is_global()]
-            found.append((list(tables[0].get_symbols()), inner))
+            own = tables[0].get_symbols()
+            later = {symbol.get_name() for table in tables[1:] for symbol in table.get_symbols() if symbol.is_global()}
+            now = {symbol.get_name() for symbol in own if symbol.is_referenced()}
+            found.later.update(later)
+            found.uses.update((now | later) - found.binds)
+            found.imports.update(symbol.get_name() for symbol in own if symbol.is_imported())
+            found.binds.update(symbol.get_name() for symbol in own if symbol.is_assigned() or symbol.is_imported())
+        found.uses.update(self.changes - found.binds)
         return found
-
-    @property
-    def imports(self) -> set[str]:
-        """The names that it imports."""
-        return {symbol.get_name() for outer, _ in self._symbols for symbol in outer if symbol.is_imported()}
-
-    @property
-    def binds(self) -> set[str]:
-        """The names that it assigns or imports."""
-        assigned = {symbol.get_name() for outer, _ in self._symbols for symbol in outer if symbol.is_assigned()}
-        return assigned | self.imports
-
-    @property
-    def uses(self) -> set[str]:
-        """The names whose values it may read from earlier cells when it runs."""
-        used, bound = set(), set()
-        for outer, inner in self._symbols:
-            used |= {symbol.get_name() for symbol in [*outer, *inner] if symbol.is_referenced()} - bound
-            bound |= {symbol.get_name() for symbol in outer if symbol.is_assigned() or symbol.is_imported()}
-        return used | (self.changes - bound)
-
-    @property
-    def uses_later(self) -> set[str]:
-        """The names that its functions read from the notebook when they are called."""
-        return {symbol.get_name() for _, inner in self._symbols for symbol in inner}
 
     @functools.cached_property
     def changes(self) -> set[str]:
@@ -195,8 +185,8 @@ def anchors(cells: list[Cell], exercises: dict[str, Stub]) -> dict[str, int]:
         names = names_in(stub.expression)
         for fits in (
             lambda cell: exercise in cell.checks,  # noqa: B023
-            lambda cell: cell.id == stub.cell and names & cell.binds,  # noqa: B023
-            lambda cell: names & cell.binds,  # noqa: B023
+            lambda cell: cell.id == stub.cell and names & cell.names.binds,  # noqa: B023
+            lambda cell: names & cell.names.binds,  # noqa: B023
             lambda cell: cell.id == stub.cell or f'check("{exercise}"' in cell.source,  # noqa: B023
         ):
             if places := [number for number, cell in enumerate(cells) if fits(cell)]:
@@ -211,7 +201,7 @@ def needed(cells: list[Cell], left: dict[str, int], exercises: dict[str, Stub]) 
     Changes that the text of a cell does not show are missed, such as those of a function that changes its argument.
     All cells that bind names in hidden ways are included.
     """
-    imported = {name for cell in cells for name in cell.imports}
+    imported = {name for cell in cells for name in cell.names.imports}
     wanted: set[int] = set()
     for exercise, anchor in left.items():
         todo = [anchor, *(n for n in range(anchor) if HIDDEN.search(cells[n].source))]
@@ -222,9 +212,9 @@ def needed(cells: list[Cell], left: dict[str, int], exercises: dict[str, Stub]) 
             number = todo.pop()
             if number not in taken:
                 taken.add(number)
-                for name in cells[number].uses:
+                for name in cells[number].names.uses:
                     todo += sources(cells, name, number, imported)
-                for name in cells[number].uses_later:  # called by the cell itself, or by the check
+                for name in cells[number].names.later:  # called by the cell itself, or by the check
                     todo += sources(cells, name, number, imported) + sources(cells, name, anchor + 1, imported)
         wanted |= taken
     return wanted
@@ -232,7 +222,7 @@ def needed(cells: list[Cell], left: dict[str, int], exercises: dict[str, Stub]) 
 
 def sources(cells: list[Cell], name: str, before: int, imported: set[str]) -> list[int]:
     """The last cell before this one that binds the name, and the cells after it that change its value."""
-    places = [number for number in range(before) if name in cells[number].binds]
+    places = [number for number in range(before) if name in cells[number].names.binds]
     first = places[-1] if places else 0
     changed = [n for n in range(first, before) if name in cells[n].changes and name not in imported]
     return [*places[-1:], *changed]
