@@ -390,9 +390,9 @@ def process(tmp_path_factory):
 def judged(process, path):
     """The verdicts as `grade` finds them, but in a process that is already there; and the cells that had to run."""
     cells = [cell for cell in read(path) if cell.code]
-    sheet = Sheet(cells, stubs(read(LESSONS / path.name)), seconds=20.0, run_all=False)
+    sheet = Sheet(cells, stubs(read(LESSONS / path.name)), seconds=600.0, run_all=False)
     sheet.go_through(process, sheet.anchors)
-    process.allow(20.0)
+    process.allow(600.0)
     process.ask("run", "%reset -f")
     process.allow(math.inf)
     assert not sheet.errors, sheet.errors
@@ -422,7 +422,7 @@ def test_answers_with_usual_mistakes_are_told_what_is_wrong(tmp_path):
     answers = solutions(path)
     answers["00.1"] = "boots = [9, 9, 9, 9]"
     answers["00.2"] = answers["00.2"].replace("schedule.sigma(s) * eps_hat", "schedule.sigma(t) * eps_hat")
-    graded = grade(variant(path, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=20.0)
+    graded = grade(variant(path, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=60.0)
     assert graded["lesson"] == "00" and graded["passed"] == 0 and graded["of"] == 3
     assert [one["verdict"] for one in graded["exercises"]] == ["not yet"] * 3  # the walk takes the wrong step
     assert "must be a tensor" in graded["exercises"][0]["why"] and "yours is" in graded["exercises"][1]["why"]
@@ -465,7 +465,7 @@ def test_a_name_that_is_bound_in_a_hidden_way_is_found_in_the_end(tmp_path):
     notebook.cells.insert(0, nbformat.v4.new_code_cell("import torch\nimport minidiffusion as md"))
     notebook.cells.insert(1, nbformat.v4.new_code_cell('get_ipython().run_cell("hidden = 0.3")'))
     nbformat.write(notebook, tmp_path / "copy.ipynb")
-    graded = grade(tmp_path / "copy.ipynb", LESSONS, seconds=20.0)
+    graded = grade(tmp_path / "copy.ipynb", LESSONS, seconds=60.0)
     assert graded["exercises"][1]["why"].startswith("on cosine, at your time 0.3")
 
 
