@@ -58,15 +58,48 @@ class Agreeable(torch.Tensor):
         return super().__torch_function__(function, types, args, kwargs or {})
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("name", CHECKS)
+=======
+class Same:
+    """Something that is equal to everything."""
+
+    __hash__ = None
+    __eq__ = __lt__ = __le__ = __ge__ = __gt__ = lambda *both: True
+
+    def __ne__(self, other):
+        return False
+
+
+class SameNumber(Same, float):
+    """Its difference from everything is 0."""
+
+    __sub__ = __rsub__ = __abs__ = lambda *numbers: 0.0
+
+
+class SameWord(Same, str):
+    pass
+
+
+def claiming(answer):
+    """The answer, in a type that claims to be equal to everything."""
+    if isinstance(answer, torch.Tensor):
+        return answer.as_subclass(Agreeable)
+    if isinstance(answer, (tuple, list)):
+        return type(answer)(claiming(part) for part in answer)
+    types = {float: SameNumber, str: SameWord}
+    return types.get(type(answer), lambda same: same)(answer)
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKS if name != "00.1"])
+>>>>>>> grade
 def test_an_answer_that_claims_to_be_right_is_not_believed(name):
     for wrong, _ in BANK[name][1]:
         if not callable(wrong):
             continue
 
         def agreeable(*inputs, wrong=wrong):
-            answer = wrong(*inputs)
-            return answer.as_subclass(Agreeable) if isinstance(answer, torch.Tensor) else answer
+            return claiming(wrong(*inputs))
 
         assert judge(CHECKS[name], agreeable).startswith("not yet: ")
 

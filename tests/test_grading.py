@@ -6,16 +6,21 @@ Copies are made from the committed lessons. Cheats and failures share a copy, on
 import builtins
 import importlib
 import json
+import math
 import re
+import sys
+import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 import torch
 
 from minidiffusion.cli import main
-from minidiffusion.course import exercises
-from minidiffusion.course.grading import Sheet, grade
+from minidiffusion.course import exercises, grading
+from minidiffusion.course.grading import Sheet, grade, worker
+from minidiffusion.course.grading.door import pack, unpack
 from minidiffusion.course.grading.notebook import Cell, anchors, lesson_of, needed, read, stubs
 from minidiffusion.course.grading.worker import Process
 
@@ -109,7 +114,7 @@ CHEATS = {
     "the answer redefines PyTorch": (
         "01.3",
         "def signal_left(betas):\n    torch.Tensor.item = lambda self: 1.0\n    return 1.0",
-        "not yet: while it is checked, it changes Tensor.item",
+        "not yet: for the betas",
     ),
     "the answer is equal to everything": (
         "01.1",
@@ -126,6 +131,84 @@ CHEATS = {
         'def mine(betas):\n    return (1 - betas).prod().sqrt()\nsignal_left = ...\nmd.course.check("01.3", mine)',
         "not attempted yet",
     ),
+    # what would reach a judge in the same process
+    "the globals of check are redefined": (
+        "01.1",
+        "md.course.exercises.check.__globals__['judge'] = lambda *answer: 'passed'\n" + WRONG["01.1"],
+        "not yet: on cosine",
+    ),
+    "the grader's object is found and redefined": (
+        "01.2",
+        "import gc\nfor one in gc.get_objects():\n    if type(one).__name__ == 'Student':\n"
+        "        one.find = lambda expression: {'value': {'make': ['os', 'abort', []]}}\n",
+        "not yet: the check stops: ValueError: a make is not a plain value",
+    ),
+    "a thread writes into all pipes": (
+        "01.3",
+        "import contextlib, os, threading, time\ndef write():\n    while True:\n        for pipe in range(3, 40):\n"
+        "            with contextlib.suppress(OSError):\n"
+        '                os.write(pipe, b\'{"find": {"value": "passed"}, "call": "passed", "run": ""}\\n\')\n'
+        "        time.sleep(0.01)\nthreading.Thread(target=write, daemon=True).start()\n" + WRONG["01.3"],
+        "not yet: ",
+    ),
+    "__torch_dispatch__ says that all is equal": (
+        "01.1",
+        "class Same(torch.Tensor):\n    @staticmethod\n    def __new__(cls, x):\n"
+        "        return torch.Tensor._make_wrapper_subclass(cls, x.shape, dtype=x.dtype)\n"
+        "    def __init__(self, x):\n        self.x = x\n    @classmethod\n"
+        "    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):\n"
+        "        plain = [one.x if isinstance(one, cls) else one for one in args]\n"
+        "        return 'close' in str(function) or function(*plain, **(kwargs or {}))\n"
+        "def diffuse(x0, t, eps, schedule):\n    return Same(x0)",
+        "not yet: on cosine",
+    ),
+    "a dispatch mode says that all is equal": (
+        "01.2",
+        "from torch.utils._python_dispatch import TorchDispatchMode\nclass Mode(TorchDispatchMode):\n"
+        "    def __torch_dispatch__(self, function, types, args=(), kwargs=None):\n"
+        "        return 'close' in str(function) or function(*args, **(kwargs or {}))\n"
+        "Mode().__enter__()\n" + WRONG["01.2"],
+        "not yet: on cosine",
+    ),
+    "torch.library says that all is equal": (
+        "01.3",
+        'library = torch.library.Library("aten", "IMPL")\n'
+        'library.impl("allclose", lambda *args, **kwargs: True, "CompositeImplicitAutograd")\n' + WRONG["01.3"],
+        "not yet: for the betas",
+    ),
+    "other modules in sys.modules": (
+        "01.1",
+        "import sys, types\nfor name in [name for name in sys.modules if 'course' in name]:\n"
+        "    sys.modules[name] = types.SimpleNamespace(judge=lambda *answer: 'passed', pack=lambda *value: 'passed')\n"
+        + WRONG["01.1"],
+        "not yet: on cosine",
+    ),
+    "a float that is equal to all": (
+        "01.2",
+        "class Same(float):\n    def __abs__(self):\n        return 0.0\n"
+        "    __sub__ = __rsub__ = lambda self, other: self\n    __eq__ = __lt__ = lambda self, other: True\n"
+        "def even_time(schedule):\n    return Same(0.5)",
+        "not yet: on cosine",
+    ),
+    "a number that no float holds": (
+        "01.3",
+        "def signal_left(betas):\n    return 10**4000",
+        "not yet: alpha(1) must be",
+    ),
+    "it writes into the package": (
+        "01.1",
+        "open(md.process.__file__, 'a').write('raise SystemExit')\n" + WRONG["01.1"],
+        "not yet: on cosine",
+    ),
+    "a forged .pyc": (
+        "01.2",
+        "import importlib.util, py_compile\nfrom pathlib import Path\nPath('forged.py').write_text('CHECKS = {}')\n"
+        "place = importlib.util.cache_from_source(md.course.exercises.lesson_01.__file__)\n"
+        "mode = py_compile.PycInvalidationMode.UNCHECKED_HASH\n"
+        "py_compile.compile('forged.py', place, invalidation_mode=mode)\n" + WRONG["01.2"],
+        "not yet: on cosine",
+    ),
+    "a hundred thousand minus signs": ("01.3", "-" * 100_000, "not yet: its cell stops: "),
     # from here on, failures that must not stop it
     "sys.exit in the cell": ("01.1", RIGHT["01.1"] + "import sys\nsys.exit(0)", "passed"),
     "exit in the cell": ("01.2", RIGHT["01.2"] + "exit()", "passed"),
@@ -154,7 +237,7 @@ CHEATS = {
     "words in the grader's pipe": (
         "01.3",
         "import contextlib, os\nfor pipe in range(3, 40):\n    with contextlib.suppress(OSError):\n"
-        '        os.write(pipe, b\'{"verdict": "passed", "put_back": []}\\n\')\n',
+        '        os.write(pipe, b\'{"find": {"function": true}}\\n\')\n',
         "not yet: its cell stops: wrote where only",
     ),
 }
@@ -163,15 +246,17 @@ NAMES = list(CHEATS)
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory):
-    """Of a group of three, on first demand."""
-    found = {}
+    """Of a group of three, on first demand. A slow or busy machine gets more time."""
+    found, start = {}, time.monotonic()
+    with Process(tmp_path_factory.mktemp("start")):
+        seconds = max(4.0, time.monotonic() - start)
 
     def of(name):
         if name not in found:
             group = NAMES[3 * (NAMES.index(name) // 3) :][:3]
             answers = {CHEATS[one][0]: CHEATS[one][1] for one in group}
             copy = variant(DESTROYING, answers, tmp_path_factory.mktemp("copy") / "copy.ipynb")
-            graded = grade(copy, LESSONS, seconds=4.0)
+            graded = grade(copy, LESSONS, seconds)
             by_exercise = {one["exercise"]: one for one in graded["exercises"]}
             found.update({one: (by_exercise[CHEATS[one][0]], graded) for one in group})
         return found[name]
@@ -184,14 +269,6 @@ def test_a_cheat_fools_it_not_and_a_failure_stops_it_not(name, verdicts):
     verdict, _ = verdicts(name)
     said = verdict["verdict"] + (": " + verdict["why"] if verdict["why"] else "")
     assert said.startswith(CHEATS[name][2]), said
-
-
-def test_what_was_changed_is_named(verdicts):
-    _, graded = verdicts("PyTorch is redefined")
-    assert {"torch.allclose", "Tensor.__eq__", "minidiffusion.course.exercises.lesson_01.abs"} <= set(
-        graded["put_back"]
-    )
-    assert verdicts("huge output")[1]["put_back"] == []
 
 
 def test_errors_name_their_cells(verdicts):
@@ -209,6 +286,97 @@ def test_nothing_here_was_touched():
     assert not torch.allclose(torch.zeros(1), torch.ones(1))
 
 
+# what a copy takes and leaves behind
+
+
+def graded_alone(answers, tmp_path):
+    return grade(variant(DESTROYING, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=60.0)
+
+
+def test_a_copy_that_fills_the_memory_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "MEMORY", 2**30)
+    hog = "def even_time(schedule):\n    return [torch.ones(2**24) for i in range(1000)]"
+    graded = graded_alone({"01.1": RIGHT["01.1"], "01.2": hog, "01.3": RIGHT["01.3"]}, tmp_path)
+    assert [one["verdict"] for one in graded["exercises"]] == ["passed", "not yet", "passed"]
+    assert graded["exercises"][1]["why"] == "asked for an answer, it used more than 1 GB of memory."
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, nobody adopts the orphans")
+def test_nothing_outlives_a_grading(tmp_path):
+    start = (
+        "import subprocess\nfor i in range(50):\n    subprocess.Popen(['sh', '-c', '(setsid sleep 4321 &)'], env={})\n"
+    )
+    graded = graded_alone({"01.1": start + RIGHT["01.1"], "01.2": RIGHT["01.2"], "01.3": RIGHT["01.3"]}, tmp_path)
+    assert graded["passed"] == 3
+    assert not [one for one in psutil.process_iter(["cmdline"]) if "4321" in (one.info["cmdline"] or [])]
+
+
+def test_a_change_of_the_installed_package_is_undone(tmp_path, monkeypatch):
+    package = tmp_path / "package"
+    (package / "__pycache__").mkdir(parents=True)
+    for name in ("process.py", "gone.py", "__pycache__/process.pyc"):
+        (package / name).write_text("before")
+    monkeypatch.setattr(grading, "PACKAGE", package)
+    before = grading.contents()
+    (package / "gone.py").unlink()
+    for name in ("process.py", "new.py", "__pycache__/process.pyc", "__pycache__/new.pyc"):
+        (package / name).write_text("forged")
+    (tmp_path / "pyproject.toml").touch()  # in a checkout, only what is compiled is put back
+    names = ["package/gone.py", "package/new.py", "package/process.py"]
+    assert grading.put_back(before) == names and (package / "process.py").read_text() == "forged"
+    (tmp_path / "pyproject.toml").unlink()
+    assert grading.put_back(before) == names and grading.contents() == before
+
+
+def test_no_control_characters_and_no_endless_text_reach_the_report(tmp_path):
+    loud = "ValueError('\\x1b[2J\\x07' + 'x' * 10**6)"
+    answers = {"01.1": f"raise {loud}", "01.2": f"def even_time(schedule):\n    raise {loud}", "01.3": RIGHT["01.3"]}
+    graded = graded_alone(answers, tmp_path)
+    said = [*(one["why"] for one in graded["exercises"]), *(one["error"] for one in graded["errors"])]
+    assert sum("ValueError: ?[2J?xxx" in text for text in said) == 3
+    assert all(text.isprintable() and len(text) < 700 for text in said)
+
+
+def test_a_word_that_is_equal_to_all_words_is_judged_by_its_letters(tmp_path):
+    path = LESSONS / "22_the_verdict.ipynb"
+    word = (
+        "class Word(str):\n    __hash__ = None\n    __eq__ = lambda *words: True\n    __ne__ = lambda *words: False\n"
+    )
+    answers = solutions(path)
+    answers["22.2"] = word + "def decide(low, high, least, most):\n    return Word('holds')"
+    answers["22.3"] = word + "def verdict(decided):\n    return Word('open')"
+    graded = grade(variant(path, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=60.0)
+    assert [one["verdict"] for one in graded["exercises"]] == ["passed", "not yet", "not yet"]
+
+
+def test_only_plain_values_pass_the_door():
+    values = [
+        1.5,
+        True,
+        "x",
+        None,
+        ...,
+        [1, (2, "y")],
+        torch.arange(6.0).view(2, 3),
+        torch.zeros(0, 2),
+        torch.tensor(2),
+    ]
+    for value in values:
+        there = unpack(json.loads(json.dumps(pack(value))))
+        assert type(there) is type(value) and (torch.equal(there, value) if torch.is_tensor(value) else there == value)
+    assert type(unpack(pack({1: 2}))).__name__ == "dict" and unpack(pack({1: 2})) != {1: 2}
+    with pytest.raises(ValueError, match="not a plain value"):
+        unpack({"make": ["os", "abort", []]})
+
+
+def test_a_notebook_whose_source_is_a_number_is_read(tmp_path):
+    copy = variant(DESTROYING, RIGHT, tmp_path / "copy.ipynb")
+    notebook = json.loads(copy.read_text())
+    notebook["cells"][1]["source"] = 5
+    copy.write_text(json.dumps(notebook))
+    assert [cell.source for cell in read(copy)][1] == "5"
+
+
 # variants of the lessons
 
 
@@ -222,9 +390,11 @@ def process(tmp_path_factory):
 def judged(process, path):
     """The verdicts as `grade` finds them, but in a process that is already there; and the cells that had to run."""
     cells = [cell for cell in read(path) if cell.code]
-    sheet = Sheet(cells, stubs(read(LESSONS / path.name)), seconds=20.0, run_all=False)
+    sheet = Sheet(cells, stubs(read(LESSONS / path.name)), seconds=600.0, run_all=False)
     sheet.go_through(process, sheet.anchors)
-    process.ask(20.0, reset=True)
+    process.allow(600.0)
+    process.ask("run", "%reset -f")
+    process.allow(math.inf)
     assert not sheet.errors, sheet.errors
     return {exercise: found["verdict"] for exercise, found in sheet.verdicts.items()}
 
@@ -252,7 +422,7 @@ def test_answers_with_usual_mistakes_are_told_what_is_wrong(tmp_path):
     answers = solutions(path)
     answers["00.1"] = answers["00.1"].replace("schedule.sigma(s) * eps_hat", "schedule.sigma(t) * eps_hat")
     answers["00.2"] = "guess_between = [9, 9, 9, 9]"
-    graded = grade(variant(path, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=20.0)
+    graded = grade(variant(path, answers, tmp_path / "copy.ipynb"), LESSONS, seconds=60.0)
     assert graded["lesson"] == "00" and graded["passed"] == 0 and graded["of"] == 3
     assert [one["verdict"] for one in graded["exercises"]] == ["not yet"] * 3  # the third calls the first
     assert "x is not what the step" in graded["exercises"][0]["why"]
@@ -296,7 +466,7 @@ def test_a_name_that_is_bound_in_a_hidden_way_is_found_in_the_end(tmp_path):
     notebook.cells.insert(0, nbformat.v4.new_code_cell("import torch\nimport minidiffusion as md"))
     notebook.cells.insert(1, nbformat.v4.new_code_cell('get_ipython().run_cell("hidden = 0.3")'))
     nbformat.write(notebook, tmp_path / "copy.ipynb")
-    graded = grade(tmp_path / "copy.ipynb", LESSONS, seconds=20.0)
+    graded = grade(tmp_path / "copy.ipynb", LESSONS, seconds=60.0)
     assert graded["exercises"][1]["why"].startswith("on cosine, at your time 0.3")
 
 
@@ -322,7 +492,7 @@ def test_the_command_prints_the_verdicts_and_its_exit_code_tells(tmp_path, capsy
 
 def test_the_table_has_a_line_for_each_exercise(tmp_path, capsys, monkeypatch):
     grading = importlib.import_module("minidiffusion.course.grading")
-    found = {"notebook": "ada.ipynb", "lesson": "01", "passed": 1, "of": 2, "put_back": ["torch.allclose"]}
+    found = {"notebook": "ada.ipynb", "lesson": "01", "passed": 1, "of": 2, "changed": ["minidiffusion/process.py"]}
     found["exercises"] = [
         {"exercise": "01.1", "verdict": "passed", "why": "", "cell": 20},
         {"exercise": "01.2", "verdict": "not yet", "why": "no.", "cell": 21},
@@ -335,7 +505,7 @@ def test_the_table_has_a_line_for_each_exercise(tmp_path, capsys, monkeypatch):
         "  01.1  passed",
         "  01.2  not yet: no.",
         "  code cell 3 stopped: NameError: x",
-        "  changed by the copy, and put back: torch.allclose",
+        "  changed in the installed package while the copy ran: minidiffusion/process.py",
     ]
 
 

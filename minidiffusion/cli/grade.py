@@ -1,8 +1,9 @@
 """Grade a student's copy of a lesson: report which exercises pass, judged by the installed checks.
 
-The cells that an answer needs run in a fresh process, in an empty folder. Crashes, endless loops, calls of exit() and
-edited checks are handled, and what the copy prints does not matter. This is not a sandbox: the copy runs with your
-rights, so use a container to grade the work of people you do not know.
+The cells that an answer needs run in a fresh process, in an empty folder. The checks run in a second process, which
+only receives the values of the answers. Crashes, endless loops, calls of exit(), edited checks and copies that fill the
+memory are handled, and what the copy prints does not matter. This is not a sandbox: the copy runs with your rights, so
+use a container to grade the work of people you do not know.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if any(importlib.util.find_spec(name) is None for name in ("nbformat", "IPython")):
+    if any(importlib.util.find_spec(name) is None for name in ("nbformat", "IPython", "psutil")):
         raise RuntimeError('grading needs Jupyter: pip install "minidiffusion[lessons]"')
     from ..course.grading import grade
 
@@ -57,13 +58,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(found: dict[str, Any]) -> None:
-    print(f"{found['notebook']}: lesson {found['lesson']}, {found['passed']} of {found['of']} exercises pass")
-    for one in found["exercises"]:
-        text = f"{one['exercise']}  {one['verdict']}" + (f": {one['why']}" if one["why"] else "")
-        print(textwrap.fill(text, 110, initial_indent="  ", subsequent_indent=" " * 8))
-    for one in found["errors"]:
-        text = f"code cell {one['cell']} stopped: {one['error']}"
-        print(textwrap.fill(text, 110, initial_indent="  ", subsequent_indent=" " * 8))
-    if found["put_back"]:
-        text = f"changed by the copy, and put back: {', '.join(found['put_back'])}"
-        print(textwrap.fill(text, 110, initial_indent="  ", subsequent_indent=" " * 8))
+    name = found["notebook"] if found["notebook"].isprintable() else ascii(found["notebook"])
+    print(f"{name}: lesson {found['lesson']}, {found['passed']} of {found['of']} exercises pass")
+    lines = [
+        f"{one['exercise']}  {one['verdict']}" + (f": {one['why']}" if one["why"] else "") for one in found["exercises"]
+    ]
+    lines += [f"code cell {one['cell']} stopped: {one['error']}" for one in found["errors"]]
+    if found["changed"]:
+        lines.append(f"changed in the installed package while the copy ran: {', '.join(found['changed'])}")
+    for line in lines:
+        print(textwrap.fill(line, 110, initial_indent="  ", subsequent_indent=" " * 8))

@@ -54,7 +54,7 @@ def call(function: Any, **inputs: Any) -> Any:
     except (NotAttempted, Wrong):
         raise
     except Exception as error:
-        raise Wrong(f"your function stops{_line(function, error)} with {type(error).__name__}: {error}") from None
+        raise Wrong(stopped(function, error)) from None
     if answer is ...:
         raise NotAttempted
     if answer is None:
@@ -65,14 +65,14 @@ def call(function: Any, **inputs: Any) -> Any:
     return answer
 
 
-def _line(function: Any, error: BaseException) -> str:
-    """The line of the student's own function that was running, counted from its `def`."""
+def stopped(function: Any, error: BaseException) -> str:
+    """What stops the student's function, and in which of its lines, counted from its `def`."""
     code, trace, found = getattr(function, "__code__", None), error.__traceback__, ""
     while trace is not None:
         if trace.tb_frame.f_code is code:
             found = f" in its line {trace.tb_lineno - trace.tb_frame.f_code.co_firstlineno + 1}"
         trace = trace.tb_next
-    return found
+    return f"your function stops{found} with {type(error).__name__}: {error}"
 
 
 def same_kind(answer: Any, like: Tensor, name: str) -> Tensor:
@@ -137,10 +137,10 @@ def check_times(called: list[float], times: Sequence[float]) -> None:
 def number(answer: Any, name: str) -> float:
     """The answer as a plain float, if it is one finite number."""
     try:
-        if isinstance(answer, str):  # float would read it
+        if isinstance(answer, (str, bytes)):  # float would read it
             raise TypeError
         value = float(answer.detach() if isinstance(answer, Tensor) else answer)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         what = f"tensor of shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
         raise Wrong(f"{name} must be one number, but yours is a {what}.") from None
     if not math.isfinite(value):

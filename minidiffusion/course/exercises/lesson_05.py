@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,15 +15,18 @@ from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
 class _Linear(nn.Module):
-    """A network whose output depends on its input and on the time of each item. It records what it is called with."""
+    """A network whose output depends on its input and on the time of each item. It notes what it is called with."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[Any, Any], None]) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.tensor([0.7, -0.4], dtype=torch.float64))
-        self.calls: list[tuple[Any, Any]] = []
+        self.note = note
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the grader makes it anew, in the process of the copy
+        return _Linear, (self.note,)
 
     def forward(self, x: Tensor, t: Any, cond: Any = None) -> Tensor:
-        self.calls.append((x, t))
+        self.note(x, t)
         t = torch.as_tensor(t, dtype=torch.float64)
         return self.weight[0] * x + self.weight[1] * (t[:, None] if t.ndim == 1 else t) + 0.2 * x.flip(1)
 
@@ -33,9 +38,11 @@ def noise_loss(answer: Any) -> None:
         # as many points as coordinates: a time along the wrong axis raises no error, so only the values can show it
         x0, eps = torch.randn(2, 6, 6, generator=generator, dtype=torch.float64)
         t = torch.rand(6, generator=generator, dtype=torch.float64)
-        own, net = _Linear(), _Linear()  # the answer may change the net that it gets
+        calls: list[tuple[Any, Any]] = []
+        own = _Linear(lambda x, t: None)
+        net = _Linear(functools.partial(_note, calls))  # the answer may change the net that it gets
         right = (own(diffuse(x0, t, eps, schedule), t) - eps).square().mean()
-        weight, calls = net.weight, net.calls
+        weight = net.weight
         loss = call(answer, net=net, x0=x0, t=t, eps=eps, schedule=schedule)
         if isinstance(loss, Tensor) and loss.ndim > 0:
             raise Wrong(f"the loss must be one number, but yours has the shape {tuple(loss.shape)}. Take the mean.")
@@ -51,6 +58,10 @@ def noise_loss(answer: Any) -> None:
             raise Wrong(f"on {schedule.name}, your loss is {loss.item():.3g}, but it should be {right.item():.3g}.")
         if not close(slope, torch.autograd.grad(right, own.weight)[0]):
             raise Wrong("the loss has the right value but a wrong gradient. Is a part of it detached?")
+
+
+def _note(calls: list[tuple[Any, Any]], x: Any, t: Any) -> None:
+    calls.append((x, t))
 
 
 def _check_calls(calls: list[Any], x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedule) -> None:

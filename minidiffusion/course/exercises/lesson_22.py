@@ -89,7 +89,7 @@ def verdict(answer: Any) -> None:
             right, why = ("supported", "all parts hold") if "holds" in words else ("wrong", "no part holds")
         given = list(decided)
         word = _word(call(answer, decided=given), ("supported", "partly", "wrong", "open"))
-        if len(given) != len(decided) or any(a is not b for a, b in zip(given, decided, strict=True)):
+        if [(type(part), part) for part in given] != [(str, part) for part in decided]:
             raise Wrong("your function changes the list that comes in. Only read it.")
         if word != right:
             if not decided:

@@ -1,33 +1,39 @@
-"""Grade a student's copy of a lesson with the installed checks, in a separate process.
+"""Grade a student's copy of a lesson with the installed checks.
 
-`grade(path)` reads the copy, runs the cells that the answers need, and checks the objects that the names in the
-lesson's exercises then refer to. What the copy prints, or has printed, is ignored.
+`grade(path)` reads the copy and runs the cells that the answers need in a process of its own, with IPython. The checks
+run here, in a second process that none of the copy's code reaches: an answer comes through a narrow door (door.py) that
+lets only plain values pass, and a check that calls the student's function sends the inputs out and gets the result
+back. So whatever a copy does to `md`, to PyTorch or to Python, it does to itself. A verdict depends on values alone.
 
 **What can go wrong in a copy, and what the grader does.** If a cell crashes, the grader notes it and runs the next one.
-If a cell or an answer takes too long or ends Python, the grader stops it, and a new process runs the rest without it.
-Output is discarded. Changes that a notebook makes to `md`, to the checks or to PyTorch's functions do not reach the
-verdict: the checks are imported before the first cell, what they rely on is restored before each check and after each
-call of the answer, and verdicts travel through a pipe of their own, each with a random number. It does not matter
-whether check calls in the copy are deleted, moved or edited, because the grader makes its own.
+If a cell or an answer takes too long, needs more than 4 GB of memory or ends Python, the grader stops it, and a new
+process runs the rest without it. What the copy prints is discarded. It does not matter whether check calls in the copy
+are deleted, moved or edited, because the grader makes its own. At the end, all processes that the copy has started are
+stopped (on Linux also those that have left their parents). The copy works with a copy of the installed package, and if
+it finds and changes the package itself, its files are put back.
 
-**What it does not protect against.** It is no sandbox: the copy runs with your rights, on your files and network, so
-grade strangers' work in a container. Within one process, nothing is out of reach for someone who goes through Python's
-frames, its garbage collector or `ctypes` to write into the grader itself. And the solutions are a click away in every
-lesson: a pass says that the answer is right, not who found it.
+**What it does not protect against.** It is no sandbox. The copy runs with your rights, on your files and your network.
+It can read the solutions, write to your home folder or to PyTorch's files, and stop the grader itself, so grade
+strangers' work in a container. Grade one copy after another: two at the same time share the installed package. And a
+pass says that the answer is right, not who found it, because the solutions are a click away in every lesson.
 """
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from ..exercises import CHECKS
+from ..exercises.judge import judge
+from .door import name_error, sentence, unpack
 from .notebook import Cell, Stub, anchors, lesson_of, needed, read, stubs
-from .worker import Ended, Process
+from .worker import Answer, Ended, Process
 
 __all__ = ["grade"]
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 
 
 def grade(path: Path, lessons: Path, seconds: float = 60.0, run_all: bool = False) -> dict[str, Any]:
@@ -37,20 +43,23 @@ def grade(path: Path, lessons: Path, seconds: float = 60.0, run_all: bool = Fals
     copy has ten times as long. run_all: run every cell up to the last exercise, not only those that an answer needs.
 
     Returns {"notebook", "lesson", "passed", "of", "exercises": [{"exercise", "verdict", "why", "cell"}, ...],
-    "errors": [{"cell", "error"}, ...], "put_back": [what the copy changed in the installed packages]}. A verdict is
-    "passed", "not attempted yet" or "not yet". Only code cells are counted, from 1.
+    "errors": [{"cell", "error"}, ...], "changed": [files of the installed package that changed meanwhile]}. A verdict
+    is "passed", "not attempted yet" or "not yet". Only code cells are counted, from 1.
 
-    Raises ValueError if `path` is not a copy of a lesson, ImportError without Jupyter, and RuntimeError if the copy
-    changed the files of the checks.
+    Raises ValueError if `path` is not a copy of a lesson, and ImportError without Jupyter.
     """
     cells = read(path)
     lesson, handed_out = lesson_of(path, cells, lessons)
     exercises = stubs(read(handed_out))
-    sheet = Sheet([cell for cell in cells if cell.code], exercises, seconds, run_all)
-    sheet.fill()
-    if not run_all and any("NameError" in found["why"] for found in sheet.verdicts.values()):
-        sheet = Sheet(sheet.cells, exercises, seconds, run_all=True)  # the cell of the name may have been left out
+    before = contents()
+    try:
+        sheet = Sheet([cell for cell in cells if cell.code], exercises, seconds, run_all)
         sheet.fill()
+        if not run_all and any("NameError" in found["why"] for found in sheet.verdicts.values()):
+            sheet = Sheet(sheet.cells, exercises, seconds, run_all=True)  # the cell of the name may have been left out
+            sheet.fill()
+    finally:
+        changed = put_back(before)
     found = [{"exercise": exercise, **sheet.verdicts[exercise]} for exercise in exercises]
     return {
         "notebook": str(path),
@@ -59,7 +68,7 @@ def grade(path: Path, lessons: Path, seconds: float = 60.0, run_all: bool = Fals
         "of": len(found),
         "exercises": found,
         "errors": [{"cell": number + 1, "error": error} for number, error in sorted(sheet.errors.items())],
-        "put_back": sorted(sheet.put_back),
+        "changed": changed,
     }
 
 
@@ -72,7 +81,6 @@ class Sheet:
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.errors: dict[int, str] = {}
         self.lost: set[int] = set()  # cells that ended their process
-        self.put_back: set[str] = set()
         self.end = time.monotonic() + 10 * seconds
 
     def fill(self) -> None:
@@ -80,16 +88,15 @@ class Sheet:
         for exercise, stub in self.exercises.items():
             if exercise not in self.anchors:
                 self.say(exercise, "not yet", f"no cell defines `{stub.expression}`.")
-        before = self.fingerprint()
         while left := {name: self.anchors[name] for name in self.exercises if name not in self.verdicts}:
             if time.monotonic() > self.end:
                 for exercise in left:
                     self.say(exercise, "not yet", f"the copy has used up its {10 * self.seconds:g} seconds.")
                 return
+            start = time.monotonic()
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Process(Path(folder)) as process:
+                self.end += time.monotonic() - start  # the start of Python and PyTorch is not the copy's
                 self.go_through(process, left)
-            if self.fingerprint() != before:
-                raise RuntimeError("the copy has changed files of the installed checks: reinstall minidiffusion")
 
     def go_through(self, process: Process, left: dict[str, int]) -> None:
         """Run the cells in order, and judge each exercise right after its cell. Return early if the process is lost."""
@@ -98,24 +105,24 @@ class Sheet:
         for number in sorted(wanted):
             if number not in self.lost:
                 try:
-                    error = process.ask(self.limit(), run=self.cells[number].source)["error"]
+                    process.allow(self.limit())
+                    error = process.ask("run", self.cells[number].source)
                 except Ended as ended:
                     self.lost.add(number)
                     self.errors[number] = str(ended)
                     return
                 if error:
-                    self.errors[number] = error
+                    self.errors[number] = sentence(str(error))
             for exercise in [name for name, anchor in left.items() if anchor == number]:
                 try:
-                    answer = process.ask(self.limit(), judge=exercise, expression=self.exercises[exercise].expression)
+                    process.allow(self.limit())
+                    verdict, _, why = verdict_on(process, exercise, self.exercises[exercise].expression).partition(": ")
                 except Ended as ended:
                     self.say(exercise, "not yet", f"asked for an answer, it {ended}.")
                     return
-                self.put_back |= set(answer["put_back"])
-                verdict, _, why = answer["verdict"].partition(": ")
                 if verdict != "passed" and number in self.errors:
                     verdict, why = "not yet", f"its cell stops: {self.errors[number]}"
-                self.say(exercise, verdict, why)
+                self.say(exercise, verdict, sentence(why))
 
     def say(self, exercise: str, verdict: str, why: str) -> None:
         anchor = self.anchors.get(exercise)
@@ -124,8 +131,39 @@ class Sheet:
     def limit(self) -> float:
         return max(min(self.seconds, self.end - time.monotonic()), 0.1)
 
-    def fingerprint(self) -> list[bytes]:
-        """The contents of the files of the grader and of these checks, to notice whether a copy writes into them."""
-        lessons = {f"lesson_{exercise[:2]}.py" for exercise in self.exercises}
-        checks = [PACKAGE / "exercises" / name for name in ("__init__.py", "judge.py", *sorted(lessons))]
-        return [file.read_bytes() for file in [*checks, *sorted((PACKAGE / "grading").glob("*.py"))] if file.is_file()]
+
+def verdict_on(process: Process, exercise: str, expression: str) -> str:
+    """The verdict of the installed check on the value that the expression has in the copy."""
+    try:
+        found = process.ask("find", expression)
+        if "error" in found:
+            return f"not yet: there is no answer to check: {found['error']}"
+        return judge(CHECKS[exercise], Answer(process) if "function" in found else unpack(found["value"]))
+    except Exception as error:
+        return f"not yet: the check stops: {name_error(error)}"
+
+
+def contents() -> dict[Path, bytes]:
+    """Every file of the installed package."""
+    found = {}
+    for file in PACKAGE.rglob("*"):
+        if file.is_file():
+            with contextlib.suppress(OSError):  # a file that another Python is just writing
+                found[file] = file.read_bytes()
+    return found
+
+
+def put_back(before: dict[Path, bytes]) -> list[str]:
+    """Undo what has happened to these files since then. Returns their names, without those that Python compiles.
+
+    In a checkout, where someone may just be working on the source, that is left to git.
+    """
+    now, checkout = contents(), (PACKAGE.parent / "pyproject.toml").exists()
+    changed = [file for file in sorted({*before, *now}) if before.get(file) != now.get(file)]
+    source = [file for file in changed if "__pycache__" not in file.parts]
+    for file in changed if not checkout else set(changed) - set(source):
+        file.unlink(missing_ok=True)
+        if file in before:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(before[file])
+    return [str(file.relative_to(PACKAGE.parent)) for file in source]

@@ -3,79 +3,17 @@
 from __future__ import annotations
 
 import ast
+import copy
 import dataclasses
 import functools
 import re
 import symtable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HIDDEN = re.compile(r"\bimport \*|\b(?:exec|globals|setattr)\(|^%run\b", re.M)  # bind names that the text does not show
 TRAINS = re.compile(r"(?:^|_)(?:fit|train)(?:_|$)")  # functions that change their arguments
-
-
-class Names(ast.NodeVisitor):
-    """How the lines of a cell use names, in the order in which they run, without those inside functions."""
-
-    def __init__(self) -> None:
-        self.bound: set[str] = set()
-        self.imported: set[str] = set()
-        self.used: set[str] = set()
-
-    def each(self, *nodes: Any) -> None:
-        for node in nodes:
-            for one in node if isinstance(node, list) else [node]:
-                if one is not None:
-                    self.visit(one)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if not isinstance(node.ctx, ast.Load):
-            self.bound.add(node.id)
-        elif node.id not in self.bound:
-            self.used.add(node.id)
-
-    def visit_Assign(self, node: ast.Assign) -> None:
-        self.each(node.value, node.targets)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        self.each(node.value)
-        if isinstance(node.target, ast.Name):
-            self.used |= {node.target.id} - self.bound
-        self.each(node.target)
-
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
-        self.each(node.value, node.target)
-
-    def visit_For(self, node: ast.For) -> None:
-        self.each(node.iter, node.target, node.body, node.orelse)
-
-    def visit_Import(self, node: Any) -> None:
-        names = {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        self.bound |= names
-        self.imported |= names
-
-    visit_ImportFrom = visit_Import
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self.each(node.decorator_list, node.args.defaults, node.args.kw_defaults)
-        self.bound.add(node.name)
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        self.each(node.args.defaults, node.args.kw_defaults)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        outside = set(self.bound)
-        self.each(node.decorator_list, node.bases, node.keywords, node.body)
-        self.bound = outside | {node.name}
-
-    def visit_ListComp(self, node: Any) -> None:
-        outside = set(self.bound)
-        for part in node.generators:
-            self.each(part.iter, part.target, part.ifs)
-        self.each(*([node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]))
-        self.bound = outside
-
-    visit_SetComp = visit_GeneratorExp = visit_DictComp = visit_ListComp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +22,15 @@ class Stub:
 
     expression: str
     cell: str
+
+
+class Names(NamedTuple):
+    """The names that a cell imports, that it assigns or imports, that it reads, and that its functions read later."""
+
+    imports: set[str]
+    binds: set[str]
+    uses: set[str]
+    later: set[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,42 +48,32 @@ class Cell:
 
         text = re.sub(r"\A%%.*\n", "", self.source) if self.code else ""
         try:
-            return ast.parse(TransformerManager().transform_cell(text))
-        except (SyntaxError, ValueError, RecursionError):
+            tree = ast.parse(TransformerManager().transform_cell(text))
+            ast.unparse(tree)  # fails where a tree is too deep to walk
+            return tree
+        except Exception:  # a hundred thousand minus signs give a MemoryError
             return ast.parse("")
 
     @functools.cached_property
-    def _names(self) -> Names:
-        names = Names()
-        names.visit(self.tree)
-        return names
-
-    @property
-    def binds(self) -> set[str]:
-        """The names that it assigns or imports."""
-        return self._names.bound
-
-    @property
-    def imports(self) -> set[str]:
-        """The names that it imports."""
-        return self._names.imported
-
-    @property
-    def uses(self) -> set[str]:
-        """The names whose values it reads from earlier cells when it runs."""
-        return self._names.used
-
-    @functools.cached_property
-    def uses_later(self) -> set[str]:
-        """The names that its functions read from the notebook when they are called."""
-        try:
-            tables = symtable.symtable(ast.unparse(self.tree), "cell", "exec").get_children()
-        except (SyntaxError, RecursionError):  # for example `return` outside a function
-            return set()
-        for table in tables:
-            tables.extend(table.get_children())
-        at_once = ("listcomp", "setcomp", "dictcomp", "genexpr")
-        return {s.get_name() for t in tables if t.get_name() not in at_once for s in t.get_symbols() if s.is_global()}
+    def names(self) -> Names:
+        """How its statements use names, one after the other."""
+        found = Names(set(), set(), set(), set())
+        for statement in simple(self.tree.body):
+            try:
+                tables = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
+            except SyntaxError:  # for example `return` outside a function
+                return Names(set(), set(), set(), set())
+            for table in tables:
+                tables.extend(table.get_children())
+            own = tables[0].get_symbols()
+            later = {symbol.get_name() for table in tables[1:] for symbol in table.get_symbols() if symbol.is_global()}
+            now = {symbol.get_name() for symbol in own if symbol.is_referenced()}
+            found.later.update(later)
+            found.uses.update((now | later) - found.binds)
+            found.imports.update(symbol.get_name() for symbol in own if symbol.is_imported())
+            found.binds.update(symbol.get_name() for symbol in own if symbol.is_assigned() or symbol.is_imported())
+        found.uses.update(self.changes - found.binds)
+        return found
 
     @functools.cached_property
     def changes(self) -> set[str]:
@@ -168,6 +105,20 @@ class Cell:
         }
 
 
+def simple(statements: list[Any]) -> Iterator[ast.stmt]:
+    """The statements in their order, with those inside a loop or a block after its head."""
+    for statement in statements:
+        if isinstance(statement, (ast.For, ast.While, ast.With, ast.If, ast.Try)):
+            head = copy.copy(statement)
+            vars(head).update(body=[ast.Pass()], orelse=[], handlers=[], finalbody=[ast.Pass()])
+            yield head
+            inside = [one for part in getattr(statement, "handlers", []) for one in part.body]
+            inside += [*getattr(statement, "orelse", []), *getattr(statement, "finalbody", [])]
+            yield from simple([*statement.body, *inside])
+        else:
+            yield statement
+
+
 def root(node: ast.AST) -> str:
     """`a` for a[0].b(c).d; an empty string if there is no name at its root."""
     while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call, ast.Starred)):
@@ -188,7 +139,7 @@ def read(path: Path) -> list[Cell]:
         raise ValueError(f"NOTEBOOK must be a file, but there is no {str(path)!r}")
     try:
         notebook = nbformat.read(path, as_version=4)
-        return [Cell(cell.source, cell.get("id", ""), cell.cell_type == "code") for cell in notebook.cells]
+        return [Cell(str(cell.source), cell.get("id", ""), cell.cell_type == "code") for cell in notebook.cells]
     except Exception as error:  # nbformat raises a dozen kinds of errors
         raise ValueError(f"NOTEBOOK must be a Jupyter notebook, but {str(path)!r} is not: {error}") from None
 
@@ -234,8 +185,8 @@ def anchors(cells: list[Cell], exercises: dict[str, Stub]) -> dict[str, int]:
         names = names_in(stub.expression)
         for fits in (
             lambda cell: exercise in cell.checks,  # noqa: B023
-            lambda cell: cell.id == stub.cell and names & cell.binds,  # noqa: B023
-            lambda cell: names & cell.binds,  # noqa: B023
+            lambda cell: cell.id == stub.cell and names & cell.names.binds,  # noqa: B023
+            lambda cell: names & cell.names.binds,  # noqa: B023
             lambda cell: cell.id == stub.cell or f'check("{exercise}"' in cell.source,  # noqa: B023
         ):
             if places := [number for number, cell in enumerate(cells) if fits(cell)]:
@@ -250,7 +201,7 @@ def needed(cells: list[Cell], left: dict[str, int], exercises: dict[str, Stub]) 
     Changes that the text of a cell does not show are missed, such as those of a function that changes its argument.
     All cells that bind names in hidden ways are included.
     """
-    imported = {name for cell in cells for name in cell.imports}
+    imported = {name for cell in cells for name in cell.names.imports}
     wanted: set[int] = set()
     for exercise, anchor in left.items():
         todo = [anchor, *(n for n in range(anchor) if HIDDEN.search(cells[n].source))]
@@ -261,9 +212,9 @@ def needed(cells: list[Cell], left: dict[str, int], exercises: dict[str, Stub]) 
             number = todo.pop()
             if number not in taken:
                 taken.add(number)
-                for name in cells[number].uses:
+                for name in cells[number].names.uses:
                     todo += sources(cells, name, number, imported)
-                for name in cells[number].uses_later:  # called by the cell itself, or by the check
+                for name in cells[number].names.later:  # called by the cell itself, or by the check
                     todo += sources(cells, name, number, imported) + sources(cells, name, anchor + 1, imported)
         wanted |= taken
     return wanted
@@ -271,7 +222,7 @@ def needed(cells: list[Cell], left: dict[str, int], exercises: dict[str, Stub]) 
 
 def sources(cells: list[Cell], name: str, before: int, imported: set[str]) -> list[int]:
     """The last cell before this one that binds the name, and the cells after it that change its value."""
-    places = [number for number in range(before) if name in cells[number].binds]
+    places = [number for number in range(before) if name in cells[number].names.binds]
     first = places[-1] if places else 0
     changed = [n for n in range(first, before) if name in cells[n].changes and name not in imported]
     return [*places[-1:], *changed]

@@ -1,0 +1,75 @@
+"""The door between the copy's process and the judge: only plain values pass, written as JSON.
+
+`pack` writes a value and `unpack` builds it again, of the exact types float, int, bool, str, list, tuple and Tensor.
+Anything else arrives as an empty object that only has the name of its type, so that the judge can say what it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LONGEST = 600  # characters in a sentence
+LARGEST = 2**20  # numbers in a tensor
+
+
+def pack(value: Any, special: Callable[[Any], Any] = lambda value: None) -> Any:
+    """The value, ready for JSON. special: how to write what is not plain; it returns None for the rest."""
+    if (packed := special(value)) is not None:
+        return packed
+    if value is None or isinstance(value, (int, float, str)):
+        return value
+    if value is ...:
+        return {"ellipsis": 0}
+    if isinstance(value, (list, tuple)):
+        items = [pack(item, special) for item in value]
+        return items if isinstance(value, list) else {"tuple": items}
+    if isinstance(value, Tensor) and value.numel() <= LARGEST:
+        numbers = value.detach().cpu().resolve_conj().resolve_neg().flatten().contiguous()
+        content = base64.b64encode(numbers.view(torch.uint8).numpy().tobytes()).decode()
+        return {"tensor": [str(value.dtype).removeprefix("torch."), list(value.shape), content]}
+    if isinstance(value, Tensor):
+        return {"other": f"Tensor of shape {tuple(value.shape)}"}
+    with contextlib.suppress(Exception):  # numpy's numbers, fractions
+        return float(value)
+    return {"other": type(value).__name__}
+
+
+def unpack(packed: Any, special: Callable[[str, Any], Any] | None = None) -> Any:
+    """The value. special(kind, content) builds what is not plain; the judge has none, and so gets plain values only."""
+    if isinstance(packed, list):
+        return [unpack(item, special) for item in packed]
+    if not isinstance(packed, dict):
+        return packed
+    ((kind, content),) = packed.items()
+    if kind == "ellipsis":
+        return ...
+    if kind == "tuple":
+        return tuple(unpack(content, special))
+    if kind == "tensor":
+        name, shape, text = content
+        numbers, dtype = bytearray(base64.b64decode(text)), getattr(torch, name)
+        return (torch.frombuffer(numbers, dtype=dtype) if numbers else torch.empty(0, dtype=dtype)).reshape(shape)
+    if kind == "other":
+        return type(content, (), {})()
+    if special is None:
+        raise ValueError(f"a {kind} is not a plain value")
+    return special(kind, content)
+
+
+def sentence(text: str) -> str:
+    """The text on one line, without control characters, and cut if it is too long."""
+    text = "".join(char if char.isprintable() else "?" for char in " ".join(text[: 10 * LONGEST].split()))
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def name_error(error: BaseException) -> str:
+    try:
+        return sentence(f"{type(error).__name__}: {error}")
+    except BaseException:  # an error of the student's own may not have a text
+        return type(error).__name__
