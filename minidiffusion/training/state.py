@@ -19,7 +19,10 @@ class TrainingState:
     def __init__(self, model: nn.Module, seed: int, state: Mapping[str, Tensor] | None = None):
         self.steps_done = 0
         self.model = model
-        self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        try:
+            self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        except (RuntimeError, ValueError) as error:  # a scripted network, or one that keeps tensors with their graph
+            raise ValueError(f"model must be a module that copy.deepcopy can copy, and it cannot: {error}") from error
         self.optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), fused=True)
         # on the CPU, so that every device gets the same batches, times and noise
         self.generator = torch.Generator().manual_seed(seed)
