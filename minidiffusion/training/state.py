@@ -42,16 +42,21 @@ class TrainingState:
                 moments = {key: torch.zeros_like(weight) for key in ("exp_avg", "exp_avg_sq")}
                 self.optimiser.state[weight] = {"step": torch.zeros((), device=weight.device), **moments}
         # a state from a GPU also works on a CPU, and the other way round, although the GPU's generator is missing
-        wanted, got = ({k: v.shape for k, v in s.items() if k != "generator.cuda"} for s in (self.state(), state))
+        wanted, got = (
+            {k: (v.shape, v.dtype) for k, v in s.items() if k != "generator.cuda"} for s in (self.state(), state)
+        )
         different = sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))
         if different:
             some = ", ".join(different[:3])
             raise ValueError(f"state must be of a training of this model, but {len(different)} tensors differ: {some}")
-        for name, tensor in self._tensors().items():
-            tensor.detach().copy_(state[name])
         for name, generator in self._generators().items():
             if name in state:
-                generator.set_state(state[name])
+                try:
+                    generator.set_state(state[name])
+                except RuntimeError as error:
+                    raise ValueError(f"state must hold the state of a generator in {name}: {error}") from None
+        for name, tensor in self._tensors().items():
+            tensor.detach().copy_(state[name])
         self.steps_done = int(state["steps_done"])
 
     def _tensors(self) -> dict[str, Tensor]:
