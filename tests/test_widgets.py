@@ -1,6 +1,9 @@
 import base64
 
 import pytest
+import torch
+
+import minidiffusion as md
 
 widgets = pytest.importorskip("minidiffusion.course.widgets", exc_type=ImportError)
 
@@ -28,3 +31,14 @@ def test_the_still_image_is_a_frame_on_the_way():
 def test_films_must_have_the_same_number_of_frames(films):
     with pytest.raises(ValueError, match="films must have the same number of frames"):
         widgets.Scrubber(films, "draw")
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8), (3, 16, 16)])
+def test_a_live_picture_follows_a_training(shape):
+    net = md.nets.MLP() if len(shape) == 1 else md.nets.UNet(shape[0], (16, 16), (1, 1))
+    denoiser, seen = md.Denoiser(net, md.schedule.cosine(), md.heads.V), []
+    live = widgets.Live(md.prior((4, *shape), denoiser.schedule), every=2)
+    for step in md.fit(denoiser, torch.rand(8, *shape), 4, batch_size=4, learning_rate=0.1):
+        live.show(step)
+        seen.append(live.value)
+    assert seen[0] == b"" and seen[1][1:4] == b"PNG" and seen[1] == seen[2] != seen[3]

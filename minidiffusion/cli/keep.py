@@ -23,8 +23,9 @@ from ..check import came
 from ..training import checkpoint
 from ..training.descend import Step
 from ..training.distributed import processes, sum_over_processes
-from ..training.files import remove_parts
+from ..training.files import remove_parts, write_whole
 from ..training.state import TrainingState
+from .card import card
 
 VERSIONS = {"torch": torch.__version__, "minidiffusion": __version__}
 SECONDS, SHARE = 30.0, 0.02  # save this often, or less often if saving would take more than this share of the time
@@ -33,7 +34,7 @@ ONE_PRESS = 1.0  # signals within so many seconds count as one Ctrl-C
 
 
 class Folder:
-    """A folder with three files: `model`, the network so far, `training`, everything that resuming needs, and `losses`.
+    """A folder with `model`, the network so far, its `card`, `losses`, and `training`, everything that resuming needs.
 
     plan: all settings that influence the result, as JSON. Only a training with the same plan can be resumed. name: of
     the part of a system, each of which has two files of its own.
@@ -44,6 +45,7 @@ class Folder:
         self.model = path / f"{name or 'model'}.safetensors"
         self.training = path / f"{name}{'.' * bool(name)}training.safetensors"
         self.losses = path / f"{name}{'-' * bool(name)}loss.csv"
+        self.card = path / f"{name}{'-' * bool(name)}MODEL_CARD.md"
         self.rows: list[str] = []  # of the losses, since the last save
         self.step = 0  # the step of the last save
         self.due = time.monotonic() + SECONDS
@@ -118,7 +120,11 @@ class Folder:
     def _save_network(self, ema: Any, shape: Sequence[int] | None) -> None:
         about = {key: self.plan[key] for key in ("recipe", "data", "seed", "classes") if key in self.plan}
         about |= {} if shape is None else {"shape": list(shape)}
-        checkpoint.save(ema, self.model, {**about, "steps": self.step, **VERSIONS})
+        about |= {"steps": self.step, **VERSIONS}
+        checkpoint.save(ema, self.model, about)
+        text = card(self.model.name, self.plan, about, sum(weight.numel() for weight in ema.parameters()))
+        with write_whole(self.card) as file:
+            file.write(text.encode())
 
     def finished(self, steps: int) -> Any:
         """The trained part, if a training of these steps has ended here, or else None."""

@@ -6,6 +6,12 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
+from .. import plots
+from ..samplers import sample
+from ..training import Step
+
 try:
     import ipywidgets
 except ImportError:
@@ -45,3 +51,24 @@ class Scrubber(ipywidgets.VBox):
         """Add a still image to the live widget, for readers without a kernel."""
         still = {"text/plain": f"A slider; {self.caption.value}", "image/png": b64encode(self.image.value).decode()}
         return super()._repr_mimebundle_(**kwargs) | still
+
+
+class Live(ipywidgets.Image):
+    """A picture in a notebook that shows what a network draws while it is trained: live.show(step) in the loop.
+
+    x_1: the noise from which it always starts, from `prior`. every: the number of steps between two pictures. cond: of
+    each picture, if the network needs one. The pictures come from the averaged weights, in 25 steps of dpmpp_2m.
+    """
+
+    def __init__(self, x_1: Tensor, every: int = 100, cond: Any = None):
+        super().__init__(format="png")
+        self.x_1, self.every, self.cond = x_1, every, cond
+
+    def show(self, step: Step) -> None:
+        """Replace the picture, if it is time to."""
+        if step.number % self.every == 0:
+            x0 = sample(step.ema, self.x_1, steps=25, method="dpmpp_2m", cond=self.cond)
+            if x0.ndim == 2:
+                self.value = plots.frame(plots.clouds({f"step {step.number}": (x0[:, 0], x0[:, 1])}, "x", "y"))
+            else:
+                self.value = plots.png(plots.tile(x0))
