@@ -11,19 +11,25 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, int64, strided
 
 Number = float | int
 
 
 def came(value: Any) -> str:
-    """What came, for a message: tensors and arrays by type and shape, everything else in at most 80 characters."""
-    if isinstance(value, tuple | list) and any(hasattr(item, "shape") for item in value):
-        return f"a {type(value).__name__} of {len(value)}, and in it {came(value[0])}"[:300]
-    if not (hasattr(value, "dtype") and hasattr(value, "shape")):
-        return reprlib.repr(value)[:80]
-    kind = "tensor" if isinstance(value, Tensor) else "numpy array"
-    return f"a {value.dtype} {kind} of shape {tuple(value.shape)}"
+    """What came, in one line without the data: tensors and arrays by type and shape, long lists by their length."""
+    kind = type(value).__name__
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        tensor = isinstance(value, Tensor)
+        labels = tensor and value.dtype == int64 and value.device.type == "cpu" and value.numel()
+        ends = f" from {value.min()} to {value.max()}" if labels else ""
+        return f"a {value.dtype} {'tensor' if tensor else 'numpy array'} of shape {tuple(value.shape)}{ends}"
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, tuple | list) else ()
+    inside = [came(part) for part in parts if hasattr(part, "shape") or isinstance(part, tuple | list | dict)]
+    if inside or len(parts) > 8:
+        return f"a {kind} of {len(parts)}{', and in it ' * bool(inside)}{', '.join(inside[:3])}"[:300]
+    plain = type(value).__module__ == "builtins" or isinstance(value, numbers.Number)
+    return reprlib.repr(value)[:80] if plain else f"a {kind}"
 
 
 def must_be(wanted: str, name: str, value: Any, met: bool, error: type[Exception] = ValueError) -> None:
@@ -78,7 +84,8 @@ def same_shape(**tensors: Any) -> None:  # without this check, broadcasting woul
 
 def items(name: str, value: Any) -> None:
     same_shape(**{name: value})
-    must_be("(batch, ...) with at least one item", name, value, value.ndim >= 2 and value.numel() > 0)
+    met = value.ndim >= 2 and value.numel() > 0 and value.layout == strided and not value.is_meta
+    must_be("a dense tensor (batch, ...) with at least one item", name, value, met)
 
 
 def one_for_each(name: str, value: Any, of: Tensor) -> None:

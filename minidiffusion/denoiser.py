@@ -1,11 +1,12 @@
 """A network as a denoiser: (x_t, t, cond) -> x0_hat."""
 
-import math
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from . import check
 from .heads import Head
@@ -23,13 +24,20 @@ def schedule_of(denoise: Denoise, schedule: Schedule | None = None) -> Schedule:
     return schedule  # type: ignore[return-value]
 
 
+def _fitting(cond: Any, dtype: torch.dtype) -> Any:  # a condition, or a part of it, as layers take it
+    if not isinstance(cond, Tensor):
+        return cond if cond is None else tree_map_only(Tensor, lambda c: _fitting(c, dtype), cond)
+    whole = not (cond.is_floating_point() or cond.is_complex() or cond.dtype == torch.bool)
+    return cond.long() if whole else cond.to(dtype) if cond.is_floating_point() else cond
+
+
 class Denoiser(nn.Module):
     """denoise(x_t, t, cond=None) -> x0_hat, from a network, a schedule and a head that says what the output means.
 
-    net(x, t, cond) -> output, a module or a plain function, gets one time for each item, cond untouched, and
-    x = x_t / sqrt(alpha^2 d^2 + sigma^2), d the head's data_std: x_t itself where alpha^2 + sigma^2 = 1 and d = 1. Both
-    come in the type of its weights. ValueError if its output does not have the shape of x. shape: of one item of the
-    data, which `fit` notes here and `md.save` keeps.
+    net(x, t, cond) -> output, or net(x, t), is a module or a plain function. It gets x = x_t / sqrt(alpha^2 d^2 +
+    sigma^2), d the head's data_std, which is x_t itself where alpha^2 + sigma^2 = 1 and d = 1 but not on `flow`; one
+    time for each item; and cond as it came, labels as int64. Floats come in the type of its weights. ValueError if its
+    output does not have the shape of x. shape: of one item of the data, which `fit` notes and `md.save` keeps.
     """
 
     shape: tuple[int, ...] | None = None
@@ -39,21 +47,35 @@ class Denoiser(nn.Module):
         check.function("net", net, "net(x, t, cond) -> output")
         check.instance("schedule", schedule, Schedule, "schedule.cosine()")
         check.instance("head", head, Head, "heads.V")
-        self.net, self.schedule, self.head = net, schedule, head
+        self.net, self.schedule, self.head, self.takes_cond = net, schedule, head, True
+        try:
+            inspect.signature(getattr(net, "forward", net)).bind("x", "t", "cond")
+        except (TypeError, ValueError) as error:  # a ValueError, if it has none that can be read
+            self.takes_cond = isinstance(error, ValueError)
 
     def output(self, x_t: Batch, t: Time, cond: Any = None) -> Tensor:
         """The network's prediction in the terms of its head (c_in in Karras et al. 2022, table 1, scales its input)."""
         level, d = self.schedule.at(t, like=x_t), self.head.data_std
         weight = next(self.net.parameters(), None) if isinstance(self.net, nn.Module) else None
         dtype, precision = (x_t.dtype, torch.float32) if weight is None else (weight.dtype, weight.dtype)
+        scale = ((level.alpha * d) ** 2 + level.sigma**2) ** 0.5
+        unit = isinstance(scale, float) and abs(scale - 1) < 1e-12
+        x = x_t.clone() if unit else x_t / scale  # a copy, which net may overwrite
         if isinstance(t, Tensor):
-            x = x_t / ((level.alpha * d) ** 2 + level.sigma**2) ** 0.5
             times = t.to(x_t.device, precision).expand(len(x_t))
         else:
-            scale = math.hypot(level.alpha * d, level.sigma)
-            x = x_t if abs(scale - 1) < 1e-12 else x_t / scale
             times = x_t.new_full((len(x_t),), t, dtype=precision)
-        output, wanted = self.net(x.to(dtype), times, cond), self.output_shape(x_t)
+        check.must_be("None, because net takes x and t only", "cond", cond, self.takes_cond or cond is None)
+        asked = x.to(dtype), times, _fitting(cond, dtype)
+        try:
+            output = self.net(*asked) if self.takes_cond else self.net(*asked[:2])
+        except (IndexError, RuntimeError, TypeError) as error:
+            if type(error).__module__ != "builtins":  # such as running out of memory
+                raise
+            kind = ValueError if isinstance(error, IndexError) else type(error)  # a label that it does not know
+            given = f"x, {check.came(asked[0])}, and cond, {check.came(asked[2])}"
+            raise kind(f"net failed on {given}: {error}") from error
+        wanted = self.output_shape(x_t)
         if not isinstance(output, Tensor) or output.shape != wanted:  # otherwise broadcasting hides a wrong shape
             raise ValueError(f"net must give the shape of x, {tuple(wanted)}, got {check.came(output)}")
         return output.to(x_t.dtype)

@@ -28,9 +28,9 @@ class Head:
     data_std: float = 1.0  # the std of the data for which the network's input has unit variance
     needs_noise: bool = False  # whether the target is infinite at sigma = 0
 
-    def __reduce__(self) -> tuple[Any, ...]:  # the published pairs cannot be pickled, so their heads go by their names
+    def __reduce__(self) -> str | tuple[Any, ...]:  # the published pairs cannot be pickled; their heads go by name
         own = self.name, self.pair, self.data_std, self.needs_noise
-        return (_published, (self.name,)) if HEADS.get(self.name) is self else (Head, own)
+        return self.name.upper() if HEADS.get(self.name) is self else (Head, own)
 
     def target(self, x0: Batch, eps: Batch, t: Time, schedule: Schedule) -> Batch:
         """a x0 + b eps, what the network should predict; ValueError for SCORE at sigma = 0, where it is infinite."""
@@ -76,10 +76,6 @@ SCORE = Head("score", lambda alpha, sigma: (0.0, -1 / sigma), needs_noise=True) 
 FLOW = Head("flow", lambda alpha, sigma: (-1.0, 1.0))  # Liu et al. 2022, eq. 1: on `flow`, the velocity dx_t / dt
 F = Head("F", _edm_pair, data_std=0.5)
 HEADS = {head.name: head for head in (EPS, X0, V, SCORE, FLOW, F)}
-
-
-def _published(name: str) -> Head:
-    return HEADS[name]
 
 
 def to_eps(x0: Batch, x_t: Batch, t: Time, schedule: Schedule) -> Batch:

@@ -145,7 +145,7 @@ def test_three_steps_of_training_leave_pictures_and_a_network_to_sample_from(tin
     assert out.strip() == str(folder / "model.safetensors")
     assert [line.split(", loss")[0] for line in err.splitlines()] == [f"tiny: step {i} of 3" for i in (1, 2, 3)]
     pictures = [f"sample-0000{i}.png" for i in (1, 2, 3)]
-    names = [".lock", "loss.csv", "model.safetensors", *pictures, "training.safetensors"]
+    names = [".lock", "MODEL_CARD.md", "loss.csv", "model.safetensors", *pictures, "training.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
     header, *rows = (folder / "loss.csv").read_text().splitlines()
     assert header == "step,loss,gradient_norm" and [row.split(",")[0] for row in rows] == ["1", "2", "3"]
@@ -155,6 +155,10 @@ def test_three_steps_of_training_leave_pictures_and_a_network_to_sample_from(tin
     assert expected.items() <= about.items()
     assert about["torch"] == torch.__version__ and about["minidiffusion"] == md.__version__
     drawn("--checkpoint", str(folder / "model.safetensors"), "--steps", "1", "--count", "2", "--label", "bag")
+    card = (folder / "MODEL_CARD.md").read_text()
+    for word in ("MIT, Zalando SE", "3 of 3 steps, seed 4", "recipe tiny", f"PyTorch {torch.__version__}", "Head:** v"):
+        assert word in card
+    assert "minidiffusion sample --checkpoint model.safetensors" in card
 
 
 def test_points_are_trained_and_drawn_too_and_a_seed_repeats_the_training():

@@ -200,3 +200,127 @@ def test_the_size_of_the_data_is_kept_with_the_network(tmp_path, shape):
     assert md.load(path).shape == shape
     md.save(md.load(path), path, {"shape": [9]})  # what an author notes comes first
     assert md.load(path).shape == (9,)
+
+
+class Own(torch.nn.Module):
+    """A conditional network that somebody else wrote: it looks its labels up."""
+
+    def __init__(self, classes=3):
+        super().__init__()
+        self.label, self.layer = torch.nn.Embedding(classes, 2), torch.nn.Linear(2, 2)
+
+    def forward(self, x, t, cond):
+        return self.layer(x) + self.label(cond)
+
+
+INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_a_network_of_ones_own_takes_labels_of_every_integer_type(unchecked, dtype):
+    own, labels, points = Own(), torch.arange(6) % 3, torch.randn(6, 2)
+    denoiser = md.Denoiser(own, COSINE, md.heads.V)
+    expected = md.sample(denoiser, points, steps=2, cond=labels)
+    assert torch.equal(md.sample(denoiser, points, steps=2, cond=labels.to(dtype)), expected)
+    (step,) = md.fit(denoiser, (points, labels.to(dtype)), 1, batch_size=4)
+    assert step.loss > 0
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 3], [-1, 0, 2], [0] * 500 + [70]])
+def test_labels_that_a_network_of_ones_own_does_not_know_are_named_with_their_range(unchecked, labels):
+    labels = torch.tensor(labels)
+    ends = f"int64 tensor of shape .* from {labels.min()} to {labels.max()}: index out of range"
+    denoiser = md.Denoiser(Own(), COSINE, md.heads.V)
+    with pytest.raises(ValueError, match=ends):
+        md.fit(denoiser, (torch.randn(len(labels), 2), labels), 1)  # at once, although a batch may miss them
+    with pytest.raises(ValueError, match=ends):
+        md.sample(denoiser, torch.randn(len(labels), 2), cond=labels)
+
+
+def test_a_network_may_take_x_and_t_only(unchecked):
+    class Alone(torch.nn.Conv3d):
+        def forward(self, x, t):
+            return super().forward(x)
+
+    denoiser, videos = md.Denoiser(Alone(2, 2, 3, padding=1), COSINE, md.heads.X0), torch.rand(4, 2, 3, 6, 5)
+    (step,) = md.fit(denoiser, videos, 1, batch_size=2)
+    assert md.sample(step.ema, videos, steps=1).shape == videos.shape
+    for attempt in (lambda: md.fit(denoiser, (videos, torch.arange(4)), 1), lambda: denoiser(videos, 0.5, "cats")):
+        with pytest.raises(ValueError, match="cond must be None, because net takes x and t only, got "):
+            next(attempt())
+
+
+def words(count):
+    cond = {"words": torch.randn(count, 4, 2).double(), "mask": torch.rand(count, 4) > 0.5}
+    return cond, lambda cond: (cond["words"] * cond["mask"][..., None]).sum(1)
+
+
+def pair(count):
+    return (torch.randn(count, 2), torch.arange(count)), lambda cond: cond[0] * cond[1][:, None]
+
+
+def nested(count):
+    return {"a": [torch.randn(count, 2).half()], "b": ()}, lambda cond: cond["a"][0]
+
+
+@pytest.mark.parametrize("make", [words, pair, nested])
+def test_a_condition_may_have_several_parts(unchecked, make):
+    cond, read = make(8)
+
+    class Parts(torch.nn.Linear):
+        def forward(self, x, t, cond):
+            assert type(cond) is type(make(1)[0])
+            return super().forward(x + read(cond))
+
+    denoiser, points = md.Denoiser(Parts(2, 2), COSINE, md.heads.V), torch.randn(8, 2)
+    (step,) = md.fit(denoiser, (points, cond), 1, batch_size=4, precision="float32")
+    assert md.sample(step.ema, points, steps=1, cond=cond).isfinite().all()
+    with pytest.raises(
+        ValueError, match="cond must have one row for each of 9 items, in finite tensors, got a"
+    ) as error:
+        md.fit(denoiser, (torch.randn(9, 2), cond), 1)
+    assert "tensor(" not in str(error.value) and len(str(error.value)) < 400
+
+
+BAD = {
+    "strings": ["a", "b"],
+    "numpy": torch.zeros(2).numpy(),
+    "an object": object(),
+    "nan": torch.full((2, 3), torch.nan),
+    "a number": 3,
+    "a scalar": torch.tensor(1),
+    "a list of labels": [0, 1],
+}
+
+
+@pytest.mark.parametrize("cond", BAD.values(), ids=BAD)
+def test_what_is_no_condition_is_named(unchecked, cond):
+    with pytest.raises(ValueError, match="^cond must have one row for each of 2 items, in finite tensors, got"):
+        md.fit(md.Denoiser(Own(), COSINE, md.heads.V), (torch.randn(2, 2), cond), 1)
+
+
+def test_an_error_shows_no_data_however_it_comes(unchecked):
+    tensor = torch.arange(3000.0)
+    things = [
+        tensor,
+        tensor.numpy(),
+        tensor.tolist(),
+        {"a": tensor},
+        (tensor, 1),
+        torch.nn.Linear(2, 2),
+        [["a"] * 9] * 9,
+    ]
+    for thing in things:
+        with pytest.raises(TypeError) as error:
+            md.Denoiser(torch.nn.Linear(2, 2), thing, md.heads.V)
+        assert len(str(error.value)) < 200 and "0., 1." not in str(error.value) and "0.0, 1.0" not in str(error.value)
+
+
+def test_a_network_that_overwrites_its_input_changes_no_sample(unchecked):
+    class Over(torch.nn.Module):
+        def forward(self, x, t):
+            return x.mul_(0.5)
+
+    x_1 = torch.randn(4, 2)
+    quiet = md.Denoiser(lambda x, t, cond: x * 0.5, COSINE, md.heads.V)
+    assert torch.equal(md.sample(md.Denoiser(Over(), COSINE, md.heads.V), x_1), md.sample(quiet, x_1))

@@ -5,6 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+import minidiffusion as md
+
 widgets = pytest.importorskip("minidiffusion.course.widgets", exc_type=ImportError)
 
 FILMS = {name: [(f"{name} at {i}", f"{name}{i}".encode()) for i in range(5)] for name in ("coat", "dress")}
@@ -63,3 +65,14 @@ def test_the_pad_is_black_before_a_stroke_and_gives_the_drawing_after():
     drawing.save(file, "PNG")
     pad.drawn = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     assert torch.equal(pad.picture[0, 0], torch.tensor([1.0] * 14 + [-1.0] * 14).expand(28, 28))
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8), (3, 16, 16)])
+def test_a_picture_follows_a_training(shape):
+    net = md.nets.MLP() if len(shape) == 1 else md.nets.UNet(shape[0], (16, 16), (1, 1))
+    denoiser, seen = md.Denoiser(net, md.schedule.cosine(), md.heads.V), []
+    live = widgets.Watch(md.prior((4, *shape), denoiser.schedule), every=2)
+    for step in md.fit(denoiser, torch.rand(8, *shape), 4, batch_size=4, learning_rate=0.1):
+        live.show(step)
+        seen.append(live.value)
+    assert seen[0] == b"" and seen[1][1:4] == b"PNG" and seen[1] == seen[2] != seen[3]

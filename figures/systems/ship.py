@@ -30,7 +30,9 @@ def quality(system: str) -> dict[str, float]:
 
 if __name__ == "__main__":
     folder, total = Path(sys.argv[1]), 0
-    shipped = {system: [s for s in stages if not s.name.endswith(("_draft", "_second"))] for system, stages in SYSTEMS.items()}
+    shipped = {
+        system: [s for s in stages if not s.name.endswith(("_draft", "_second"))] for system, stages in SYSTEMS.items()
+    }
     for system, stages in shipped.items():
         for stage in stages:
             file = folder / f"{stage.name}.safetensors"

@@ -19,10 +19,13 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from .. import __version__
+from ..check import came
 from ..training import checkpoint
 from ..training.descend import Step
 from ..training.distributed import processes, sum_over_processes
-from ..training.files import remove_parts
+from ..training.files import remove_parts, write_whole
+from ..training.state import TrainingState
+from .card import card
 
 VERSIONS = {"torch": torch.__version__, "minidiffusion": __version__}
 SECONDS, SHARE = 30.0, 0.02  # save this often, or less often if saving would take more than this share of the time
@@ -31,7 +34,7 @@ ONE_PRESS = 1.0  # signals within so many seconds count as one Ctrl-C
 
 
 class Folder:
-    """A folder with three files: `model`, the network so far, `training`, everything that resuming needs, and `losses`.
+    """A folder with `model`, the network so far, its `card`, `losses`, and `training`, everything that resuming needs.
 
     plan: all settings that influence the result, as JSON. Only a training with the same plan can be resumed. name: of
     the part of a system, each of which has two files of its own.
@@ -42,6 +45,7 @@ class Folder:
         self.model = path / f"{name or 'model'}.safetensors"
         self.training = path / f"{name}{'.' * bool(name)}training.safetensors"
         self.losses = path / f"{name}{'-' * bool(name)}loss.csv"
+        self.card = path / f"{name}{'-' * bool(name)}MODEL_CARD.md"
         self.rows: list[str] = []  # of the losses, since the last save
         self.step = 0  # the step of the last save
         self.due = time.monotonic() + SECONDS
@@ -80,19 +84,18 @@ class Folder:
         state, about = checkpoint.load_training(self.training)
         for key, value in self.plan.items():
             if about.get(key) != value:
-                difference = f"{key} is {about.get(key)!r} in {self.training}, but {value!r} here"
+                difference = f"{key} is {came(about.get(key))} in {self.training}, but {came(value)} here"
                 raise ValueError(f"--resume can only continue the same training: {difference}")
         step, done = about.get("step"), state.get("steps_done")
-        if type(step) is not int or step < 1 or done is None or done.shape != () or int(done) != step:
+        if type(step) is not int or step < 1 or done is None or done.dtype != torch.int64 or done.tolist() != step:
             raise ValueError(f"--resume needs the step that was reached, and {self.training} does not say it")
         self.step = step
+        # the interruption may have come after the state was saved and before the network was
+        ema = TrainingState(copy.deepcopy(model), 0, state).ema
         if self.losses.exists():  # a row may be of a step after the last save, which is about to be done again
             rows = [row.split(",") for row in self.losses.read_text().splitlines(keepends=True) if row.endswith("\n")]
             kept = [row for row in rows if row[0].isdigit() and int(row[0]) <= self.step]
             self.losses.write_text("".join([FIRST, *(",".join(row) for row in kept)]))
-        # the interruption may have come after the state was saved and before the network was
-        ema = copy.deepcopy(model)
-        ema.load_state_dict({k.removeprefix("ema."): v for k, v in state.items() if k.startswith("ema.")})
         if processes()[0] == 0:
             self._save_network(ema, shape)
         return state
@@ -117,7 +120,11 @@ class Folder:
     def _save_network(self, ema: Any, shape: Sequence[int] | None) -> None:
         about = {key: self.plan[key] for key in ("recipe", "data", "seed", "classes") if key in self.plan}
         about |= {} if shape is None else {"shape": list(shape)}
-        checkpoint.save(ema, self.model, {**about, "steps": self.step, **VERSIONS})
+        about |= {"steps": self.step, **VERSIONS}
+        checkpoint.save(ema, self.model, about)
+        text = card(self.model.name, self.plan, about, sum(weight.numel() for weight in ema.parameters()))
+        with write_whole(self.card) as file:
+            file.write(text.encode())
 
     def finished(self, steps: int) -> Any:
         """The trained part, if a training of these steps has ended here, or else None."""

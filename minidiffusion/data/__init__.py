@@ -27,6 +27,15 @@ CLASS_NAMES = {
     "mnist": tuple("0123456789"),
     "cifar10": cifar10.CLASS_NAMES,
 }
+_EMOJI = "Apache-2.0 (Noto Emoji), MIT (Fluent Emoji) and CC BY 4.0 (Twemoji)"
+_FASHION = "MIT, Zalando SE"
+LICENCES = {
+    **dict.fromkeys(toys.TOYS, "none needed: the points are computed"),
+    **{"dino": "MIT, the Datasaurus Dozen", "emoji32": _EMOJI, "emoji64": _EMOJI},
+    **{"fashion_mnist_6k": _FASHION, "fashion_mnist": _FASHION},
+    "mnist": "CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
+    "cifar10": "none stated by its authors, who ask to be cited: Krizhevsky 2009",
+}
 
 
 def names() -> tuple[str, ...]:

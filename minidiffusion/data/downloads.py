@@ -1,11 +1,17 @@
 """Where full data sets come from: your own folder, the cache or a public mirror, always checked by sha256."""
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from ..check import came
 
 EMBEDDED = ("fashion_mnist_6k", "emoji32", "emoji64")
 """The data sets in the package. Like the toys, they need no internet."""
+
+LIMIT, SECONDS = 2**28, 1800.0  # bytes of a file, and the time of a download; the largest here has 170 MB
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,24 @@ def own_folder(name: str) -> Path | None:
     if not root:
         return None
     if not Path(root).is_dir():
-        raise ValueError(f"MINIDIFFUSION_DATA must be a folder that exists, got {root!r}")
+        raise ValueError(f"MINIDIFFUSION_DATA must be a folder that exists, got {came(root)}")
     folder = Path(root) / name
     return folder if folder.is_dir() else None
+
+
+def _download(url: str, output: str, pooch: Any) -> None:
+    """Write what this address sends to a file, or stop: requests alone waits for ever while single bytes arrive."""
+    import requests
+
+    began, got = time.monotonic(), 0
+    headers = {"Accept-Encoding": "identity"}  # nothing is unpacked before its sha256 is known
+    with requests.get(url, stream=True, timeout=(5, 30), headers=headers) as answer, open(output, "wb") as file:
+        answer.raise_for_status()
+        while piece := getattr(answer.raw, "read1", answer.raw.read)(2**16):
+            got += len(piece)
+            if got > LIMIT or time.monotonic() - began > SECONDS:
+                raise requests.RequestException(f"more than {LIMIT} bytes or {SECONDS:.0f} seconds")
+            file.write(piece)
 
 
 def fetch(name: str, file: str) -> Path:
@@ -69,12 +90,16 @@ def fetch(name: str, file: str) -> Path:
 
     ValueError if the file in your own folder is not the published one. ConnectionError if no mirror has the file.
     """
-    import pooch  # here, because these two take an eighth of a second and most users never download anything
+    import pooch  # here, because these take an eighth of a second and most users never download anything
     import requests
+    import urllib3
 
     source = SOURCES[name]
     sha256 = source.files[file]
-    folder = own_folder(name)
+    folder, cache = own_folder(name), pooch.os_cache("minidiffusion") / name
+    for place in (folder / file if folder else cache / file, cache / file):  # a device or a pipe may never end
+        if os.path.lexists(place) and not (place.is_file() and place.stat().st_size <= LIMIT):
+            raise ValueError(f"{place}: no file of at most {LIMIT} bytes; it is not used")
     if folder and (folder / file).is_file():
         found = pooch.file_hash(str(folder / file))
         if found != sha256:
@@ -88,11 +113,11 @@ def fetch(name: str, file: str) -> Path:
                 mirror + file,
                 known_hash=f"sha256:{sha256}",
                 fname=file,
-                path=pooch.os_cache("minidiffusion") / name,
-                downloader=pooch.HTTPDownloader(timeout=(5, 30)),
+                path=cache,
+                downloader=_download,
             )
             return Path(path)
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             failures.append(f"{mirror + file} ({type(error).__name__})")
         except ValueError:  # pooch has downloaded a file with another hash, and does not keep it
             failures.append(f"{mirror + file} (its sha256 differs)")

@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from .. import check
 
+LONGEST = 10_000  # characters of a caption
+
 
 class Pictures(NamedTuple):
     images: UInt8[Tensor, "count channel size size"]
@@ -35,7 +37,7 @@ def folder(path: str | os.PathLike, size: int = 32, channels: int = 3) -> Pictur
     check.must_be("1 or 3", "channels", channels, channels in (1, 3))
     root = Path(path)
     if not root.is_dir():
-        raise ValueError(f"path must be a folder with pictures, and there is none at {root}")
+        raise ValueError(f"path must be a folder with pictures, and there is none at {str(root)[:500]}")
     Image.init()
     known = {file for file in sorted(root.rglob("*")) if file.suffix.lower() in Image.registered_extensions()}
     files = sorted(file for file in known if file.is_file() and not _hidden(file.relative_to(root)))
@@ -79,4 +81,7 @@ def _square(file: Path, size: int, channels: int) -> UInt8[np.ndarray, "channel 
 
 
 def _caption(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
+    if not file.is_file():
+        return ""
+    with file.open(encoding="utf-8", errors="replace") as text:
+        return text.read(LONGEST).strip()

@@ -48,6 +48,7 @@ KEYS = {  # of the header, by format, besides its sha256 and format
 }
 HOLDS = {FORMAT: "a denoiser", NETWORK: "a network that is no denoiser", TRAINING: "the state of a training"}
 NESTED = ("config", "schedule", "about")  # dictionaries in the header; the rest are strings
+LONGEST = 500  # characters of what a hostile file can put into a message
 ZEROS = "0" * 64  # takes the place of the checksum while the checksum is computed
 
 
@@ -63,7 +64,13 @@ def save(
     as torch.float16, which halves the file; None keeps their own.
     """
     net: Any = denoiser.net if isinstance(denoiser, Denoiser) else denoiser
-    network = check.one_of("denoiser.net", type(net).__name__, NETS)
+    network = type(net).__name__
+    if not isinstance(net, Net):
+        how = "such as class Mine(md.nets.Net), for it must know how to build it again"
+        keep = "or keep the weights of yours with torch.save(net.state_dict(), path)"
+        raise ValueError(
+            f"denoiser.net must be a network of md.nets or derived from its Net, {how}; {keep}; got {network}"
+        )
     header = {"network": network, "config": net.config, "about": {} if about is None else about}
     if isinstance(denoiser, Denoiser):
         if denoiser.shape is not None and isinstance(header["about"], dict):
@@ -147,13 +154,15 @@ def _without_memory(network: str, config: dict[str, Any], most: int) -> nn.Modul
 def _naming(path: str | os.PathLike) -> Iterator[None]:
     """Turn every error that a missing or damaged file causes into one sentence with its path."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"path must be a checkpoint file, and there is none at {path}")
+        raise FileNotFoundError(f"path must be a checkpoint file, and there is none at {str(path)[:LONGEST]}")
     try:
         yield
     except (OSError, MemoryError):
         raise
     except Exception as error:
-        raise ValueError(f"path must be a whole minidiffusion checkpoint, and {path} is not: {error}") from None
+        raise ValueError(
+            f"path must be a whole minidiffusion checkpoint, and {path} is not: {str(error)[:LONGEST]}"
+        ) from None
 
 
 def _write(path: str | os.PathLike, format: str, header: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:

@@ -1,5 +1,8 @@
 """A denoiser with its network compiled."""
 
+import functools
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -18,7 +21,10 @@ def compiled(denoiser: Denoiser) -> Denoiser:
     cuda = next(denoiser.parameters()).is_cuda
     net = torch.compile(denoiser.net, dynamic=False, mode="reduce-overhead" if cuda else "default")
 
-    def call(x: Tensor, t: Tensor, cond: object) -> Tensor:
-        return net(x, t, cond).clone()  # because the next call of a CUDA graph overwrites this output
+    @functools.wraps(
+        getattr(denoiser.net, "forward", denoiser.net)
+    )  # for its signature, which may or may not take a condition
+    def call(*asked: Any) -> Tensor:
+        return net(*asked).clone()  # because the next call of a CUDA graph overwrites this output
 
     return Denoiser(call, denoiser.schedule, denoiser.head)

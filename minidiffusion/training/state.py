@@ -19,7 +19,10 @@ class TrainingState:
     def __init__(self, model: nn.Module, seed: int, state: Mapping[str, Tensor] | None = None):
         self.steps_done = 0
         self.model = model
-        self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        try:
+            self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        except (RuntimeError, ValueError) as error:  # a scripted network, or one that keeps tensors with their graph
+            raise ValueError(f"model must be a module that copy.deepcopy can copy, and it cannot: {error}") from error
         self.optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), fused=True)
         # on the CPU, so that every device gets the same batches, times and noise
         self.generator = torch.Generator().manual_seed(seed)
@@ -39,16 +42,21 @@ class TrainingState:
                 moments = {key: torch.zeros_like(weight) for key in ("exp_avg", "exp_avg_sq")}
                 self.optimiser.state[weight] = {"step": torch.zeros((), device=weight.device), **moments}
         # a state from a GPU also works on a CPU, and the other way round, although the GPU's generator is missing
-        wanted, got = ({k: v.shape for k, v in s.items() if k != "generator.cuda"} for s in (self.state(), state))
+        wanted, got = (
+            {k: (v.shape, v.dtype) for k, v in s.items() if k != "generator.cuda"} for s in (self.state(), state)
+        )
         different = sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))
         if different:
             some = ", ".join(different[:3])
             raise ValueError(f"state must be of a training of this model, but {len(different)} tensors differ: {some}")
-        for name, tensor in self._tensors().items():
-            tensor.detach().copy_(state[name])
         for name, generator in self._generators().items():
             if name in state:
-                generator.set_state(state[name])
+                try:
+                    generator.set_state(state[name])
+                except RuntimeError as error:
+                    raise ValueError(f"state must hold the state of a generator in {name}: {error}") from None
+        for name, tensor in self._tensors().items():
+            tensor.detach().copy_(state[name])
         self.steps_done = int(state["steps_done"])
 
     def _tensors(self) -> dict[str, Tensor]:

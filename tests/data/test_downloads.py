@@ -1,9 +1,11 @@
 import gzip
 import hashlib
 import http.server
+import os
 import socket
 import struct
 import threading
+import time
 
 import pooch
 import pytest
@@ -196,3 +198,56 @@ def test_every_source_has_two_mirrors_and_a_sha256_for_each_file():
         assert len(set(source.mirrors)) >= 2
         assert all(mirror.startswith("http") and mirror.endswith("/") for mirror in source.mirrors)
         assert all(len(bytes.fromhex(sha256)) == 32 for sha256 in source.files.values())
+
+
+def test_a_mirror_that_never_ends_is_left(mirrors, cache, monkeypatch):
+    monkeypatch.setattr(downloads, "LIMIT", 10**6)
+    monkeypatch.setattr(downloads, "SECONDS", 1.0)
+    bomb = gzip.compress(bytes(2**26))
+
+    class Endless(Handler):
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            self.send_response(200)
+            if "/zipped/" in self.path:
+                self.send_header("Content-Encoding", "gzip")
+                self.end_headers()
+                return self.wfile.write(bomb)
+            self.end_headers()
+            piece, wait = (b"x", 0.1) if "/drips/" in self.path else (bytes(2**16), 0.0)
+            try:
+                while True:
+                    self.wfile.write(piece)
+                    time.sleep(wait)
+            except OSError:  # we hung up
+                pass
+
+    with Server() as server:
+        server.RequestHandlerClass = Endless
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        mirrors(*(server.address + way for way in ("drips/", "floods/", "zipped/")))
+        with pytest.raises(ConnectionError) as error:
+            downloads.fetch("mnist", IMAGES)
+        server.shutdown()
+    reasons = [part.split(")")[0] for part in str(error.value).split("(")[1:4]]
+    assert reasons == ["RequestException", "RequestException", "its sha256 differs"]
+    assert kept(cache) == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes and devices with names")
+@pytest.mark.parametrize("where", ["own", "cache"])
+@pytest.mark.parametrize("make", ["pipe", "device", "huge"])
+def test_a_file_that_may_never_end_is_not_read(own, cache, mirrors, closed, make, where):
+    mirrors(closed)
+    place = (own if where == "own" else cache) / IMAGES
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if make == "pipe":
+        os.mkfifo(place)
+    elif make == "device":
+        place.symlink_to("/dev/zero")
+    else:
+        with place.open("wb") as file:
+            file.truncate(downloads.LIMIT + 1)  # empty on the disk
+    with pytest.raises(ValueError, match=f"{IMAGES}: no file of at most .* bytes"):
+        downloads.fetch("mnist", IMAGES)

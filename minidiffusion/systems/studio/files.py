@@ -70,6 +70,8 @@ def read(path: str | Path) -> list[Picture]:
     64x64. FileNotFoundError or ValueError, with the path, if it cannot be read.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a pipe or a device may never end
+            raise ValueError("it is no file")
         with Image.open(path) as image:
             image.load()
             text = getattr(image, "text", {}).get(KEY)
