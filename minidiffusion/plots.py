@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
@@ -130,26 +128,6 @@ def clouds(
         axis.scatter(np.asarray(x), np.asarray(y), s=4, color=colour, alpha=0.4, lw=0)
         axis.set_title(name, fontsize=9)
         _label(axis, x_label, y_label if axis is axes[0] else "")
-    return figure
-
-
-def verdicts(rows: Sequence[Mapping[str, Any]], columns: int = 7) -> Figure:
-    """Show the ledger with one tile for each claim: its number, and its verdict as a word and a colour.
-
-    rows: as `ledger.ledger()` returns them, with `id` and `verdict` (supported, partly, refuted or open).
-    """
-    colours = {"supported": COLOURS[2], "partly": COLOURS[5], "refuted": COLOURS[1], "open": "white"}
-    lines = math.ceil(len(rows) / columns)
-    figure = Figure(figsize=(columns, 0.62 * lines), layout="constrained")
-    axis = figure.subplots()
-    for i, row in enumerate(rows):
-        x, y = i % columns, lines - 1 - i // columns
-        axis.add_patch(Rectangle((x, y), 0.94, 0.9, facecolor=colours[row["verdict"]], edgecolor="0.4"))
-        axis.text(x + 0.47, y + 0.58, str(row["id"]), ha="center", va="center", fontsize=11, weight="bold")
-        axis.text(x + 0.47, y + 0.24, row["verdict"], ha="center", va="center", fontsize=8)
-    axis.set_xlim(0, columns)
-    axis.set_ylim(-0.05, lines)
-    axis.set_axis_off()
     return figure
 
 

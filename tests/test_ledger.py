@@ -5,6 +5,7 @@ import math
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 
@@ -199,6 +200,15 @@ def test_the_fitted_bottleneck_agrees_with_the_closed_form():
         for name, tolerance in (("x0", 0.05), ("eps", 2.0)):
             for fitted, exact in zip(run["excess"][name], run["closed_form"][name], strict=True):
                 assert abs(fitted - exact) < tolerance
+
+
+def test_lesson_22_shows_the_measured_shares_of_the_parts():
+    project = PICTURES.parents[1]
+    cells = nbformat.read(project / "lessons" / "22_the_verdict.ipynb", as_version=4).cells
+    (source,) = [cell.source for cell in cells if "parts.json" in cell.source]
+    measured = json.loads((project / "figures" / "systems" / "parts.json").read_text())["top1"]
+    shown = re.findall(r"0\.\d{3}", source)
+    assert len(shown) == 8 and set(shown) <= {f"{found['drawn']:.3f}" for found in measured.values()}
 
 
 # The command

@@ -136,16 +136,6 @@ def test_a_frame_is_the_figure_as_a_picture():
     assert Image.open(io.BytesIO(frame(figure))).size == (540, 306)  # 6 x 3.4 inches, 90 points an inch
 
 
-def test_a_sheet_of_verdicts_says_each_in_words_and_colours_them_apart():
-    words = ("supported", "partly", "wrong", "open")
-    figure = md.plots.verdicts([{"id": i + 1, "verdict": words[i % 4]} for i in range(9)], columns=4)
-    (axis,) = figure.axes
-    assert [text.get_text() for text in axis.texts[::2]] == [str(i + 1) for i in range(9)]
-    assert [text.get_text() for text in axis.texts[1::2]] == [words[i % 4] for i in range(9)]
-    assert len({patch.get_facecolor() for patch in axis.patches}) == 4
-    assert [patch.get_xy() for patch in axis.patches][::4] == [(0, 2), (0, 1), (0, 0)]
-
-
 def test_seeds_are_drawn_with_their_interval_and_the_range_that_would_hold():
     figure = md.plots.seeds([1.0, 2.0, 3.0], (0.5, 3.5), (5.0, math.inf), "effect", "a claim")
     (axis,) = figure.axes

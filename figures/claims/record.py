@@ -17,7 +17,6 @@ import torch
 from common import Parser
 from tqdm import tqdm
 
-from minidiffusion import plots
 from minidiffusion.course import ledger
 
 HERE, FIRST_SEED = Path(__file__).parent, 1000  # nothing was tuned on these seeds
@@ -33,4 +32,3 @@ if __name__ == "__main__":
         *_, results = tqdm(ledger.measure(name, "full", seeds, torch.device("cpu")), name, len(seeds))
         (ledger.FOLDER / name / "results.json").write_text(json.dumps(results, indent=1) + "\n")
         ledger.load(name).plot(results["runs"]).savefig(HERE / name / "picture.png", dpi=120)
-    plots.verdicts(ledger.ledger()).savefig(HERE / "verdicts.png", dpi=120)

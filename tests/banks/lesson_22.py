@@ -4,72 +4,115 @@ import math
 import statistics
 
 import numpy as np
+import torch
+from scipy import stats
 
-# ---- 17.1: the interval ----
-
-
-def interval(values, quantile, ddof=1, root=True, times=1.0):
-    mean = sum(values) / len(values)
-    s = float(np.std(values, ddof=ddof))
-    half = times * quantile * s / (len(values) ** 0.5 if root else 1)
-    return mean - half, mean + half
+# ---- 22.1: Holm's correction ----
 
 
-def interval_by_library(values, quantile):
-    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.mean(values) - half, statistics.mean(values) + half
+def holm(probabilities):
+    n, largest = len(probabilities), 0.0
+    corrected = [0.0] * n
+    for rank, i in enumerate(sorted(range(n), key=lambda i: probabilities[i])):
+        largest = max(largest, min(1.0, (n - rank) * probabilities[i]))
+        corrected[i] = largest
+    return corrected
 
 
-def interval_as_list(values, quantile):
-    values = np.array(values)
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return [values.mean() - quantile * error, values.mean() + quantile * error]
+def holm_with_numpy(probabilities):
+    p = np.array(probabilities, dtype=float)
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order]).clip(max=1)
+    return list(stepped[np.argsort(order)])
 
 
-def around_the_median(values, quantile):
-    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
-    middle = sorted(values)[len(values) // 2]
-    return middle - half, middle + half
+def holm_by_counting(probabilities):
+    """The corrected p is the largest factor times p among those that are no larger."""
+
+    def factor(p):
+        return sum(other >= p for other in probabilities)
+
+    return tuple(min(1.0, max(factor(q) * q for q in probabilities if q <= p)) for p in probabilities)
 
 
-INTERVAL_RIGHT = [interval, interval_by_library, interval_as_list]
-INTERVAL_WRONG = [
-    (lambda v, q: interval(v, q, ddof=0), "n - 1"),
-    (lambda v, q: interval(v, q, root=False), "divide by sqrt(n)"),
-    (lambda v, q: interval(v, q / len(v), root=False), "not by n"),
-    (lambda v, q: interval(v, 1.0), "the quantile is missing"),
-    (lambda v, q: interval(v, 1.96), "1.96"),
-    (lambda v, q: interval(v, q, times=0.5), "half as wide"),
-    (lambda v, q: interval(v, q, times=statistics.stdev(v)), "you used the variance"),
-    (lambda v, q: interval(v, q)[::-1], "low is larger than high"),
-    (lambda v, q: interval(v, q)[1], "a pair"),
-    (lambda v, q: (min(v), max(v)), "the range of the values"),
-    (lambda v, q: (v[0], v[1]), "centred on the mean"),
-    (around_the_median, "centred on the median"),
-    (lambda v, q: interval(v, q, times=3.0), "half width"),
-    (lambda v, q: None, "returns None"),
+def with_factors(probabilities, factor, cap=1.0, monotone=False):
+    order, largest = sorted(range(len(probabilities)), key=lambda i: probabilities[i]), 0.0
+    corrected = [0.0] * len(order)
+    for rank, i in enumerate(order):
+        corrected[i] = min(cap, factor(rank, len(order), i) * probabilities[i])
+        largest = max(largest, corrected[i])
+        corrected[i] = largest if monotone else corrected[i]
+    return corrected
+
+
+def hochberg(probabilities):
+    n, least = len(probabilities), 1.0
+    corrected = [0.0] * n
+    for rank, i in reversed(list(enumerate(sorted(range(n), key=lambda i: probabilities[i])))):
+        least = corrected[i] = min(least, n / (rank + 1) * probabilities[i])
+    return corrected
+
+
+def holm_that_sorts(probabilities):
+    probabilities.sort()
+    return holm(probabilities)
+
+
+HOLM_RIGHT = [holm, holm_with_numpy, holm_by_counting]
+HOLM_WRONG = [
+    (lambda p: list(p), "nothing is corrected"),
+    (lambda p: sorted(holm(p)), "these are sorted"),
+    (lambda p: [min(1.0, len(p) * x) for x in p], "multiply all of them by n"),
+    (lambda p: with_factors(p, lambda rank, n, i: n - rank), "must not be smaller"),
+    (lambda p: with_factors(p, lambda rank, n, i: n - rank, 9.0), "must not be smaller"),
+    (lambda p: with_factors(p, lambda rank, n, i: n - rank, 9.0, True), "cannot be larger than 1"),
+    (lambda p: with_factors(p, lambda rank, n, i: rank + 1), "not the largest"),
+    (lambda p: with_factors(p, lambda rank, n, i: n - rank - 1), "not by 0"),
+    (lambda p: with_factors(p, lambda rank, n, i: n - i, 9.0), "not on its place"),
+    (hochberg, "Benjamini and Hochberg"),
+    (holm_that_sorts, "changes the list"),
+    (lambda p: torch.tensor(holm(p)), "return a list"),
+    (lambda p: holm(p)[:-1], "come out"),
+    (lambda p: holm([x / 2 for x in p]), "the answer is"),
+    (lambda p: None, "returns None"),
 ]
 
-# ---- 17.2: the rule ----
+# ---- 22.2: the decision ----
 
 
-def decide(low, high, least, most):
-    if least <= low and high <= most:
-        return "holds"
-    return "fails" if high < least or low > most else "undecided"
-
-
-def decide_by_borders(low, high, least, most):
-    if any(low < border < high for border in (least, most)):
+def decide(values, least, most, quantile, ratio):
+    if ratio:
+        values = [math.log(value) for value in values]
+        least = math.log(least) if least > 0 else -math.inf
+        most = math.log(most)
+    mean = sum(values) / len(values)
+    error = statistics.stdev(values) / len(values) ** 0.5
+    if min(abs(mean - least), abs(mean - most)) < quantile * error:
         return "undecided"
-    return "holds" if low >= least and high <= most else "fails"
+    return "holds" if least <= mean <= most else "fails"
 
 
-def decide_by_overlap(low, high, least, most):
-    overlap = min(high, most) - max(low, least)
-    if overlap < 0:
-        return "fails"
-    return "holds" if overlap == high - low else "undecided"
+def decide_with_numpy(values, least, most, quantile, ratio):
+    x, borders = np.array(values), np.array([least, most])
+    if ratio:
+        with np.errstate(divide="ignore"):
+            x, borders = np.log(x), np.log(borders)
+    half = quantile * x.std(ddof=1) / np.sqrt(len(x))
+    if (np.abs(borders - x.mean()) < half).any():
+        return "undecided"
+    return "holds" if borders[0] <= x.mean() <= borders[1] else "fails"
+
+
+def decide_by_ends(values, least, most, quantile, ratio):
+    x = torch.tensor(values, dtype=torch.float64)
+    least, most = (torch.tensor(border, dtype=torch.float64) for border in (least, most))
+    if ratio:
+        x, least, most = x.log(), least.log(), most.log()
+    half = quantile * x.std() / len(x) ** 0.5
+    low, high = x.mean() - half, x.mean() + half
+    if low >= least and high <= most:
+        return "holds"
+    return "fails" if high <= least or low >= most else "undecided"
 
 
 class Agreeable(str):
@@ -88,91 +131,102 @@ class Shrug:
         return True
 
 
-DECIDE_RIGHT = [decide, decide_by_borders, decide_by_overlap]
+def without_care(values, least, most, quantile, ratio):
+    return "holds" if least <= sum(values) / len(values) <= most else "fails"
+
+
+def by_population(values, least, most, quantile, ratio):
+    n = len(values)
+    return decide(values, least, most, quantile * ((n - 1) / n) ** 0.5, ratio)
+
+
+def changing(values, least, most, quantile, ratio):
+    values.sort()
+    return decide(values, least, most, quantile, ratio)
+
+
+DECIDE_RIGHT = [decide, decide_with_numpy, decide_by_ends]
 DECIDE_WRONG = [
-    (lambda low, high, least, most: least <= low and high <= most, "return one of the strings"),
-    (lambda low, high, least, most: decide(low, high, least, most).title(), "return one of the strings"),
+    (lambda v, a, b, q, r: a <= sum(v) / len(v) <= b, "return one of the strings"),
+    (lambda *inputs: decide(*inputs).title(), "return one of the strings"),
     (lambda *inputs: Agreeable("holds"), "Yours is a Agreeable"),
     (lambda *inputs: Shrug(), "Yours is a Shrug"),
-    (lambda low, high, least, most: "holds" if least <= (low + high) / 2 <= most else "fails", "other seeds might"),
-    (lambda low, high, least, most: "holds" if least <= low and high <= most else "fails", "other seeds might"),
-    (lambda low, high, least, most: "holds" if least < low and high < most else "undecided", "borders included"),
-    (lambda low, high, least, most: "undecided" if decide(low, high, least, most) == "fails" else "holds", "above"),
-    (lambda low, high, least, most: "fails" if high < least else decide(low, high, least, math.inf), "above the range"),
-    (lambda low, high, least, most: "fails" if low > most else decide(low, high, -math.inf, most), "below the range"),
-    (lambda low, high, least, most: "holds" if low <= least and most <= high else "undecided", "is inside"),
-    (
-        lambda low, high, least, most: {"holds": "fails", "fails": "holds"}.get(decide(low, high, least, most)),
-        "is inside",
-    ),
+    (without_care, "standard errors from the mean"),
+    (lambda v, a, b, q, r: decide(v, a, b, q, False), "log scale"),
+    (lambda v, a, b, q, r: decide(v, a, b, q, True), "math domain error"),
+    (lambda v, a, b, q, r: decide(v, a, b, q * len(v) ** 0.5, r), "inside the range"),
+    (lambda v, a, b, q, r: decide(v, a, b, 1.0, r), "fewer than"),
+    (by_population, "fewer than"),
+    (lambda v, a, b, q, r: decide(v, a, math.inf, q, r), "above the range"),
+    (lambda v, a, b, q, r: decide(v, 1e-9 if r else -math.inf, b, q, r), "below the range"),
+    (lambda *i: {"undecided": "fails"}.get(decide(*i), decide(*i)), "standard errors from the mean"),
+    (changing, "changes the list"),
 ]
 
-# ---- 17.3: the verdict ----
+# ---- 22.3: how many seeds ----
 
 
-def verdict(decided):
-    if not decided or "undecided" in decided:
-        return "open"
-    holds = decided.count("holds")
-    return "supported" if holds == len(decided) else "partly" if holds else "wrong"
+def seeds_needed(values, border, parts):
+    away = abs(statistics.fmean(values) - border) / statistics.stdev(values)
+    n = 2
+    while 2 * stats.t.sf(away * n**0.5, n - 1) * parts > 0.05:
+        n += 1
+    return n
 
 
-def verdict_by_sets(decided):
-    words = set(decided)
-    if words == {"holds"}:
-        return "supported"
-    if words == {"fails"}:
-        return "wrong"
-    return "partly" if words == {"holds", "fails"} else "open"
+def seeds_by_quantile(values, border, parts):
+    away = abs(np.mean(values) - border) / np.std(values, ddof=1)
+    return next(n for n in range(2, 10**6) if away * n**0.5 >= stats.t.ppf(1 - 0.025 / parts, n - 1))
 
 
-def verdict_by_all(decided):
-    if len(decided) == 0 or any(part == "undecided" for part in decided):
-        return "open"
-    if all(part == "holds" for part in decided):
-        return "supported"
-    return "partly" if any(part == "holds" for part in decided) else "wrong"
+def seeds_by_halving(values, border, parts):
+    away = abs(statistics.mean(values) - border) / statistics.stdev(values)
+
+    def enough(n):
+        return 2 * parts * stats.t.cdf(-away * math.sqrt(n), n - 1) <= 0.05
+
+    low, high = 1, 2
+    while not enough(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        low, high = (low, (low + high) // 2) if enough((low + high) // 2) else ((low + high) // 2, high)
+    return float(high)
 
 
-def verdict_that_eats(decided):
-    while "undecided" in decided:
-        decided.remove("undecided")
-        return "open"
-    return verdict(decided)
+def by_normal(values, border, parts):
+    away = abs(statistics.fmean(values) - border) / statistics.stdev(values)
+    return next(n for n in range(2, 10**6) if 2 * parts * stats.norm.sf(away * n**0.5) <= 0.05)
 
 
-def verdict_that_puts_equals_in(decided):
-    found = verdict(decided)
-    decided[:] = [Agreeable()] * len(decided)
-    return found
+def with_population(values, border, parts):
+    away = abs(statistics.fmean(values) - border) / statistics.pstdev(values)
+    return next(n for n in range(2, 10**6) if 2 * parts * stats.t.sf(away * n**0.5, n - 1) <= 0.05)
 
 
-def verdict_without_none(decided):
-    if "undecided" in decided:
-        return "open"
-    return "supported" if all(part == "holds" for part in decided) else verdict(decided)
+def without_root(values, border, parts):
+    away = abs(statistics.fmean(values) - border) / statistics.stdev(values)
+    return next(n for n in range(2, 10**6) if 2 * parts * stats.t.sf(away * n, n - 1) <= 0.05)
 
 
-VERDICT_RIGHT = [verdict, verdict_by_sets, verdict_by_all]
-VERDICT_WRONG = [
-    (lambda decided: decided.count("holds"), "return one of the strings"),
-    (verdict_without_none, "has not been measured"),
-    (lambda decided: "wrong" if not decided else verdict(decided), "has not been measured"),
-    (verdict_that_eats, "changes the list"),
-    (verdict_that_puts_equals_in, "changes the list"),
-    (lambda decided: Agreeable("open"), "Yours is a Agreeable"),
-    (lambda decided: Shrug(), "Yours is a Shrug"),
-    (lambda decided: "open" if not decided else "supported" if "holds" in decided else "wrong", 'is "open"'),
-    (lambda decided: "wrong" if "fails" in decided else verdict(decided), 'the verdict is "'),
-    (lambda decided: verdict([part for part in decided if part != "undecided"]), 'is "open"'),
-    (lambda decided: verdict(decided[:1]), 'the verdict is "'),
-    (lambda decided: "partly" if "undecided" in decided else verdict(decided), 'is "open"'),
-    (lambda decided: "partly" if verdict(decided) == "wrong" else verdict(decided), 'is "wrong"'),
-    (lambda decided: verdict(decided).upper(), "return one of the strings"),
+SEEDS_RIGHT = [seeds_needed, seeds_by_quantile, seeds_by_halving]
+SEEDS_WRONG = [
+    (lambda v, b, p: seeds_needed(v, b, 1), "the correction is missing"),
+    (lambda v, b, p: seeds_needed(v, b, p / 2), "on either side"),
+    (by_normal, "normal distribution"),
+    (with_population, "divide by n - 1"),
+    (without_root, "n is"),
+    (lambda v, b, p: seeds_needed(v, b, p) - len(v), "still missing"),
+    (lambda v, b, p: seeds_needed(v, b, p) - 1, "one too few"),
+    (lambda v, b, p: seeds_needed(v, b, p) + 1, "one too many"),
+    (lambda v, b, p: seeds_needed(v, b, p) + 0.5, "whole number"),
+    (lambda v, b, p: [seeds_needed(v, b, p)], "must be one number"),
+    (lambda v, b, p: len(v), "n is"),
+    (lambda v, b, p: seeds_needed(v, b, p * p), "n is"),
+    (lambda v, b, p: v.sort() or seeds_needed(v, b, p), "changes the list"),
 ]
 
 BANK = {
-    "22.1": (INTERVAL_RIGHT, INTERVAL_WRONG),
+    "22.1": (HOLM_RIGHT, HOLM_WRONG),
     "22.2": (DECIDE_RIGHT, DECIDE_WRONG),
-    "22.3": (VERDICT_RIGHT, VERDICT_WRONG),
+    "22.3": (SEEDS_RIGHT, SEEDS_WRONG),
 }

@@ -1,44 +1,140 @@
-"""Lesson 22: the confidence interval, the rule, and the verdict."""
+"""Lesson 22: Holm's correction, the decision on a part, and the number of seeds that would decide it."""
 
 from __future__ import annotations
 
-import itertools
 import math
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from .judge import Wrong, call, name_mistake, number
 
 
-def interval(answer: Any) -> None:
-    """17.1: interval(values, quantile) -> (low, high) = mean -+ quantile s / sqrt(n), where s divides by n - 1."""
-    for values, quantile in (([1.0, 2.0, 4.0, 4.5, 6.0], 2.776), ([-3.0, 5.0], 12.706), ([0.5, 0.7, 0.4, 0.1], 3.182)):
-        n, mean = len(values), sum(values) / len(values)
-        s = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
-        right = quantile * s / math.sqrt(n)
-        pair = call(answer, values=list(values), quantile=quantile)
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise Wrong(f"return a pair (low, high). Yours is a {type(pair).__name__}.")
-        low, high = (number(end, "each end of the interval") for end in pair)
-        half, middle = (high - low) / 2, (high + low) / 2
-        if half < 0:
-            raise Wrong("low is larger than high: subtract to get low, and add to get high.")
-        if abs(middle - mean) > 1e-6:
-            if abs(middle - sorted(values)[n // 2]) < 1e-6:
-                raise Wrong("your interval is centred on the median: centre it on the mean.")
-            raise Wrong(f"for {values} the interval must be centred on the mean {mean:g}, not on {middle:.4g}.")
-        if abs(half - right) > 1e-6 * max(1.0, right):
-            mistakes = [
-                (right * math.sqrt((n - 1) / n), "in this standard deviation, divide by n - 1, not by n."),
-                (quantile * s, "that is the spread of single values. The mean varies less: divide by sqrt(n)."),
-                (quantile * s / n, "divide by the square root of n, not by n."),
-                (s / math.sqrt(n), "the quantile is missing."),
-                (quantile * s**2 / math.sqrt(n), "you used the variance: take its root."),
-                (1.96 * s / math.sqrt(n), "1.96 is right for very many values. Use the quantile that comes in."),
-                (right / 2, "your interval is half as wide as it should be: quantile s / sqrt(n) on either side."),
-                ((max(values) - min(values)) / 2, "that is the range of the values, not their scatter."),
-            ]
-            name_mistake(half, mistakes, lambda a, b: abs(a - b) < 1e-6 * max(1.0, b))
-            raise Wrong(f"for {values} the half width must be {right:.4g}, but yours is {half:.4g}.")
+def _near(a: Sequence[float], b: Sequence[float]) -> bool:
+    return len(a) == len(b) and all(abs(x - y) < 1e-9 for x, y in zip(a, b, strict=True))
+
+
+def _corrected(probabilities: Sequence[float]) -> list[float]:
+    corrected, largest = [0.0] * len(probabilities), 0.0
+    for rank, i in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
+        largest = max(largest, min(1.0, (len(probabilities) - rank) * probabilities[i]))
+        corrected[i] = largest
+    return corrected
+
+
+def _falsely_corrected(probabilities: Sequence[float]) -> list[tuple[list[float], str]]:
+    n, order = len(probabilities), sorted(range(len(probabilities)), key=probabilities.__getitem__)
+    rank = {i: place for place, i in enumerate(order)}
+    right = _corrected(probabilities)
+    hochberg, least = [0.0] * n, 1.0
+    for i in reversed(order):
+        least = min(least, n / (rank[i] + 1) * probabilities[i])
+        hochberg[i] = least
+    uncapped, largest = [0.0] * n, 0.0
+    for i in order:
+        largest = uncapped[i] = max(largest, (n - rank[i]) * probabilities[i])
+    ranks = [rank[i] for i in range(n)]
+    factors = {
+        "you multiply all of them by n. Only the smallest is: the next by n - 1.": [n] * n,
+        "it is the smallest that is multiplied by n, not the largest.": [r + 1 for r in ranks],
+        "the largest is multiplied by 1, not by 0: count from n down to 1.": [n - r - 1 for r in ranks],
+        "the factor depends on the rank of a probability, not on its place in the list.": [n - i for i in range(n)],
+        "a corrected probability must not be smaller than that of a smaller probability.": [n - r for r in ranks],
+    }
+    mistakes = [
+        ([min(most, f * p) for f, p in zip(factor, probabilities, strict=True)], sentence)
+        for sentence, factor in factors.items()
+        for most in (1.0, math.inf)
+    ]
+    return [
+        (list(probabilities), "these are the probabilities that came in: nothing is corrected."),
+        ([right[i] for i in order], "these are sorted. Return them in the order of the parts that came in."),
+        (uncapped, "a probability cannot be larger than 1."),
+        (hochberg, "that is the correction of Benjamini and Hochberg, which is less strict: start from the smallest."),
+        *mistakes,
+    ]
+
+
+LISTS: tuple[list[float], ...] = (
+    [0.02, 0.01, 0.6, 0.013],
+    [0.3, 0.04, 0.02],
+    [0.01],
+    [0.5, 0.9, 0.001, 0.02, 0.4, 0.0004],
+    [],
+)
+
+
+def holm(answer: Any) -> None:
+    """22.1: holm(probabilities) -> the corrected ones, in the same order."""
+    for probabilities in LISTS:
+        right, given = _corrected(probabilities), list(probabilities)
+        found = call(answer, probabilities=given)
+        if not _is(given, probabilities):
+            raise Wrong("your function changes the list that comes in. Only read it, or sort a copy.")
+        if type(found) not in (list, tuple):
+            raise Wrong(f"return a list with one number for each part. Yours is a {type(found).__name__}.")
+        if len(found) != len(probabilities):
+            raise Wrong(f"{len(probabilities)} probabilities come in, and {len(found)} come out.")
+        values = [number(value, "each corrected probability") for value in found]
+        if not _near(values, right):
+            name_mistake(values, _falsely_corrected(probabilities), _near)
+            wanted, shown = ([float(f"{value:.4g}") for value in one] for one in (right, values))
+            raise Wrong(f"for {probabilities} the answer is {wanted}, but yours is {shown}.")
+
+
+def _is(a: Sequence[Any], b: Sequence[float]) -> bool:
+    """Whether a list still holds the numbers that were put in; an object in it might claim to be equal to them."""
+    return len(a) == len(b) and all(type(x) is float and x == y for x, y in zip(a, b, strict=True))
+
+
+CASES = (  # values, least, most, quantile, ratio
+    ([0.2, 0.3, 0.4], 0.0, 1.0, 4.303, False),
+    ([5.0, 5.5, 6.5], 1.0, math.inf, 4.303, False),
+    ([1.5, 1.7, 2.0, 1.6], 0.0, 1.0, 3.182, False),
+    ([-2.0, -1.5, -1.7], 0.0, 1.0, 4.303, False),
+    ([0.5, 1.0, 1.8], -9.0, 1.0, 4.303, False),
+    ([0.0, 0.5, 1.0], 0.0, 1.0, 4.303, False),
+    ([0.8, 1.0, 1.6, 1.2, 1.3], 1.0, 5.0, 2.776, False),
+    ([0.5, 0.0, 2.5, 1.2], 0.0, 4.0, 3.182, False),
+    ([0.6, 1.6, 1.1, 1.5, 1.4, 1.3, 1.6, 0.9], 0.9, 5.0, 2.365, False),
+    ([0.3, 0.5, 0.7], 0.05, 9.0, 4.303, False),
+    ([0.25, 0.5, 0.3], 0.0, 0.9, 4.303, True),
+    ([0.5, 0.4, 9.0, 0.6, 0.5], 1.1, math.inf, 0.25, True),
+    ([2.0, 2.2, 2.1], 1.1, math.inf, 4.303, True),
+    ([1.4, 1.5, 1.6], 0.0, 1.1, 4.303, True),
+    ([0.5, 2.0, 1.0], 0.9, 1.1, 4.303, True),
+)
+
+
+def _decided(values: Sequence[float], least: float, most: float, quantile: float, ratio: bool) -> tuple[str, str]:
+    borders = [least, most]
+    if ratio:
+        values = [math.log(value) for value in values]
+        borders = [math.log(border) if border > 0 else -math.inf for border in borders]
+    mean, error = statistics.fmean(values), statistics.stdev(values) / len(values) ** 0.5
+    inside, away = borders[0] <= mean <= borders[1], min(abs(mean - border) for border in borders)
+    if away < quantile * error:
+        return "undecided", f"a border is {away / error:.2g} standard errors from the mean, fewer than {quantile:g}"
+    where = "inside the range" if inside else "below the range" if mean < borders[0] else "above the range"
+    return "holds" if inside else "fails", f"the mean is {where}, and no border is within {quantile:g} standard errors"
+
+
+def decide(answer: Any) -> None:
+    """22.2: decide(values, least, most, quantile, ratio) -> "holds", "fails" or "undecided"."""
+    for values, least, most, quantile, ratio in CASES:
+        right, why = _decided(values, least, most, quantile, ratio)
+        given = list(values)
+        word = _word(
+            call(answer, values=given, least=least, most=most, quantile=quantile, ratio=ratio),
+            ("holds", "fails", "undecided"),
+        )
+        if not _is(given, values):
+            raise Wrong("your function changes the list that comes in. Only read it.")
+        if word == right:
+            continue
+        scale = " on the log scale" if ratio else ""
+        where = f"for {values}, from {least:g} to {most:g}, quantile {quantile:g}, ratio {ratio}"
+        raise Wrong(f'{where}{":" + scale if ratio else ","} {why}: "{right}". Yours is "{word}".')
 
 
 def _word(answer: Any, words: tuple[str, ...]) -> str:
@@ -49,52 +145,73 @@ def _word(answer: Any, words: tuple[str, ...]) -> str:
     return answer
 
 
-def decide(answer: Any) -> None:
-    """17.2: decide(low, high, least, most) -> "holds", "fails" or "undecided"."""
-    for low, high, least, most, right in (
-        (0.2, 0.3, 0.0, 1.0, "holds"),
-        (0.0, 1.0, 0.0, 1.0, "holds"),
-        (5.0, 6.0, 1.0, math.inf, "holds"),
-        (1.5, 2.0, 0.0, 1.0, "fails"),
-        (-2.0, -1.5, 0.0, 1.0, "fails"),
-        (0.9, 1.1, 0.0, 1.0, "undecided"),
-        (-0.1, 0.1, 0.0, 1.0, "undecided"),
-        (-5.0, 5.0, 0.0, 1.0, "undecided"),
-    ):
-        word = _word(call(answer, low=low, high=high, least=least, most=most), ("holds", "fails", "undecided"))
-        if word != right:
-            where = f"for the interval from {low:g} to {high:g} and the range from {least:g} to {most:g}"
-            if right == "undecided" and low < least and high > most:
-                raise Wrong(f'{where}, the interval is wider than the range, so we cannot tell: "undecided".')
-            if right == "undecided":
-                raise Wrong(
-                    f"{where}, a border of the range is inside the interval, so other seeds might change the "
-                    'answer: "undecided".'
-                )
-            if right == "holds":
-                raise Wrong(f'{where}, all of the interval is inside the range, borders included: "holds".')
-            side = "below" if high < least else "above"
-            raise Wrong(f'{where}, all of the interval is {side} the range: "fails".')
+def _probability(values: Sequence[float], border: float, n: int) -> float:
+    from scipy import stats
+
+    away = abs(statistics.fmean(values) - border) / statistics.stdev(values)
+    return float(2 * stats.t.sf(away * n**0.5, n - 1))
 
 
-def verdict(answer: Any) -> None:
-    """17.3: verdict(decided) -> "supported", "partly", "wrong" or "open"."""
-    cases = [list(parts) for n in range(4) for parts in itertools.product(("holds", "fails", "undecided"), repeat=n)]
-    for decided in cases:
-        words = set(decided)
-        right, why = "partly", "some parts hold and some fail"
-        if not words or "undecided" in words:
-            right, why = "open", "a part is undecided"
-        elif len(words) == 1:
-            right, why = ("supported", "all parts hold") if "holds" in words else ("wrong", "no part holds")
-        given = list(decided)
-        word = _word(call(answer, decided=given), ("supported", "partly", "wrong", "open"))
-        if [(type(part), part) for part in given] != [(str, part) for part in decided]:
+def _enough(values: Sequence[float], border: float, parts: int, spread: float = 1.0, sides: float = 1.0) -> int:
+    """The number of seeds; `spread` and `sides` are factors by which a mistake changes two of the ingredients."""
+    middle = statistics.fmean(values)
+    wider = [middle + (value - middle) * spread for value in values]
+    n = 2
+    while sides * parts * _probability(wider, border, n) > 0.05:
+        n += 1
+    return n
+
+
+def _normal(values: Sequence[float], border: float, parts: int) -> int:
+    away = abs(statistics.fmean(values) - border) / statistics.stdev(values)
+    n = 2
+    while 2 * parts * statistics.NormalDist().cdf(-away * n**0.5) > 0.05:
+        n += 1
+    return n
+
+
+def seeds_needed(answer: Any) -> None:
+    """22.3: seeds_needed(values, border, parts) -> the smallest n at which the part would be decided."""
+    cases: tuple[tuple[list[float], float, int], ...] = (
+        ([0.37, 0.6, 0.35, 0.5, 0.53], 0.5, 30),
+        ([1.0, 1.4, 1.1, 1.6], 0.9, 1),
+        ([0.2, 0.9, 0.4], 1.0, 12),
+        ([5.0, 5.1, 5.05], 1.0, 1),
+    )
+    for values, border, parts in cases:
+        right, given = _enough(values, border, parts), list(values)
+        found = call(answer, values=given, border=border, parts=parts)
+        if not _is(given, values):
             raise Wrong("your function changes the list that comes in. Only read it.")
-        if word != right:
-            if not decided:
-                raise Wrong('a claim without parts has not been measured, so it is "open".')
-            raise Wrong(f'for {decided} the verdict is "{right}", because {why}. Yours is "{word}".')
+        n = number(found, "the number of seeds")
+        if type(found) is bool or n != int(n):
+            raise Wrong(f"a number of seeds is a whole number. Yours is {found}.")
+        if n == right:
+            continue
+        count = len(values)
+        mistakes = [
+            (_enough(values, border, 1), "the correction is missing: multiply the probability by `parts`."),
+            (
+                _enough(values, border, parts, sides=0.5),
+                "the mean may be off on either side: double the probability.",
+            ),
+            (
+                _normal(values, border, parts),
+                "that is the normal distribution. Few seeds need Student's, `stats.t`.",
+            ),
+            (
+                _enough(values, border, parts, ((count - 1) / count) ** 0.5),
+                "divide by n - 1 in the standard deviation.",
+            ),
+            (right - count, "these are the seeds that are still missing. Count all of them."),
+            (right - 1, "one too few: with that number the probability is still above 0.05."),
+            (right + 1, "one too many: with one seed fewer it is decided already."),
+        ]
+        if right > 2 or n < 2:
+            name_mistake(n, mistakes, lambda a, b: a == b)
+        if n < 2:
+            raise Wrong("one seed has no standard deviation: at least 2.")
+        raise Wrong(f"for {values}, the border {border:g} and {parts} parts, n is {right}. Yours is {n:g}.")
 
 
-CHECKS = {"22.1": interval, "22.2": decide, "22.3": verdict}
+CHECKS = {"22.1": holm, "22.2": decide, "22.3": seeds_needed}
