@@ -28,8 +28,7 @@ def came(value: Any) -> str:
     inside = [came(part) for part in parts if hasattr(part, "shape") or isinstance(part, tuple | list | dict)]
     if inside or len(parts) > 8:
         return f"a {kind} of {len(parts)}{', and in it ' * bool(inside)}{', '.join(inside[:3])}"[:300]
-    plain = type(value).__module__ == "builtins" or isinstance(value, numbers.Number)
-    return reprlib.repr(value)[:80] if plain else f"a {kind}"
+    return reprlib.repr(value)[:80] if type(value).__module__ == "builtins" else f"a {kind}"
 
 
 def must_be(wanted: str, name: str, value: Any, met: bool, error: type[Exception] = ValueError) -> None:

@@ -59,23 +59,17 @@ class Denoiser(nn.Module):
         weight = next(self.net.parameters(), None) if isinstance(self.net, nn.Module) else None
         dtype, precision = (x_t.dtype, torch.float32) if weight is None else (weight.dtype, weight.dtype)
         scale = ((level.alpha * d) ** 2 + level.sigma**2) ** 0.5
-        unit = isinstance(scale, float) and abs(scale - 1) < 1e-12
-        x = x_t.clone() if unit else x_t / scale  # a copy, which net may overwrite
-        if isinstance(t, Tensor):
-            times = t.to(x_t.device, precision).expand(len(x_t))
-        else:
-            times = x_t.new_full((len(x_t),), t, dtype=precision)
+        x = x_t / scale if isinstance(scale, Tensor) or abs(scale - 1) > 1e-12 else x_t.clone()  # net may overwrite it
+        times = t.to(x_t.device, precision) if isinstance(t, Tensor) else x_t.new_full((), t, dtype=precision)
         check.must_be("None, because net takes x and t only", "cond", cond, self.takes_cond or cond is None)
-        asked = x.to(dtype), times, _fitting(cond, dtype)
+        asked = x.to(dtype), times.expand(len(x)), _fitting(cond, dtype)
         try:
-            output = self.net(*asked) if self.takes_cond else self.net(*asked[:2])
+            output, wanted = self.net(*asked[: 2 + self.takes_cond]), self.output_shape(x_t)
         except (IndexError, RuntimeError, TypeError) as error:
             if type(error).__module__ != "builtins":  # such as running out of memory
                 raise
             kind = ValueError if isinstance(error, IndexError) else type(error)  # a label that it does not know
-            given = f"x, {check.came(asked[0])}, and cond, {check.came(asked[2])}"
-            raise kind(f"net failed on {given}: {error}") from error
-        wanted = self.output_shape(x_t)
+            raise kind(f"net failed on x, {check.came(asked[0])}, and cond, {check.came(asked[2])}: {error}") from error
         if not isinstance(output, Tensor) or output.shape != wanted:  # otherwise broadcasting hides a wrong shape
             raise ValueError(f"net must give the shape of x, {tuple(wanted)}, got {check.came(output)}")
         return output.to(x_t.dtype)

@@ -29,8 +29,7 @@ class Head:
     needs_noise: bool = False  # whether the target is infinite at sigma = 0
 
     def __reduce__(self) -> str | tuple[Any, ...]:  # the published pairs cannot be pickled; their heads go by name
-        own = self.name, self.pair, self.data_std, self.needs_noise
-        return self.name.upper() if HEADS.get(self.name) is self else (Head, own)
+        return self.name.upper() if HEADS.get(self.name) is self else (Head, tuple(vars(self).values()))
 
     def target(self, x0: Batch, eps: Batch, t: Time, schedule: Schedule) -> Batch:
         """a x0 + b eps, what the network should predict; ValueError for SCORE at sigma = 0, where it is infinite."""

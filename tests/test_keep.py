@@ -400,3 +400,22 @@ def test_ctrl_c_under_torchrun_keeps_the_network():
     state, about = checkpoint.load_training("run/training.safetensors")
     assert about["step"] == int(state["steps_done"]) > 0
     assert checkpoint.read_header("run/model.safetensors")["about"]["steps"] == about["step"]
+
+
+STATES = {
+    "a generator of another type": {"generator.batches": torch.zeros(5056)},
+    "no generator": {"generator.cpu": torch.zeros(5056, dtype=torch.uint8)},
+    "weights of another type": {"weights.net.first.weight": torch.zeros(128, 2, dtype=torch.float64)},
+    "another step": {"steps_done": torch.tensor(float("nan"))},
+    "a tensor too many": {"weights.net.more": torch.zeros(3)},
+}
+
+
+@pytest.mark.parametrize("change", STATES.values(), ids=STATES)
+def test_a_state_with_odd_types_is_one_line_and_changes_no_file(monkeypatch, capsys, change):
+    with monkeypatch.context() as patch:
+        ctrl_c(patch, after=2)
+        assert main(RUN) == 130
+    state, about = checkpoint.load_training("run/training.safetensors")
+    checkpoint.save_training({**state, **change}, "run/training.safetensors", about)
+    assert "state" in fails([*RUN, "--resume"], capsys) or "steps_done" in change

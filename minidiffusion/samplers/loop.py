@@ -39,8 +39,7 @@ def karras(
         raise ValueError(f"sigma_min must be above 0 and below sigma_max, {ends}; got {sigma_min!r} and {sigma_max!r}")
     low, high = max(low, sigma_min), min(high, sigma_max)
     points = steps if schedule.sigma(0.0) == 0 else steps + 1  # the step to sigma = 0, which no ratio reaches, is added
-    logs, powers = (math.log, math.exp), (lambda r: r ** (1 / rho), lambda r: r**rho)
-    warp, unwarp = logs if rho == math.inf else powers
+    warp, unwarp = (math.log, math.exp) if rho == math.inf else (lambda r: r ** (1 / rho), lambda r: r**rho)
     a, b = warp(high), warp(low)
     times = [schedule.time(-2 * math.log(unwarp(a + (b - a) * i / (points - 1)))) for i in range(1, points)]
     return [1.0, *times, 0.0] if points == steps else [1.0, *times[:-1], 0.0]
@@ -105,6 +104,9 @@ def _bound(step: SamplerStep, options: dict[str, Any], **offers: Any) -> Sampler
 
 
 def sample(denoise: Denoise, x_1: Batch, *args: Any, **options: Any) -> Tensor:
-    """The end of `trajectory`, which explains the arguments: the state at times[-1], clean data if that is 0."""
+    """The end of `trajectory`, which explains the arguments: the state at times[-1], clean data if that is 0.
+
+    It works under torch.vmap, compile and export. For gradients, call the steps of METHODS in a loop of your own.
+    """
     ((_, x_0, _),) = deque(trajectory(denoise, x_1, *args, **options), maxlen=1)  # keeping all would cost memory
     return x_0

@@ -123,7 +123,7 @@ def edm_churn(
     """Add a little noise, though never beyond t = 1, then take Heun's step from there (Karras et al. 2022, alg. 2).
 
     With sigma short for sigma / alpha: sigma_hat = sigma_t (1 + gamma), gamma = eta (sqrt(2) - 1), eta in [0, 1]. Their
-    S_churn is 0.41 eta times the number of steps; S_noise is 1, and there is no S_tmin or S_tmax.
+    S_churn is 0.41 eta times the number of steps, S_noise 1. From alpha = 0 (`flow`), the first step is Euler's.
     """
     check.number("eta", eta, 0.0, 1.0)
     sigma_hat = t.sigma / t.alpha * (1 + eta * (math.sqrt(2) - 1)) if t.alpha > 0 else math.inf

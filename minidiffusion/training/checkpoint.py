@@ -66,11 +66,9 @@ def save(
     net: Any = denoiser.net if isinstance(denoiser, Denoiser) else denoiser
     network = type(net).__name__
     if not isinstance(net, Net):
-        how = "such as class Mine(md.nets.Net), for it must know how to build it again"
-        keep = "or keep the weights of yours with torch.save(net.state_dict(), path)"
-        raise ValueError(
-            f"denoiser.net must be a network of md.nets or derived from its Net, {how}; {keep}; got {network}"
-        )
+        own = "a class of your own derived from md.nets.Net, which notes how to build it"
+        keep = "or keep the weights with torch.save(net.state_dict(), path)"
+        raise ValueError(f"denoiser.net must be one of {', '.join(NETS)} or {own}, got {network}; {keep}")
     header = {"network": network, "config": net.config, "about": {} if about is None else about}
     if isinstance(denoiser, Denoiser):
         if denoiser.shape is not None and isinstance(header["about"], dict):

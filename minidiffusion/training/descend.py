@@ -11,13 +11,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from .. import check
-from ..data import to_float
 from ..denoiser import Denoiser
 from ..objectives.weighted import WEIGHTINGS, Loss, draw_times, loss_per_item
 from .compiled import compiled
-from .conditions import Conditions
 from .device import PRECISIONS, autocast
 from .distributed import processes, sum_over_processes
+from .examples import Examples
 from .state import TrainingState
 
 
@@ -127,8 +126,7 @@ def fit(
 ) -> Iterator[DenoisingStep]:
     """Train `denoiser` in place, yielding a step after each of `steps` steps. Sample from step.ema.
 
-    data: images, uint8 or float in [-1, 1], points or latents (count, ...); or a pair (data, cond), cond one label,
-    embedding or row of words for each item, or a dictionary or tuple of such. weighting: see `loss_per_item`. loss:
+    data: images, points or latents, or a pair (data, cond), see `Examples`. weighting: see `loss_per_item`. loss:
     another one, loss(denoiser, x0, t, eps, cond) -> (batch,). drop: the probability that an item loses its condition,
     so that the network also learns to do without (Ho and Salimans 2022, alg. 1), if its `condition` is a
     `nets.embedding.Condition`. compile: see `compiled`. options: of `descend`: learning_rate=1e-3, clip=1.0,
@@ -136,35 +134,28 @@ def fit(
     """
     if not isinstance(denoiser, Denoiser) or not list(denoiser.parameters()):
         raise TypeError(f"denoiser must be a Denoiser around a network with weights, got {check.came(denoiser)}")
-    x0, cond = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-    check.items("data", to_float(x0[:1]) if getattr(x0, "dtype", None) == torch.uint8 else x0)
-    most = 100 if x0.ndim == 4 else math.inf  # latents may leave [-1, 1]
-    if x0.dtype != torch.uint8 and not x0.abs().max() < most:
-        raise ValueError(f"data must be finite, and images in [-1, 1] or uint8, got floats up to {x0.abs().max():.3g}")
     check.whole("batch_size", batch_size, processes()[1])
     check.number("drop", drop, 0.0, 1.0)
     check.one_of("weighting", weighting, WEIGHTINGS)
-    conditions, x0 = Conditions(denoiser, cond, len(x0)), x0.to(next(denoiser.parameters()).device)
-    clean = lambda index: to_float(x0[index]) if x0.dtype == torch.uint8 else x0[index].float()  # noqa: E731
-    conditions.attempt(denoiser, clean)
-    denoiser.shape = tuple(x0.shape[1:])
+    examples = Examples(denoiser, data)
+    denoiser.shape = tuple(examples.x0.shape[1:])
     model = compiled(denoiser) if compile else denoiser
     objective = loss or functools.partial(loss_per_item, weighting=weighting)
     log_snr = torch.empty(0)
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:
         nonlocal log_snr
-        index = torch.randint(len(x0), (batch_size,), generator=generator).to(x0.device)
-        batch, t = clean(index), draw_times(batch_size, generator)
+        index = torch.randint(len(examples.x0), (batch_size,), generator=generator)
+        x0, t = examples.items(index), draw_times(batch_size, generator)
         log_snr = denoiser.schedule.log_snr(t.double())
-        eps = torch.randn(batch.shape, generator=generator)
-        return batch, t, eps, *conditions.draw(index, generator, drop)
+        eps = torch.randn(x0.shape, generator=generator)
+        return x0, t, eps, *examples.conditions(index, drop, generator)
 
     def describe(losses: Tensor) -> str:
         broken = log_snr[~losses.isfinite().cpu()]
         where = f", infinite or nan from {broken.min():.1f} to {broken.max():.1f}" if len(broken) else ""
         return f"; the log-SNR of its batch is {log_snr.min():.1f} to {log_snr.max():.1f}{where}"
 
-    losses = lambda x0, t, eps, *rows: objective(model, x0, t, eps, cond=conditions.whole(rows))  # noqa: E731
+    losses = lambda x0, t, eps, *rows: objective(model, x0, t, eps, cond=examples.cond(rows))  # noqa: E731
     training = descend(denoiser, draw, losses, steps, describe=describe, **options)
     return (DenoisingStep(**vars(step), log_snr=log_snr) for step in training)
