@@ -2,12 +2,11 @@
 
 import math
 
-import numpy as np
 import torch
 
 import minidiffusion as md
 
-# ---- 12.1: Heun's step ----
+# ---- 14.1: Heun's step ----
 
 
 def parts(denoise, x_t, t, s, schedule):
@@ -136,7 +135,7 @@ HEUN_WRONG = [
     (0.5, "hand in the function itself"),
 ]
 
-# ---- 12.2: a step that remembers ----
+# ---- 14.2: a step that remembers ----
 
 
 def two_slopes(y, slope, last_slope, r, last_r, next_r):
@@ -199,38 +198,66 @@ MEMORY_WRONG = [
     (lambda y, *rest: two_slopes(y, *rest).double(), "keep the type"),
 ]
 
-# ---- 12.3: the order ----
+# ---- 14.3: times that keep the order ----
 
 
-def order(n, error_n, m, error_m):
-    return math.log(error_n / error_m) / math.log(m / n)
+def flow_clock(schedule, steps):
+    start = schedule.sigma(1.0) / (schedule.alpha(1.0) + schedule.sigma(1.0))
+    clock = [start * (1 - i / steps) for i in range(1, steps)]
+    return [1.0, *[schedule.time(2 * math.log((1 - c) / c)) for c in clock], 0.0]
 
 
-ORDER_RIGHT = [
-    order,
-    lambda n, error_n, m, error_m: np.log2(error_n / error_m) / np.log2(m / n),
-    lambda n, error_n, m, error_m: -np.polyfit(np.log([n, m]), np.log([error_n, error_m]), 1)[0],
-    lambda n, error_n, m, error_m: (math.log(error_n) - math.log(error_m)) / (math.log(m) - math.log(n)),
+def flow_clock_beyond_the_end(schedule, steps):
+    flow = md.schedule.flow()
+    return [1.0, *[schedule.time(flow.log_snr(1 - i / steps)) for i in range(1, steps)], 0.0]
+
+
+def powers(p):
+    return lambda schedule, steps: [(1 - i / steps) ** p for i in range(steps + 1)]
+
+
+def levels(value):
+    """Times at which sigma, or alpha, takes evenly spaced values."""
+
+    def grid(schedule, steps):
+        times = [1.0]
+        for i in range(1, steps):
+            low, high = 0.0, 1.0
+            for _ in range(60):
+                middle = (low + high) / 2
+                low, high = (middle, high) if value(schedule, middle) < 1 - i / steps else (low, middle)
+            times.append(low)
+        return [*times, 0.0]
+
+    return grid
+
+
+TIMES_RIGHT = [
+    flow_clock,
+    md.samplers.karras,
+    lambda schedule, steps: torch.tensor(flow_clock(schedule, steps), dtype=torch.float64),
+    powers(2),
 ]
-ORDER_WRONG = [
-    (lambda n, error_n, m, error_m: None, "returns None"),
-    (lambda n, error_n, m, error_m: -order(n, error_n, m, error_m), "upside down"),
-    (lambda n, error_n, m, error_m: math.log(error_m / error_n) / math.log(m / n), "upside down"),
-    (lambda n, error_n, m, error_m: math.log(m / n) / math.log(error_n / error_m), "in the numerator"),
-    (lambda n, error_n, m, error_m: error_n / error_m, "take logarithms"),
-    (lambda n, error_n, m, error_m: math.log2(error_n / error_m), "if m is twice n"),
-    (lambda n, error_n, m, error_m: math.log(error_n / error_m), "Divide by that of m / n"),
-    (lambda n, error_n, m, error_m: math.log10(error_n / error_m), "Divide by that of m / n"),
-    (lambda n, error_n, m, error_m: (error_n / error_m) / (m / n), "divide their logarithms"),
-    (lambda n, error_n, m, error_m: (error_n - error_m) / (m - n), "linear axes"),
-    (lambda n, error_n, m, error_m: order(n, error_n, m, error_m) / 2, "a root too many"),
-    (lambda n, error_n, m, error_m: 5, "has order"),
-    (lambda n, error_n, m, error_m: torch.tensor([1.0, 2.0]), "must be one number"),
-    (lambda n, error_n, m, error_m: round(order(n, error_n, m, error_m)), "has order"),
+TIMES_WRONG = [
+    (lambda schedule, steps: None, "returns None"),
+    (powers(1), "those are evenly spaced times"),
+    (lambda schedule, steps: md.samplers.uniform(steps), "those are evenly spaced times"),
+    (flow_clock_beyond_the_end, "two of your times are equal"),
+    (powers(0.5), "the one at the data end is still too long"),
+    (levels(lambda schedule, t: schedule.sigma(t) ** 2), "the one at the data end is still too long"),
+    (levels(lambda schedule, t: 1 - schedule.alpha(t)), "the one at the data end is still too long"),
+    (lambda schedule, steps: flow_clock(schedule, steps)[::-1], "your times rise"),
+    (lambda schedule, steps: flow_clock(schedule, steps)[:-1], "both ends included"),
+    (lambda schedule, steps: flow_clock(schedule, steps - 1), "both ends included"),
+    (lambda schedule, steps: [*flow_clock(schedule, steps)[:-1], 1e-3], "end at exactly 0"),
+    (lambda schedule, steps: [0.9, *flow_clock(schedule, steps)[1:]], "the times must begin at 1"),
+    (lambda schedule, steps: [1.0, 1.0, *flow_clock(schedule, steps)[2:]], "two of your times are equal"),
+    (lambda schedule, steps: 0.5, "return a list of times"),
+    (lambda schedule, steps: [math.nan] * (steps + 1), "each time must be one number"),
 ]
 
 BANK = {
     "14.1": (HEUN_RIGHT, HEUN_WRONG),
     "14.2": (MEMORY_RIGHT, MEMORY_WRONG),
-    "14.3": (ORDER_RIGHT, ORDER_WRONG),
+    "14.3": (TIMES_RIGHT, TIMES_WRONG),
 }

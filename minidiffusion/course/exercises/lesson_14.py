@@ -1,8 +1,9 @@
-"""Lesson 14: Heun's step, a step that remembers the previous slope, and the order of a method."""
+"""Lesson 14: Heun's step, a step that remembers the previous slope, and times that keep a method's order."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,11 +12,12 @@ from torch import Tensor
 from ... import oracle
 from ... import schedule as schedules
 from ...heads import to_eps
+from ...samplers import sample
 from .judge import Wrong, call, close, name_mistake, number, recorded, same_kind
 
 
 def heun(answer: Any) -> None:
-    """12.1: heun(denoise, x_t, t, s, schedule) -> x_s, by the mean of the slopes at the two ends of the step.
+    """14.1: heun(denoise, x_t, t, s, schedule) -> x_s, by the mean of the slopes at the two ends of the step.
 
     The slopes are those of x / alpha as a function of sigma / alpha. The first is taken at x_t and t, the second at s
     and the x_s of Euler's step.
@@ -98,7 +100,7 @@ def _check_questions(seen: list[tuple[float, Tensor]], x_t: Tensor, euler: Tenso
 
 
 def two_slopes(answer: Any) -> None:
-    """12.2: two_slopes(y, slope, last_slope, r, last_r, next_r) -> y at next_r.
+    """14.2: two_slopes(y, slope, last_slope, r, last_r, next_r) -> y at next_r.
 
     Exact if the slope is linear in r, so that y is a parabola.
     """
@@ -133,27 +135,60 @@ def two_slopes(answer: Any) -> None:
     same_kind(call(answer, y=y, slope=y, last_slope=0.5 * y, r=1.0, last_r=2.0, next_r=0.5), y, "y at next_r")
 
 
-def measured_order(answer: Any) -> None:
-    """12.3: measured_order(n, error_n, m, error_m) -> p, if the error is c / steps^p."""
-    for n, m, p, c in ((8, 16, 2.0, 0.7), (10, 40, 1.0, 3.0), (5, 15, 3.0, 0.1), (64, 16, 1.5, 2.0)):
-        error_n, error_m = c / n**p, c / m**p
-        found = number(call(answer, n=n, error_n=error_n, m=m, error_m=error_m), "the order")
-        if abs(found - p) < 1e-3:
+def good_times(answer: Any) -> None:
+    """14.3: good_times(schedule, steps) -> times from 1 to 0 at which Heun's method has order 2, on any schedule.
+
+    The order is measured between 64 and 256 steps on a Gaussian, where the end of the curve has a closed form.
+    """
+    for name in ("cosine", "linear"):
+
+        def grid(steps: int, name: str = name) -> list[float]:
+            return _falling(call(answer, schedule=schedules.NAMED[name](), steps=steps), steps)
+
+        found, times = _measured_order(grid, name), grid(64)
+        if found > 1.6:
             continue
-        ratio = error_n / error_m
-        mistakes = [
-            (-p, "your order is negative: one of the two ratios is upside down."),
-            (1 / p, "that is 1 / p: the logarithm of the ratio of the errors belongs in the numerator."),
-            (ratio, "that is how many times smaller the error got. The order is an exponent: take logarithms."),
-            (math.log2(ratio), "that is right if m is twice n. Otherwise divide by log2(m / n)."),
-            (math.log(ratio), "that is the logarithm of the ratio of the errors. Divide by that of m / n."),
-            (math.log10(ratio), "that is the logarithm of the ratio of the errors. Divide by that of m / n."),
-            (ratio / (m / n), "you divided the ratios themselves. The order is an exponent: divide their logarithms."),
-            ((error_n - error_m) / (m - n), "that is the slope on linear axes. Take the slope on log-log axes."),
-            (p / 2, "that is half the order: did you take a root too many?"),
-        ]
-        name_mistake(found, mistakes, lambda a, b: abs(a - b) < 1e-6)
-        raise Wrong(f"an error of {c:g} / steps^{p:g} has order {p:g}, but from {n} and {m} steps you get {found:.3g}.")
+        if max(abs(t - (1 - i / 64)) for i, t in enumerate(times)) < 1e-6:
+            raise Wrong(f"those are evenly spaced times. With them, Heun's order on {name} is only {found:.1f}.")
+        schedule = schedules.NAMED[name]()
+        first, last = ([_clock(schedule, t) for t in grid(n)] for n in (64, 256))
+        end = "data" if (last[-2] - last[-1]) / (first[-2] - first[-1]) > 0.4 else "noise"
+        raise Wrong(
+            f"on {name}, Heun's order is {found:.1f} with your times, and it should be 2. With four times as many "
+            f"steps, the one at the {end} end is still too long, measured in sigma / (alpha + sigma)."
+        )
 
 
-CHECKS = {"14.1": heun, "14.2": two_slopes, "14.3": measured_order}
+def _clock(schedule: schedules.Schedule, t: float) -> float:
+    return schedule.sigma(t) / (schedule.alpha(t) + schedule.sigma(t))
+
+
+def _measured_order(grid: Callable[[int], list[float]], name: str) -> float:
+    """The order of Heun's method between 64 and 256 steps, for data of variance 1/2."""
+    far = []
+    for steps in (64, 256):
+        schedule, x = schedules.NAMED[name](), torch.ones(1, 1, dtype=torch.float64)
+        data = oracle.gaussian(torch.zeros(1), torch.eye(1) / 2, schedule)
+        times = grid(steps)
+        end = (0.5 / (0.5 * schedule.alpha(1.0) ** 2 + schedule.sigma(1.0) ** 2)) ** 0.5
+        far.append(abs(sample(data, x, times=times, method="heun").item() - end))
+    return math.log(max(far[0], 1e-12) / max(far[1], 1e-12)) / math.log(4)
+
+
+def _falling(times: Any, steps: int) -> list[float]:
+    """The answer as a list of plain floats, if it is a grid of steps + 1 times from 1 to 0."""
+    if type(times) not in (list, tuple, Tensor):
+        raise Wrong(f"return a list of times, but yours is a {type(times).__name__}.")
+    plain = [number(t, "each time") for t in times]
+    if len(plain) != steps + 1:
+        raise Wrong(f"{steps} steps need {steps + 1} times, both ends included, but you return {len(plain)}.")
+    if plain[0] < plain[-1]:
+        raise Wrong("your times rise. A sampler goes from t = 1 (noise) down to t = 0 (data).")
+    if abs(plain[0] - 1) > 1e-9 or plain[-1] != 0:
+        raise Wrong(f"the times must begin at 1 and end at exactly 0. Yours go from {plain[0]:g} to {plain[-1]:g}.")
+    if any(t <= s for t, s in zip(plain, plain[1:], strict=False)):
+        raise Wrong("two of your times are equal or in the wrong order: each must be smaller than the one before.")
+    return plain
+
+
+CHECKS = {"14.1": heun, "14.2": two_slopes, "14.3": good_times}
