@@ -7,7 +7,7 @@ import torch
 
 import minidiffusion as md
 
-# ---- 06.1: the step with fresh noise ----
+# ---- 07.1: the step with fresh noise ----
 
 
 def fresh(t, s, eta, schedule):
@@ -97,7 +97,7 @@ STEP_WRONG = [
     (torch.zeros(2, 2), "without brackets"),
 ]
 
-# ---- 06.2: how much of the start is left ----
+# ---- 07.2: how much of the start is left ----
 
 
 def factor(t, s, eta, schedule):
@@ -164,41 +164,60 @@ LEFT_WRONG = [
     (lambda times, eta, schedule: times[len(times)], "stops"),
 ]
 
-# ---- 06.3: a prior with the wrong shape ----
+# ---- 07.3: mistakes of equal size ----
 
 
-def even_prior(shape, generator):
-    return 3**0.5 * (2 * torch.rand(shape, generator=generator) - 1)
+def equal_size(wrong, distance, target):
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if distance(wrong(middle)) < target else (low, middle)
+    return high
 
 
-def even_centred(shape, generator):
-    return (torch.rand(*shape, generator=generator, dtype=torch.float64) - 0.5) * math.sqrt(12)
+def equal_size_on_a_grid(wrong, distance, target):
+    return min((i / 2000 for i in range(2001)), key=lambda c: abs(distance(wrong(c)) - target))
 
 
-def even_filled(shape, generator):
-    return torch.empty(shape).uniform_(-math.sqrt(3), math.sqrt(3), generator=generator)
+def equal_size_upwards(wrong, distance, target):
+    c = 0.0
+    while c < 1 and distance(wrong(c)) < target:
+        c += 0.0005
+    return torch.tensor(min(c, 1.0))
 
 
-EVEN_RIGHT = [even_prior, even_centred, even_filled]
-EVEN_WRONG = [
-    (lambda shape, generator: None, "returns None"),
-    (lambda shape, generator: torch.rand(shape, generator=generator), "the mean must be 0"),
-    (lambda shape, generator: 2 * torch.rand(shape, generator=generator) - 1, "a^2 / 3"),
-    (lambda shape, generator: 3 * (2 * torch.rand(shape, generator=generator) - 1), "a^2 / 3"),
-    (lambda shape, generator: torch.randn(shape, generator=generator), "outside the interval"),
-    (lambda shape, generator: 2.0 * torch.randint(2, shape, generator=generator) - 1, "not uniform"),
-    (lambda shape, generator: 3**0.5 * (2 * torch.rand(shape) - 1), "the same seed gives two different answers"),
-    (lambda shape, generator: even_prior(shape, torch.Generator().manual_seed(0)), "another seed"),
-    (lambda shape, generator: even_prior((shape[0], 1), generator).expand(shape), "not independent"),
-    (lambda shape, generator: even_prior((1, shape[1]), generator).expand(shape), "must be"),
-    (lambda shape, generator: even_prior(shape[:1], generator), "have the shape"),
-    (lambda shape, generator: even_prior(shape, generator).numpy(), "must be a tensor"),
-    (lambda shape, generator: torch.randint(-1, 2, shape, generator=generator), "must be floats"),
-    (even_prior((4, 2), torch.Generator().manual_seed(0)), "without brackets"),
+def halved(times, larger=lambda d, target: d < target, end=lambda low, high: high):
+    def size(wrong, distance, target):
+        low, high = 0.0, 1.0
+        for _ in range(times):
+            middle = (low + high) / 2
+            low, high = (middle, high) if larger(distance(wrong(middle)), target) else (low, middle)
+        return end(low, high)
+
+    return size
+
+
+SIZE_RIGHT = [equal_size, equal_size_on_a_grid, equal_size_upwards]
+SIZE_WRONG = [
+    (lambda wrong, distance, target: None, "returns None"),
+    (0.3, "without brackets"),
+    (lambda wrong, distance, target: 0.5, "after the first middle"),
+    (halved(4, end=lambda low, high: (low + high) / 2), "right to 0.001"),
+    (halved(20, larger=lambda d, target: d > target), "you end at"),
+    (halved(20, end=lambda low, high: 1 - high), "the wrong way"),
+    (halved(20, end=lambda low, high: (low, high)), "must be one number"),
+    (lambda wrong, distance, target: distance(target), "wants a start"),
+    (lambda wrong, distance, target: wrong(target), "must be one number"),
+    (lambda wrong, distance, target: target / distance(wrong(1.0)), "you return the target"),
+    (lambda wrong, distance, target: distance(wrong(0.5)), "after the first middle"),
+    (lambda wrong, distance, target: halved(20)(wrong, distance, target) ** 2, "the distance is"),
+    (lambda wrong, distance, target: equal_size(wrong, distance, target) % 0.99, "return 1"),
+    (lambda wrong, distance, target: min(range(2), key=lambda c: abs(distance(wrong(c)) - target)), "you end at 0"),
+    (lambda wrong, distance, target: wrong.start, "stops"),
 ]
 
 BANK = {
     "07.1": (STEP_RIGHT, STEP_WRONG),
     "07.2": (LEFT_RIGHT, LEFT_WRONG),
-    "07.3": (EVEN_RIGHT, EVEN_WRONG),
+    "07.3": (SIZE_RIGHT, SIZE_WRONG),
 }

@@ -1,4 +1,4 @@
-"""Lesson 07: the step with fresh noise, how much of the start survives, a prior with the wrong shape."""
+"""Lesson 07: the step with fresh noise, how much of the start survives, mistakes of equal size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ... import schedule as schedules
 from ...process import diffuse
-from .judge import Wrong, call, close, name_mistake, number, same_kind, seeded, steady
+from .judge import Wrong, call, close, name_mistake, number, same_kind, steady
 
 
 def _fresh(t: float, s: float, eta: float, schedule: schedules.Schedule) -> float:
@@ -20,7 +20,7 @@ def _fresh(t: float, s: float, eta: float, schedule: schedules.Schedule) -> floa
 
 
 def step(answer: Any) -> None:
-    """06.1: step(x_t, x0_hat, t, s, eta, schedule, z) -> alpha_s x0_hat + sqrt(sigma_s^2 - tau^2) eps_hat + tau z."""
+    """07.1: step(x_t, x0_hat, t, s, eta, schedule, z) -> alpha_s x0_hat + sqrt(sigma_s^2 - tau^2) eps_hat + tau z."""
     generator = torch.Generator().manual_seed(0)
     for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
         for t, s, eta in ((0.8, 0.3, 0.5), (0.6, 0.5, 1.0), (0.9, 0.4, 0.0), (0.7, 0.0, 1.0)):
@@ -71,7 +71,7 @@ def _wrong_steps(
 
 
 def left(answer: Any) -> None:
-    """06.2: left(times, eta, schedule) -> the product of alpha_s alpha_t + sqrt(sigma_s^2 - tau^2) sigma_t."""
+    """07.2: left(times, eta, schedule) -> the product of alpha_s alpha_t + sqrt(sigma_s^2 - tau^2) sigma_t."""
     for schedule in (schedules.scaled_linear(), schedules.linear(), schedules.cosine()):
         for times, eta in (((1.0, 0.7, 0.3, 0.0), 0.5), ((1.0, 0.4, 0.0), 1.0), ((0.8, 0.6, 0.5, 0.1), 0.0)):
             right, mistakes = math.prod(_factors(times, eta, schedule)), _wrong_products(times, eta, schedule)
@@ -117,31 +117,47 @@ def _wrong_products(times: tuple[float, ...], eta: float, schedule: schedules.Sc
     ]
 
 
-def even_prior(answer: Any) -> None:
-    """06.3: even_prior(shape, generator) -> independent numbers, uniform on an interval around 0, with variance 1."""
-    shape = (20_000, 2)
+def equal_size(answer: Any) -> None:
+    """07.3: equal_size(wrong, distance, target) -> the c in [0, 1] with distance(wrong(c)) = target, to 0.001."""
+    for exponent, target in ((1.0, 0.3), (2.0, 0.05), (0.5, 0.8), (3.0, 0.6)):
+        power, right = _Power(exponent), target ** (1 / exponent)
+        found = number(call(answer, wrong=power.wrong, distance=power.distance, target=target), "c")
+        if power.mixed_up:
+            raise Wrong("distance wants a start, not a number: call distance(wrong(c)).")
+        if abs(found - right) <= 0.001:
+            continue
+        mistakes = [
+            (target, "you return the target. Return the c at which the distance is the target."),
+            (1 - right, "you walk the wrong way: where the distance is too small, a larger c is needed."),
+            (0.0, "you end at 0. Where the distance is below the target, c must grow."),
+            (1.0, "you end at 1. Where the distance is above the target, c must shrink."),
+            (0.5, "you stop after the first middle. Halve the interval again and again."),
+        ]
+        name_mistake(found, mistakes, lambda found, wrong: abs(found - wrong) < 1e-3)
+        if abs(found - right) < 0.06:
+            raise Wrong(f"nearly: c should be {right:.4f}, but yours is {found:.4f}. It must be right to 0.001.")
+        at = max(found, 0.0) ** exponent
+        raise Wrong(f"the target is {target}, but at your c = {found:.3g} the distance is {at:.3g}.")
+    power = _Power(1.0, scale=0.2)
+    found = number(call(answer, wrong=power.wrong, distance=power.distance, target=0.5), "c")
+    if abs(found - 1) > 0.001:
+        raise Wrong(f"where even wrong(1.0) is too near, return 1, but yours is {found:.3g}.")
 
-    def sample(generator: torch.Generator) -> Tensor:
-        x = call(answer, shape=shape, generator=generator)
-        x = same_kind(x, torch.zeros(shape, dtype=x.dtype if isinstance(x, Tensor) else None), "the start")
-        if not x.is_floating_point():
-            raise Wrong(f"the start must be floats, but yours are {x.dtype}.")
-        return x
 
-    x = seeded(sample)
-    mean, variance, largest = x.mean().item(), x.var().item(), x.abs().max().item()
-    if abs(mean) > 0.05:
-        raise Wrong(f"the mean must be 0, but yours is {mean:.2f}. torch.rand lies between 0 and 1.")
-    if abs(variance - 1) > 0.05:
-        hint = "Numbers that are uniform between -a and a have the variance a^2 / 3."
-        raise Wrong(f"the variance must be 1, but yours is {variance:.2f}. {hint}")
-    if largest > math.sqrt(3) + 1e-3:
-        raise Wrong(f"mean and variance are right, but {largest:.2f} is outside the interval that variance 1 allows.")
-    if abs((x.abs() < math.sqrt(3) / 2).double().mean().item() - 0.5) > 0.02:
-        raise Wrong("mean and variance are right, but the numbers are not uniform: half should be in the inner half.")
-    across = torch.corrcoef(x.T.double())[0, 1].abs().item()
-    if not (across < 0.05 and abs((x[1:, 0] * x[:-1, 0]).mean().item()) < 0.05):  # a constant column gives nan
-        raise Wrong("the numbers are not independent. Sample a new one for each place.")
+class _Power:
+    """wrong(c) is a start, and distance(wrong(c)) = scale c^exponent."""
+
+    def __init__(self, exponent: float, scale: float = 1.0):
+        self.exponent, self.scale, self.mixed_up = exponent, scale, False
+
+    def wrong(self, c: Any) -> Tensor:
+        return torch.full((3, 2), float(c), dtype=torch.float64)
+
+    def distance(self, start: Any) -> float:
+        if not isinstance(start, Tensor) or start.shape != (3, 2):
+            self.mixed_up = True
+            return 0.0
+        return self.scale * max(start[0, 0].item(), 0.0) ** self.exponent
 
 
-CHECKS = {"07.1": step, "07.2": left, "07.3": even_prior}
+CHECKS = {"07.1": step, "07.2": left, "07.3": equal_size}
