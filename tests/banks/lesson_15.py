@@ -6,42 +6,6 @@ import torch
 
 import minidiffusion as md
 
-# ---- 13.1: the guided guess ----
-
-GUESS_RIGHT = [
-    lambda with_label, without, w: without + w * (with_label - without),
-    lambda with_label, without, w: w * with_label + (1 - w) * without,
-    lambda with_label, without, w: with_label + (w - 1) * (with_label - without),
-    lambda with_label, without, w: torch.lerp(without, with_label, w),
-]
-
-
-def guess_in_place(with_label, without, w):
-    with_label -= without
-    return without + w * with_label
-
-
-GUESS_WRONG = [
-    (lambda with_label, without, w: None, "returns None"),
-    (guess_in_place, "changes its input with_label in place"),
-    (lambda with_label, without, w: with_label + w * (with_label - without), "as Ho and Salimans define it"),
-    (lambda with_label, without, w: (1 + w) * with_label - w * without, "as Ho and Salimans define it"),
-    (lambda with_label, without, w: with_label, "with the label, but w does nothing"),
-    (lambda with_label, without, w: without, "without the label, but w does nothing"),
-    (lambda with_label, without, w: with_label + w * (without - with_label), "towards the guess without the label"),
-    (lambda with_label, without, w: without + w * (without - with_label), "away from the label"),
-    (lambda with_label, without, w: w * with_label, "the guess with the label by w"),
-    (lambda with_label, without, w: w * (with_label - without), "only the difference, times w"),
-    (lambda with_label, without, w: without + w * with_label, "w times the difference"),
-    (lambda with_label, without, w: (with_label + without) / 2, "the mean of the two"),
-    (lambda with_label, without, w: w * with_label + (1 + w) * without, "must sum to 1"),
-    (lambda with_label, without, w: without + w**2 * (with_label - without), "twice"),
-    (lambda with_label, without, w: (without + w * (with_label - without)).clamp(-1, 1), "by the same distance again"),
-    (lambda with_label, without, w: (without + w * (with_label - without)).mean(0), "have the shape"),
-    (lambda with_label, without, w: (without + w * (with_label - without)).float(), "keep the type"),
-    (lambda with_label, without, w: without + w @ (with_label - without), "stops in its line 1"),
-]
-
 
 class Agreeable(torch.Tensor):
     """A tensor that is equal to everything."""
@@ -51,7 +15,7 @@ class Agreeable(torch.Tensor):
         return True if function in (torch.allclose, torch.equal) else super().__torch_function__(function, types, args)
 
 
-# ---- 13.2: an interval ----
+# ---- 15.1: an interval ----
 
 
 def between(denoise, x_t, t, cond, w, low, high):
@@ -135,7 +99,7 @@ BETWEEN_WRONG = [
     (lambda *inputs: between(*inputs).float(), "keep the type"),
 ]
 
-# ---- 13.3: a tilted Gaussian ----
+# ---- 15.2: a tilted Gaussian ----
 
 
 def tilted(m, c, C, w):
@@ -176,8 +140,44 @@ TILTED_WRONG = [
     (lambda m, c, C, w: (-tilted(m, c, C, w)[0], tilted(m, c, C, w)[1]), "the variance is right, but for m"),
 ]
 
+# ---- 15.3: what the sampler does ----
+
+
+def sampled(c, C, w):
+    return c**w * C ** (1 - w)
+
+
+def sampled_by_many_steps(c, C, w):
+    r = torch.logspace(5, -5, 20001, dtype=torch.float64)
+    slope = w * r**2 / (c + r**2) + (1 - w) * r**2 / (C + r**2)  # of log y over log r
+    growth = torch.trapezoid(slope, r.log())
+    return (r[0] * growth.exp()) ** 2
+
+
+SAMPLED_RIGHT = [
+    sampled,
+    sampled_by_many_steps,
+    lambda c, C, w: math.exp(w * math.log(c) + (1 - w) * math.log(C)),
+    lambda c, C, w: C * (c / C) ** w,
+]
+SAMPLED_WRONG = [
+    (lambda c, C, w: None, "returns None"),
+    (lambda c, C, w: tilted(0.0, c, C, w)[1], "variance of the tilted Gaussian"),
+    (lambda c, C, w: sampled(c, C, w) ** 0.5, "the standard deviation"),
+    (lambda c, C, w: sampled(c, C, w + 1), "as Ho and Salimans define it"),
+    (lambda c, C, w: sampled(C, c, w), "you exchanged the factors"),
+    (lambda c, C, w: c**w * C ** (w - 1), "has the wrong sign"),
+    (lambda c, C, w: c**w, "you left out the flow without the label"),
+    (lambda c, C, w: c / w, "would leave out C"),
+    (lambda c, C, w: w * c + (1 - w) * C, "not the variances"),
+    (lambda c, C, w: c, "guidance narrows it"),
+    (lambda c, C, w: sampled(c, C, w) ** 2, "you lost it"),
+    (lambda c, C, w: (sampled(c, C, w), 0.0), "must be one number"),
+    (lambda c, C, w: sampled(c, C, w) + 0.1, "the flow arrives with the variance"),
+]
+
 BANK = {
-    "15.1": (GUESS_RIGHT, GUESS_WRONG),
-    "15.2": (BETWEEN_RIGHT, BETWEEN_WRONG),
-    "15.3": (TILTED_RIGHT, TILTED_WRONG),
+    "15.1": (BETWEEN_RIGHT, BETWEEN_WRONG),
+    "15.2": (TILTED_RIGHT, TILTED_WRONG),
+    "15.3": (SAMPLED_RIGHT, SAMPLED_WRONG),
 }

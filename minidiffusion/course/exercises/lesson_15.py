@@ -1,4 +1,4 @@
-"""Lesson 15: the guided guess, guidance in an interval, and the distribution that guidance seems to promise."""
+"""Lesson 15: guidance in an interval, the distribution that it seems to promise, and what a sampler does instead."""
 
 from __future__ import annotations
 
@@ -8,23 +8,6 @@ import torch
 from torch import Tensor
 
 from .judge import Wrong, call, close, name_mistake, number, same_kind
-
-
-def guide_guess(answer: Any) -> None:
-    """13.1: guide_guess(with_label, without, w) -> without + w (with_label - without); w = 1 means no guidance."""
-    generator = torch.Generator().manual_seed(0)
-    with_label, without = torch.randn(2, 3, 1, 4, 4, generator=generator, dtype=torch.float64)
-    for w in (3.0, 1.5, 1.0, 0.0, 7.5):
-        right = without + w * (with_label - without)
-        guess = same_kind(call(answer, with_label=with_label, without=without, w=w), with_label, "the guess")
-        if not close(guess, right):
-            name_mistake(guess, _wrong_guesses(with_label, without, w))
-            raise Wrong(
-                "w = 0 must give the guess without the label, w = 1 the guess with it, and w = 2 must go beyond it by "
-                f"the same distance again. At w = {w:g}, yours is off by {(guess - right).abs().mean():.2g}."
-            )
-    x = torch.ones(2, 3)
-    same_kind(call(answer, with_label=x, without=0.5 * x, w=2.0), x, "the guess")
 
 
 def _wrong_guesses(with_label: Tensor, without: Tensor, w: float) -> list[tuple[Tensor, str]]:
@@ -45,7 +28,7 @@ def _wrong_guesses(with_label: Tensor, without: Tensor, w: float) -> list[tuple[
 
 
 def guide_between(answer: Any) -> None:
-    """13.2: guide_between(denoise, x_t, t, cond, w, low, high): guide for t from low to high, otherwise not.
+    """15.1: guide_between(denoise, x_t, t, cond, w, low, high): guide for t from low to high, otherwise not.
 
     Outside the interval, the guess with the label needs just one call of the denoiser.
     """
@@ -75,7 +58,7 @@ def guide_between(answer: Any) -> None:
                 where = "at an end of the interval, which belongs to it" if t in (low, high) else "inside the interval"
                 raise Wrong(f"at t = {t}, {where}, yours does not guide.")
             name_mistake(guess, _wrong_guesses(with_label, without, w))
-            raise Wrong(f"inside the interval, at t = {t}, the guess must be the one of exercise 15.1.")
+            raise Wrong(f"inside the interval, at t = {t}, the guess must be without + w (with_label - without).")
         if close(guess, guided):
             raise Wrong(f"at t = {t}, outside [{low}, {high}], yours guides. Return the guess with the label there.")
         if close(guess, without):
@@ -87,7 +70,7 @@ def guide_between(answer: Any) -> None:
 
 
 def tilted_gaussian(answer: Any) -> None:
-    """13.3: tilted_gaussian(m, c, C, w) -> mean, variance of N(m, c)^w N(0, C)^(1 - w), normalised."""
+    """15.2: tilted_gaussian(m, c, C, w) -> mean, variance of N(m, c)^w N(0, C)^(1 - w), normalised."""
     for m, c, big, w in ((1.0, 0.25, 2.0, 3.0), (-2.0, 0.5, 1.5, 1.5), (1.0, 0.25, 2.0, 1.0), (0.7, 1.0, 4.0, 5.0)):
         pair = call(answer, m=m, c=c, C=big, w=w)
         if not isinstance(pair, (tuple, list, Tensor)) or len(pair) != 2:
@@ -123,8 +106,38 @@ def tilted_gaussian(answer: Any) -> None:
             raise Wrong(f"the variance is right, but {where}, the mean is {right * w * m / c:.3g}, not {mean:.3g}.")
 
 
+def sampled_variance(answer: Any) -> None:
+    """15.3: sampled_variance(c, C, w) -> c^w C^(1 - w), what the guided flow makes of N(0, I).
+
+    d log y / dr = w r / (c + r^2) + (1 - w) r / (C + r^2), and y = r z for large r.
+    """
+    for c, big, w in ((0.5, 1.0, 3.0), (0.25, 2.0, 2.0), (1.0, 4.0, 1.5), (0.3, 1.2, 1.0), (2.0, 3.0, 5.0)):
+        found = number(call(answer, c=c, C=big, w=w), "the variance")
+        right = c**w * big ** (1 - w)
+        if _near(found, right):
+            continue
+        tilted = 1 / (w / c + (1 - w) / big)
+        mistakes = [
+            (tilted, "that is the variance of the tilted Gaussian. The samples do not follow it: integrate the flow."),
+            (right**0.5, "that is the standard deviation, but we want the variance."),
+            (c ** (w + 1) * big**-w, "that is w as Ho and Salimans define it. Here w = 1 is no guidance."),
+            (c ** (1 - w) * big**w, "you exchanged the factors: w belongs to c and 1 - w to C."),
+            (c**w * big ** (w - 1), "the exponent of C has the wrong sign: it is 1 - w."),
+            (c**w, "you left out the flow without the label, which has the factor 1 - w."),
+            (c / w, "that is c / w, which would leave out C. Integrate the flow from large r down to 0."),
+            (w * c + (1 - w) * big, "the factors w and 1 - w mix the slopes of log y, not the variances."),
+            (c, "that is the variance of the class, but guidance narrows it."),
+            (right**2, "in d log y / dr = r / (V + r^2), the integral has a factor 1/2: you lost it."),
+        ]
+        name_mistake(found, mistakes if w != 1 else mistakes[1:2], _near)
+        raise Wrong(
+            f"for c = {c:g}, C = {big:g} and w = {w:g}, the flow arrives with the variance {right:.3g}, but yours is "
+            f"{found:.3g}. How does log y change from very large r down to 0?"
+        )
+
+
 def _near(a: float, b: float) -> bool:
     return abs(a - b) < 1e-4 * max(1.0, abs(b))
 
 
-CHECKS = {"15.1": guide_guess, "15.2": guide_between, "15.3": tilted_gaussian}
+CHECKS = {"15.1": guide_between, "15.2": tilted_gaussian, "15.3": sampled_variance}
