@@ -24,9 +24,9 @@ def schedule_of(denoise: Denoise, schedule: Schedule | None = None) -> Schedule:
     return schedule  # type: ignore[return-value]
 
 
-def _fitting(cond: Any, dtype: torch.dtype) -> Any:  # a condition, or a part of it, as layers take it
+def fitting(cond: Any, dtype: torch.dtype) -> Any:  # a condition, or a part of it, as layers take it
     if not isinstance(cond, Tensor):
-        return cond if cond is None else tree_map_only(Tensor, lambda c: _fitting(c, dtype), cond)
+        return cond if cond is None else tree_map_only(Tensor, lambda c: fitting(c, dtype), cond)
     whole = not (cond.is_floating_point() or cond.is_complex() or cond.dtype == torch.bool)
     return cond.long() if whole else cond.to(dtype) if cond.is_floating_point() else cond
 
@@ -62,7 +62,7 @@ class Denoiser(nn.Module):
         x = x_t / scale if isinstance(scale, Tensor) or abs(scale - 1) > 1e-12 else x_t.clone()  # net may overwrite it
         times = t.to(x_t.device, precision) if isinstance(t, Tensor) else x_t.new_full((), t, dtype=precision)
         check.must_be("None, because net takes x and t only", "cond", cond, self.takes_cond or cond is None)
-        asked = x.to(dtype), times.expand(len(x)), _fitting(cond, dtype)
+        asked = x.to(dtype), times.expand(len(x)), fitting(cond, dtype)
         try:
             output, wanted = self.net(*asked[: 2 + self.takes_cond]), self.output_shape(x_t)
         except (IndexError, RuntimeError, TypeError) as error:

@@ -144,9 +144,12 @@ def test_a_folder_is_trained_on_resumed_and_sampled_by_the_name_of_a_class(own, 
     assert main([*sample, "--label", "birds"]) == 2
     assert "--label must be one of Cats, dogs, got 'birds'" in capsys.readouterr().err
 
+    (own / "bad.png").write_bytes(b"no picture")
     picture("RGB").save(own / "dogs" / "new.png")
     assert main([*command, "--steps", "3", "--resume"]) == 2
-    assert "--resume can only continue the same training" in capsys.readouterr().err
+    left_out, line = capsys.readouterr().err.splitlines()
+    assert left_out == "minidiffusion: left out, because they cannot be read: bad.png (UnidentifiedImageError)"
+    assert "--resume can only continue the same training" in line
 
 
 def test_a_folder_that_is_interrupted_says_how_to_go_on(own, monkeypatch, capsys):

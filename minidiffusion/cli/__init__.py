@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -65,7 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command is None:
             parser().print_help(sys.stderr)
             return 2
-        return COMMANDS[arguments.command].run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print("minidiffusion:", one_line(str(message)), file=sys.stderr)
+            return COMMANDS[arguments.command].run(arguments)
     except KeyboardInterrupt:
         print("minidiffusion: stopped", file=sys.stderr)
         return 130

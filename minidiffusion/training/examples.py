@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ..check import came, items
 from ..data import to_float
-from ..denoiser import Denoiser
+from ..denoiser import Denoiser, fitting
 from ..nets.embedding import Condition
 
 
@@ -28,6 +28,8 @@ class Examples:
         most = 100 if x0.ndim == 4 else math.inf  # latents may leave [-1, 1]
         if x0.dtype != torch.uint8 and not (top := x0.abs().max()) < most:
             raise ValueError(f"data must be finite, and images in [-1, 1] or uint8, got floats up to {top:.3g}")
+        weight = next(denoiser.parameters())
+        cond = fitting(cond, weight.dtype)
         known, count = getattr(denoiser.net, "condition", None), len(x0)
         self.forget = known.forget if isinstance(known, Condition) else None
         if isinstance(known, Condition):
@@ -38,8 +40,7 @@ class Examples:
                 raise ValueError(
                     f"cond must have one row for each of {count} items, in finite tensors, got {came(cond)}"
                 )
-        device = next(denoiser.parameters()).device
-        self.x0, self.rows, self.none = x0.to(device), [row.to(device) for row in rows], cond is None
+        self.x0, self.rows, self.none = x0.to(weight.device), [row.to(weight.device) for row in rows], cond is None
         labels = [row.double() for row in self.rows if row.ndim == 1 and not self.forget]
         if labels:
             ends = torch.stack([end for row in labels for end in (row.argmin(), row.argmax())])
