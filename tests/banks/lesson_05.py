@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 import minidiffusion as md
 
-# ---- 04.1: predict the noise ----
+# ---- 05.2: predict the noise ----
 
 
 def noise_loss(net, x0, t, eps, schedule):
@@ -125,7 +125,7 @@ NOISE_LOSS_WRONG = [
     (scored(lambda out, x0, x_t, eps, s: 2 * (out - eps).square().mean()), "but it should be"),
 ]
 
-# ---- 04.2: the lowest possible loss ----
+# ---- 05.3: the lowest possible loss ----
 
 
 def floor(s, t, schedule):
@@ -175,45 +175,105 @@ FLOOR_WRONG = [
     (of(lambda s, a, b: 1 / (1 / s**2 + a**2 / b**2)), "stops in its line 1 with ZeroDivisionError"),
 ]
 
-# ---- 04.3: pixels into range ----
+# ---- 05.1: the training loop ----
 
 
-def to_range_in_place(images):
-    images //= 2
-    return images.float() / 63.75 - 1
+def loop(
+    noised=lambda x0, t, eps, schedule: md.diffuse(x0, t, eps, schedule),
+    times=lambda generator: torch.rand(64, generator=generator),
+    loss_of=lambda guess, x0, x_t, eps: (guess - x0).square().mean(),
+    batch=64,
+    keep=lambda loss: loss.item(),
+    end=lambda losses: losses,
+    forget=True,
+    descend=lambda number: True,
+    noise=lambda x0, generator: torch.randn(x0.shape, generator=generator),
+    own=lambda generator: generator,
+    optimise=lambda weights: torch.optim.Adam(weights, lr=0.01),
+):
+    def train(net, points, steps, schedule, generator):
+        optimiser, losses, generator = optimise(net.parameters()), [], own(generator)
+        for number in range(steps):
+            x0 = points[torch.randint(len(points), (batch,), generator=generator)]
+            t = times(generator)
+            eps = noise(x0, generator)
+            x_t = noised(x0, t, eps, schedule)
+            loss = loss_of(net(x_t, t), x0, x_t, eps)
+            if forget:
+                optimiser.zero_grad()
+            loss.backward()
+            if descend(number):
+                optimiser.step()
+            losses.append(keep(loss))
+        return end(losses)
+
+    return train
 
 
-RANGE_RIGHT = [
-    lambda images: images.float() / 127.5 - 1,
-    lambda images: 2 * (images / 255) - 1,
-    lambda images: (images.double() - 127.5) / 127.5,
-    lambda images: torch.lerp(torch.tensor(-1.0), torch.tensor(1.0), images.float() / 255),
-    md.datasets.to_float,
-]
-RANGE_WRONG = [
-    (lambda images: None, "returns None"),
-    (lambda images: images, "must be floats"),
-    (lambda images: images // 127 - 1, "must be floats"),
-    (lambda images: images.float().numpy(), "must be floats"),
-    (to_range_in_place, "changes its input images in place"),
-    (lambda images: images / 255, "from 0 to 1"),
-    (lambda images: 2 * images / 255 - 1, "starts again at 0"),
-    (lambda images: 2 * images.float() / 255, "from 0 to 2"),
-    (lambda images: 1 - images / 127.5, "black and white are swapped"),
-    (lambda images: images / 255 - 0.5, "from -0.5 to 0.5"),
-    (lambda images: images.float() / 128 - 1, "Divide by 127.5"),
-    (lambda images: images.float() / 127 - 1, "Divide by 127.5"),
-    (lambda images: images.float() - 127.5, "from -127.5"),
-    (lambda images: (images - 128) / 127.5, "100 - 128 is 228"),
-    (lambda images: images.float(), "still 0 to 255"),
-    (lambda images: (images.float() - images.float().mean()) / images.float().std(), "on a straight line"),
-    (lambda images: 2 * (images - images.min()) / (images.max() - images.min()).clamp(min=1) - 1, "2 * images"),
-    (lambda images: (images.float() / 127.5 - 1).flatten(1), "have the shape"),
-    (lambda images: images.float() / images.max() * 2 - 1, "own extremes"),
+def train_without_replacement(net, points, steps, schedule, generator):
+    optimiser, losses = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.0), []
+    while len(losses) < steps:
+        x0 = points[torch.randperm(len(points), generator=generator)[:64]]
+        t = md.objectives.draw_times(64, generator)
+        x_t = md.diffuse(x0, t, torch.empty_like(x0).normal_(generator=generator), schedule)
+        optimiser.zero_grad()
+        loss = (net(x_t, t) - x0).pow(2).sum() / x0.numel()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def train_with_forget_last(net, points, steps, schedule, generator):
+    optimiser, losses = torch.optim.Adam(net.parameters(), lr=0.01), []
+    for _ in range(steps):
+        x0 = points[torch.randint(0, len(points), (64,), generator=generator)]
+        t, eps = torch.rand(64, generator=generator), torch.randn(64, 2, generator=generator)
+        x_t = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * eps
+        loss = torch.nn.functional.mse_loss(net(x_t, t), x0)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        losses += [loss.item()]
+    return losses
+
+
+def fixed(maker):
+    """The same numbers in each step."""
+    return lambda *inputs: maker(torch.Generator().manual_seed(0))
+
+
+LOOP_RIGHT = [train_with_forget_last, loop(), train_without_replacement]
+LOOP_WRONG = [
+    (lambda net, points, steps, schedule, generator: None, "returns None"),
+    (0.5, "without brackets"),
+    (loop(forget=False), "zero_grad"),
+    (loop(descend=lambda number: False), "do not change"),
+    (loop(descend=lambda number: number % 2 == 0), "in some steps only"),
+    (loop(noised=lambda x0, t, eps, schedule: x0), "clean points"),
+    (loop(noised=lambda x0, t, eps, schedule: md.diffuse(eps, t, x0, schedule)), "swapped"),
+    (loop(noised=lambda x0, t, eps, schedule: x0 + eps), "x_t = alpha(t) x0"),
+    (loop(noised=lambda x0, t, eps, schedule: md.diffuse(x0, t, 0 * eps, schedule)), "noise of variance 1"),
+    (loop(noise=lambda x0, g: torch.randn(64, 1, generator=g).expand(64, 2)), "the same noise"),
+    (loop(times=lambda g: torch.rand(1, generator=g).expand(64)), "the same time"),
+    (loop(times=lambda g: 0.2 + 1.5 * torch.rand(64, generator=g), noised=lambda x, t, e, s: x), "between 0 and 1"),
+    (loop(times=fixed(lambda g: torch.rand(64, generator=g))), "the same times"),
+    (loop(loss_of=lambda guess, x0, x_t, eps: (guess - eps).square().mean()), "the mean of (guess - x0)^2"),
+    (loop(loss_of=lambda guess, x0, x_t, eps: (guess - x0).square().sum()), "the mean of (guess - x0)^2"),
+    (loop(loss_of=lambda guess, x0, x_t, eps: (guess - x0).abs().mean()), "the mean of (guess - x0)^2"),
+    (loop(batch=32, times=lambda g: torch.rand(32, generator=g)), "64 points"),
+    (loop(keep=lambda loss: loss.detach()), "must be floats"),
+    (loop(end=lambda losses: losses[-1]), "return the list"),
+    (loop(end=lambda losses: losses[1:]), "one loss for each"),
+    (loop(end=torch.tensor), "return the list"),
+    (loop(own=lambda g: None), "two different trainings"),
+    (loop(own=lambda g: torch.Generator().manual_seed(0)), "another seed"),
+    (loop(optimise=lambda weights: torch.optim.Adam(weights, lr=1e-4)), "should fall to almost 0"),
+    (loop(loss_of=lambda guess, x0, x_t, eps: (guess - x0).square().mean().detach()), "stops in"),
 ]
 
 BANK = {
-    "05.1": (NOISE_LOSS_RIGHT, NOISE_LOSS_WRONG),
-    "05.2": (FLOOR_RIGHT, FLOOR_WRONG),
-    "05.3": (RANGE_RIGHT, RANGE_WRONG),
+    "05.1": (LOOP_RIGHT, LOOP_WRONG),
+    "05.2": (NOISE_LOSS_RIGHT, NOISE_LOSS_WRONG),
+    "05.3": (FLOOR_RIGHT, FLOOR_WRONG),
 }

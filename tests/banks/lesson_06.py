@@ -7,7 +7,7 @@ from torch.distributions import Normal, kl_divergence
 
 import minidiffusion as md
 
-# ---- 05.1: what a code costs ----
+# ---- 06.1: what a code costs ----
 
 
 def code_cost(mean, std):
@@ -58,67 +58,71 @@ CODE_WRONG = [
     (lambda mean, std: code_cost(mean, std.log().exp().log()), "infinite values or nan"),
 ]
 
-# ---- 05.2: what a step costs ----
+# ---- 06.2: what a step costs in noise ----
 
 
 def snr(u, schedule):
     return schedule.alpha(u) ** 2 / schedule.sigma(u) ** 2
 
 
-def step_cost(x0, x0_hat, t, s, schedule):
-    return 0.5 * (snr(s, schedule) - snr(t, schedule)) * (x0 - x0_hat).square().flatten(1).sum(1)
+def step_cost(eps, eps_hat, t, s, schedule):
+    return 0.5 * (snr(s, schedule) / snr(t, schedule) - 1) * (eps - eps_hat).square().flatten(1).sum(1)
 
 
-def step_cost_log(x0, x0_hat, t, s, schedule):
-    gain = math.exp(schedule.log_snr(s)) - math.exp(schedule.log_snr(t))
-    return gain / 2 * torch.stack([((a - b) ** 2).sum() for a, b in zip(x0, x0_hat, strict=True)])
+def step_cost_log(eps, eps_hat, t, s, schedule):
+    gain = math.expm1(schedule.log_snr(s) - schedule.log_snr(t))
+    return gain / 2 * torch.stack([((a - b) ** 2).sum() for a, b in zip(eps, eps_hat, strict=True)])
 
 
-def step_cost_package(x0, x0_hat, t, s, schedule):
-    return md.likelihood.denoising_matching(lambda x_t, t: x0_hat, x0, torch.zeros_like(x0), t, s, schedule)
+def step_cost_package(eps, eps_hat, t, s, schedule):
+    to_x0 = -schedule.sigma(t) / schedule.alpha(t)  # of the clean data under x_t = 0
+    matching = md.likelihood.denoising_matching
+    return matching(lambda x_t, t: x_t + to_x0 * (eps_hat - eps), 0 * eps, 0 * eps, t, s, schedule)
 
 
-def step_cost_gaussians(x0, x0_hat, t, s, schedule):
-    x_t = torch.zeros_like(x0)
-    gaussians = [Normal(*md.posterior(x_t, x, t, s, schedule)) for x in (x0, x0_hat)]
+def step_cost_gaussians(eps, eps_hat, t, s, schedule):
+    x_t = torch.zeros_like(eps)
+    clean = [-schedule.sigma(t) / schedule.alpha(t) * noise for noise in (eps, eps_hat)]
+    gaussians = [Normal(*md.posterior(x_t, x, t, s, schedule)) for x in clean]
     return kl_divergence(*gaussians).flatten(1).sum(1)
 
 
 def weighted(weight):
-    def cost(x0, x0_hat, t, s, schedule):
-        return weight(snr(s, schedule), snr(t, schedule)) * (x0 - x0_hat).square().flatten(1).sum(1)
+    def cost(eps, eps_hat, t, s, schedule):
+        return weight(snr(s, schedule), snr(t, schedule)) * (eps - eps_hat).square().flatten(1).sum(1)
 
     return cost
 
 
 def summed(total):
-    """total(x0 - x0_hat) with the right weight."""
+    """total(eps - eps_hat) with the right weight."""
 
-    def cost(x0, x0_hat, t, s, schedule):
-        return 0.5 * (snr(s, schedule) - snr(t, schedule)) * total(x0 - x0_hat)
+    def cost(eps, eps_hat, t, s, schedule):
+        return 0.5 * (snr(s, schedule) / snr(t, schedule) - 1) * total(eps - eps_hat)
 
     return cost
 
 
-def step_cost_in_place(x0, x0_hat, t, s, schedule):
-    x0 -= x0_hat
-    return 0.5 * (snr(s, schedule) - snr(t, schedule)) * x0.square().flatten(1).sum(1)
+def step_cost_in_place(eps, eps_hat, t, s, schedule):
+    eps -= eps_hat
+    return 0.5 * (snr(s, schedule) / snr(t, schedule) - 1) * eps.square().flatten(1).sum(1)
 
 
 STEP_RIGHT = [step_cost, step_cost_log, step_cost_package, step_cost_gaussians]
 STEP_WRONG = [
-    (lambda x0, x0_hat, t, s, schedule: None, "returns None"),
-    (step_cost_in_place, "changes its input x0 in place"),
-    (weighted(lambda high, low: 0.5 * (low - high)), "never negative"),
-    (weighted(lambda high, low: high - low), "1/2 is missing"),
-    (weighted(lambda high, low: 0.5 * (high**0.5 - low**0.5)), "square both"),
-    (weighted(lambda high, low: 0.5 * math.log(high / low)), "logarithm of the SNR"),
-    (weighted(lambda high, low: 0.5 * (1 / low - 1 / high)), "noise over signal"),
-    (weighted(lambda high, low: 0.5 * high), "the SNR at t, which x_t has already"),
-    (weighted(lambda high, low: 0.5 * low), "at t alone"),
+    (lambda eps, eps_hat, t, s, schedule: None, "returns None"),
+    (step_cost_in_place, "changes its input eps in place"),
+    (weighted(lambda high, low: 0.5 * (1 - high / low)), "never negative"),
+    (weighted(lambda high, low: high / low - 1), "1/2 is missing"),
+    (weighted(lambda high, low: 0.5 * (high - low)), "for errors in x0"),
+    (weighted(lambda high, low: 0.5 * (high - low) * low), "do not multiply"),
+    (weighted(lambda high, low: 0.5 * (1 - low / high)), "guessed at t"),
+    (weighted(lambda high, low: 0.5 * ((high / low) ** 0.5 - 1)), "square both"),
+    (weighted(lambda high, low: 0.5 * math.log(high / low)), "a small step only"),
+    (weighted(lambda high, low: 0.5 * high / low), "subtract 1"),
     (weighted(lambda high, low: 0.5), "needs a weight"),
-    (weighted(lambda high, low: 0.5 * (high - low) / math.log(2)), "in bits"),
-    (weighted(lambda high, low: 0.7 * (high - low)), "should cost"),
+    (weighted(lambda high, low: 0.5 * (high / low - 1) / math.log(2)), "in bits"),
+    (weighted(lambda high, low: 0.7 * (high / low - 1)), "should cost"),
     (lambda x, y, t, s, schedule: (t - s) / 2 * (x - y).square().flatten(1).sum(1), "the difference of the times"),
     (summed(lambda error: error.square().flatten(1).mean(1)), "Each of them costs: sum"),
     (summed(lambda error: error.flatten(1).norm(dim=1)), "no square root"),
@@ -130,7 +134,7 @@ STEP_WRONG = [
     (summed(lambda error: error.square().flatten(1).sum(1).float()), "keep the type"),
 ]
 
-# ---- 05.3: one step up ----
+# ---- 06.3: one step up ----
 
 
 def climb(x_s, eps, s, t, schedule):

@@ -1,4 +1,4 @@
-"""Lesson 05: train on the noise instead of x0, compute the lowest possible loss, scale the pixels."""
+"""Lesson 05: write the training loop, train on the noise instead of x0, compute the lowest possible loss."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Linear(nn.Module):
 
 
 def noise_loss(answer: Any) -> None:
-    """04.1: noise_loss(net, x0, t, eps, schedule) -> the mean of (net(x_t, t) - eps)^2, with a time for each point."""
+    """05.2: noise_loss(net, x0, t, eps, schedule) -> the mean of (net(x_t, t) - eps)^2, with a time for each point."""
     generator = torch.Generator().manual_seed(0)
     for schedule in (schedules.cosine(), schedules.flow()):
         # as many points as coordinates: a time along the wrong axis raises no error, so only the values can show it
@@ -110,7 +110,7 @@ def _wrong_losses(
 
 
 def floor_of_gaussian(answer: Any) -> None:
-    """04.2: floor_of_gaussian(s, t, schedule) -> E (x0_hat - x0)^2 = s^2 sigma^2 / (alpha^2 s^2 + sigma^2)."""
+    """05.3: floor_of_gaussian(s, t, schedule) -> E (x0_hat - x0)^2 = s^2 sigma^2 / (alpha^2 s^2 + sigma^2)."""
     for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
         for s, t in ((0.5, 0.3), (1.0, 0.5), (2.0, 0.8), (3.0, 0.45)):
             a, b = schedule.alpha(t), schedule.sigma(t)
@@ -144,37 +144,117 @@ def floor_of_gaussian(answer: Any) -> None:
             raise Wrong(f"{reason}. For s = 2 the loss is {right:g} there, but yours is {floor:.3g}.")
 
 
-def to_range(answer: Any) -> None:
-    """04.3: to_range(images) -> floats from -1 (for 0) to 1 (for 255), with the same scale for every picture."""
-    every = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    value, unit = every.float(), every / 255
+class _Guesser(nn.Module):
+    """A network that guesses x0 = weight + slope x_t. It records its inputs, and its weights at each call."""
 
-    def scaled(images: Tensor) -> Tensor:
-        found = call(answer, images=images)
-        if not isinstance(found, Tensor) or not found.is_floating_point():
-            found = found.dtype if isinstance(found, Tensor) else type(found).__name__
-            raise Wrong(f"the pictures must be floats, but yours are {found}. Begin with images.float().")
-        return same_kind(found.float(), images.float(), "the pictures")
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([0.3, 0.1, 0.2]))
+        self.calls: list[tuple[Any, Any]] = []
+        self.before: list[Tensor] = []
 
-    found = scaled(every)
-    if not close(found, value / 127.5 - 1):
-        mistakes = [
-            (every * 2 / 255 - 1, "a uint8 holds only 0 to 255, so 2 * images starts again at 0. First use .float()."),
-            (unit, "yours go from 0 to 1. Multiply them by 2, then subtract 1."),
-            (2 * unit, "yours go from 0 to 2. Subtract 1."),
-            (1 - 2 * unit, "black and white are swapped: 0 should become -1."),
-            (unit - 0.5, "yours go from -0.5 to 0.5. Multiply them by 2."),
-            (value / 128 - 1, "nearly: 255 / 128 - 1 is 0.992, so white is not 1. Divide by 127.5."),
-            (value / 127 - 1, "nearly: 255 / 127 - 1 is 1.008, so white is above 1. Divide by 127.5."),
-            (value - 127.5, "yours go from -127.5 to 127.5. Divide by 127.5."),
-            ((every - 128) / 127.5, "a uint8 holds only 0 to 255, so 100 - 128 is 228. First use .float()."),
-            (value, "the type is right, but the range is still 0 to 255."),
-        ]
-        name_mistake(found, mistakes)
-        ends = f"Yours go from {found.min():.3g} to {found.max():.3g}."
-        raise Wrong(f"0 should become -1, 255 should become 1, and the rest should follow on a straight line. {ends}")
-    if not close(scaled(torch.full((1, 1, 4, 4), 51, dtype=torch.uint8)), torch.full((1, 1, 4, 4), -0.6)):
-        raise Wrong("a uniform grey of 51 should become -0.6. Use 0 and 255, not the picture's own extremes.")
+    def forward(self, x: Any, t: Any, cond: Any = None) -> Tensor:
+        self.calls.append((x, t))
+        self.before.append(self.weight.detach().clone())
+        return _guess(self.weight, x)
 
 
-CHECKS = {"05.1": noise_loss, "05.2": floor_of_gaussian, "05.3": to_range}
+def _guess(weight: Tensor, x: Tensor) -> Tensor:
+    return weight[:2] + weight[2] * x
+
+
+def train(answer: Any) -> None:
+    """05.1: train(net, points, steps, schedule, generator) -> the losses; trains net to predict x0 from x_t and t."""
+    point = torch.tensor([1.5, -1.0])
+    for schedule in (schedules.cosine(), schedules.flow()):
+        net, steps, generator = _Guesser(), 4, torch.Generator().manual_seed(0)
+        weight, calls, before = net.weight, net.calls, net.before
+        losses = call(
+            answer,
+            net=net,
+            points=point.expand(100, 2).clone(),
+            steps=steps,
+            schedule=schedule,
+            generator=generator,
+        )
+        _check_losses(losses, steps)
+        if len(calls) != steps:
+            raise Wrong(
+                f"in {steps} steps, call the network {steps} times, once a step. You called it {len(calls)} times."
+            )
+        batches = [_check_batch(x, t, point, schedule) for x, t in calls]
+        if close(batches[0], batches[1]):
+            raise Wrong("every step gets the same times. Everything random must be new in each step.")
+        if close(before[0], weight.detach()):
+            raise Wrong("the weights of the network do not change. Does the optimiser make its step?")
+        if any(close(a, b) for a, b in zip(before, before[1:], strict=False)):
+            raise Wrong("the weights change in some steps only. The optimiser must make a step each time.")
+        _check_gradient(weight, before[-1], calls[-1][0], point, losses)
+    first, again, other = (_run(answer, seed) for seed in (0, 0, 1))
+    if first != again:
+        raise Wrong("the same seed gives two different trainings. Pass `generator` to everything that is random.")
+    if first == other:
+        raise Wrong("another seed gives the same training. Use the generator that comes in, not one of your own.")
+    if not sum(first[-20:]) < 0.2 * sum(first[:20]):
+        raise Wrong(
+            f"in 300 steps the loss of a single point should fall to almost 0, but yours ends at {first[-1]:.2g}."
+        )
+
+
+def _run(answer: Any, seed: int) -> list[float]:
+    points, generator = torch.tensor([[1.5, -1.0]]).expand(100, 2).clone(), torch.Generator().manual_seed(seed)
+    losses = call(answer, net=_Guesser(), points=points, steps=300, schedule=schedules.cosine(), generator=generator)
+    return _check_losses(losses, 300)
+
+
+def _check_losses(losses: Any, steps: int) -> list[float]:
+    if not isinstance(losses, list):
+        raise Wrong(f"return the list of the losses. Yours is a {type(losses).__name__}.")
+    if len(losses) != steps:
+        raise Wrong(f"the list must have one loss for each of {steps} steps, but yours has {len(losses)}.")
+    if not all(type(loss) is float for loss in losses):
+        raise Wrong("the losses in the list must be floats. Use loss.item().")
+    return losses
+
+
+def _check_batch(x: Any, t: Any, point: Tensor, schedule: schedules.Schedule) -> Tensor:
+    """The network must see x_t of a batch, with a time for each point. Returns the times."""
+    if type(x) is not Tensor or x.shape != (64, 2):
+        got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise Wrong(f"the network should get x_t for 64 points, of shape (64, 2), but it got {got}.")
+    if type(t) is not Tensor or t.shape != (64,):
+        raise Wrong("the network should get a time for each point: a tensor of shape (64,).")
+    if t.min() < 0 or t.max() > 1:
+        raise Wrong("the times must lie between 0 and 1. Use torch.rand.")
+    if t.std() < 0.1:
+        raise Wrong("all points of a batch get the same time. Give each its own: torch.rand(64, ...).")
+    a, s = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+    x, clean = x.detach(), point.expand(64, 2)
+    if close(x, clean):
+        raise Wrong("the network gets the clean points. Give it x_t, which has noise in it.")
+    eps = (x - a * clean) / s.clamp(min=1e-3)
+    if abs(eps.mean().item()) > 0.5 or abs(eps.std().item() - 1) > 0.3:
+        swapped = (x - s * clean) / a.clamp(min=1e-3)
+        if abs(swapped.mean().item()) < 0.5 and abs(swapped.std().item() - 1) < 0.3:
+            raise Wrong("alpha and sigma are swapped: alpha multiplies x0, sigma multiplies eps.")
+        raise Wrong("the network should get x_t = alpha(t) x0 + sigma(t) eps, with noise of variance 1.")
+    if torch.corrcoef(eps.T)[0, 1].abs() > 0.8:
+        raise Wrong("both coordinates of a point get the same noise. Its shape must be that of x0.")
+    return t
+
+
+def _check_gradient(weight: Tensor, before: Tensor, x: Tensor, point: Tensor, losses: list[float]) -> None:
+    """The last gradient must be that of the last batch alone, and of the error in x0."""
+    leaf = before.clone().requires_grad_()
+    loss = (_guess(leaf, x.detach()) - point).square().mean()
+    (right,) = torch.autograd.grad(loss, leaf)
+    if abs(losses[-1] / loss.item() - 1) > 1e-3:
+        raise Wrong(
+            f"the last loss should be {loss.item():.4g}, the mean of (guess - x0)^2, but yours is {losses[-1]:.4g}."
+        )
+    found = weight.grad
+    if found is not None and found.abs().max() > 0 and not torch.allclose(found, right, rtol=1e-3, atol=1e-5):
+        raise Wrong("the gradients of earlier steps are still there. Call optimiser.zero_grad() in each step.")
+
+
+CHECKS = {"05.1": train, "05.2": noise_loss, "05.3": floor_of_gaussian}

@@ -1,4 +1,4 @@
-"""Lesson 06: what a code costs, what a denoising step costs, and one step up the ladder of noise levels."""
+"""Lesson 06: what a code costs, what a step costs in noise, and one step up the ladder of noise levels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS = ((0.9, 0.6), (0.5, 0.45), (0.3, 0.1))  # (t, s)
 
 
 def code_cost(answer: Any) -> None:
-    """05.1: code_cost(mean, std) -> KL(N(mean, std^2) || N(0, I)) in nats, summed over the numbers of a code."""
+    """06.1: code_cost(mean, std) -> KL(N(mean, std^2) || N(0, I)) in nats, summed over the numbers of a code."""
     generator = torch.Generator().manual_seed(0)
     for dtype in (torch.float64, torch.float32):
         # as many codes as numbers in a code: a sum along the wrong axis can only show in the values
@@ -49,16 +49,16 @@ def code_cost(answer: Any) -> None:
 
 
 def step_cost(answer: Any) -> None:
-    """05.2: step_cost(x0, x0_hat, t, s, schedule) -> 1/2 (SNR(s) - SNR(t)) ||x0 - x0_hat||^2, a value per item."""
+    """06.2: step_cost(eps, eps_hat, t, s, schedule) -> 1/2 (SNR(s) / SNR(t) - 1) ||eps - eps_hat||^2, one per item."""
     generator = torch.Generator().manual_seed(0)
     for schedule in (schedules.cosine(), schedules.flow(), schedules.linear()):
         for t, s in STEPS:
             for shape in ((5, 3), (3, 1, 4, 4)):
-                x0, x0_hat = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
-                error = (x0 - x0_hat).flatten(1)
+                eps, eps_hat = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
+                error = (eps - eps_hat).flatten(1)
                 high, low = (schedule.alpha(u) ** 2 / schedule.sigma(u) ** 2 for u in (s, t))
-                right = 0.5 * (high - low) * error.square().sum(1)
-                found = call(answer, x0=x0, x0_hat=x0_hat, t=t, s=s, schedule=schedule)
+                right = 0.5 * (high / low - 1) * error.square().sum(1)
+                found = call(answer, eps=eps, eps_hat=eps_hat, t=t, s=s, schedule=schedule)
                 found = _one_per_item(found, right, error)
                 if not _near(found, right):
                     name_mistake(found, _wrong_costs(error, high, low, t, s), _near)
@@ -69,7 +69,7 @@ def step_cost(answer: Any) -> None:
 
 
 def _wrong_costs(error: Tensor, high: float, low: float, t: float, s: float) -> list[tuple[Tensor, str]]:
-    gain, distance = 0.5 * (high - low), error.square().sum(1)
+    gain, distance = 0.5 * (high / low - 1), error.square().sum(1)
     return [
         (-gain * distance, "the sign is wrong. The SNR is larger at s, and a cost is never negative."),
         (2 * gain * distance, "the factor 1/2 is missing."),
@@ -77,19 +77,20 @@ def _wrong_costs(error: Tensor, high: float, low: float, t: float, s: float) -> 
         (gain * distance.sqrt(), "the distance is squared, so take no square root."),
         (gain * error.abs().sum(1), "square the differences. You took their absolute values."),
         (gain * error.sum(1) ** 2, "first square each difference, then sum."),
-        (0.5 * (high**0.5 - low**0.5) * distance, "the SNR is alpha^2 / sigma^2: square both."),
-        (0.5 * math.log(high / low) * distance, "you used the logarithm of the SNR. Use the SNR: exp(log_snr)."),
-        (0.5 * (1 / low - 1 / high) * distance, "yours is noise over signal. The SNR is alpha^2 / sigma^2."),
-        (0.5 * high * distance, "subtract the SNR at t, which x_t has already: only the gain costs."),
-        (0.5 * low * distance, "that is the SNR at t alone. What costs is the gain from t to s."),
-        (0.5 * distance, "the squared error needs a weight: the gain in SNR."),
-        (0.5 * (t - s) * distance, "the weight is the gain in SNR, but you used the difference of the times."),
+        (0.5 * (high - low) * distance, "that weight is for errors in x0. An error in eps is sqrt(SNR(t)) times it."),
+        (0.5 * (high - low) * low * distance, "divide by SNR(t), do not multiply: errors in eps are the larger ones."),
+        (0.5 * (1 - low / high) * distance, "you divided by SNR(s). The noise was guessed at t."),
+        (0.5 * ((high / low) ** 0.5 - 1) * distance, "the SNR is alpha^2 / sigma^2: square both."),
+        (0.5 * math.log(high / low) * distance, "that is right for a small step only. Here it must be exact."),
+        (0.5 * high / low * distance, "subtract 1: only the gain in SNR costs."),
+        (0.5 * distance, "the squared error needs a weight: the relative gain in SNR."),
+        (0.5 * (t - s) * distance, "the weight is a gain in SNR, but you used the difference of the times."),
         (gain / math.log(2) * distance, "yours is in bits. It should be in nats, so do not divide by log 2."),
     ]
 
 
 def climb(answer: Any) -> None:
-    """05.3: climb(x_s, eps, s, t, schedule) -> r x_s + sqrt(sigma_t^2 - r^2 sigma_s^2) eps, r = alpha_t / alpha_s."""
+    """06.3: climb(x_s, eps, s, t, schedule) -> r x_s + sqrt(sigma_t^2 - r^2 sigma_s^2) eps, r = alpha_t / alpha_s."""
     generator = torch.Generator().manual_seed(0)
     hint = "Use the eps that comes in, not fresh noise."
     for schedule in (schedules.cosine(), schedules.flow(), schedules.linear()):
