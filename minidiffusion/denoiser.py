@@ -1,6 +1,7 @@
 """A network as a denoiser: (x_t, t, cond) -> x0_hat."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -58,18 +59,26 @@ class Denoiser(nn.Module):
         level, d = self.schedule.at(t, like=x_t), self.head.data_std
         weight = next(self.net.parameters(), None) if isinstance(self.net, nn.Module) else None
         dtype, precision = (x_t.dtype, torch.float32) if weight is None else (weight.dtype, weight.dtype)
-        scale = ((level.alpha * d) ** 2 + level.sigma**2) ** 0.5
-        x = x_t / scale if isinstance(scale, Tensor) or abs(scale - 1) > 1e-12 else x_t.clone()  # net may overwrite it
-        times = t.to(x_t.device, precision) if isinstance(t, Tensor) else x_t.new_full((), t, dtype=precision)
-        check.must_be("None, because net takes x and t only", "cond", cond, self.takes_cond or cond is None)
-        asked = x.to(dtype), times.expand(len(x)), fitting(cond, dtype)
+        if isinstance(t, Tensor):
+            x = x_t / ((level.alpha * d) ** 2 + level.sigma**2) ** 0.5
+            times = t.to(x_t.device, precision).expand(len(x_t))
+        else:
+            scale = math.hypot(level.alpha * d, level.sigma)
+            x = x_t if abs(scale - 1) < 1e-12 else x_t / scale
+            times = x_t.new_full((len(x_t),), t, dtype=precision)
+        x, before = x.to(dtype), x_t._version if not x_t.is_inference() else None
+        if cond is not None:
+            check.must_be("None, because net takes x and t only", "cond", cond, self.takes_cond)
+            cond = fitting(cond, dtype)
         try:
-            output, wanted = self.net(*asked[: 2 + self.takes_cond]), self.output_shape(x_t)
+            output, wanted = self.net(x, times, cond) if self.takes_cond else self.net(x, times), self.output_shape(x_t)
         except (IndexError, RuntimeError, TypeError) as error:
             if type(error).__module__ != "builtins":  # such as running out of memory
                 raise
             kind = ValueError if isinstance(error, IndexError) else type(error)  # a label that it does not know
-            raise kind(f"net failed on x, {check.came(asked[0])}, and cond, {check.came(asked[2])}: {error}") from error
+            raise kind(f"net failed on x, {check.came(x)}, and cond, {check.came(cond)}: {error}") from error
+        if before is not None and x_t._version != before:
+            raise ValueError("net must leave x as it is, for the sampler needs it again: write x = x * a, not x *= a")
         if not isinstance(output, Tensor) or output.shape != wanted:  # otherwise broadcasting hides a wrong shape
             raise ValueError(f"net must give the shape of x, {tuple(wanted)}, got {check.came(output)}")
         return output.to(x_t.dtype)

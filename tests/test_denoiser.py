@@ -316,11 +316,28 @@ def test_an_error_shows_no_data_however_it_comes(unchecked):
         assert len(str(error.value)) < 200 and "0., 1." not in str(error.value) and "0.0, 1.0" not in str(error.value)
 
 
-def test_a_network_that_overwrites_its_input_changes_no_sample(unchecked):
+def test_a_network_that_overwrites_its_input_is_told_so(unchecked):
     class Over(torch.nn.Module):
         def forward(self, x, t):
             return x.mul_(0.5)
 
-    x_1 = torch.randn(4, 2)
-    quiet = md.Denoiser(lambda x, t, cond: x * 0.5, COSINE, md.heads.V)
-    assert torch.equal(md.sample(md.Denoiser(Over(), COSINE, md.heads.V), x_1), md.sample(quiet, x_1))
+    denoiser = md.Denoiser(Over(), COSINE, md.heads.V)
+    for x_1 in (torch.randn(4, 2), torch.randn(4, 1, 8, 8)):
+        with pytest.raises(ValueError, match="net must leave x as it is"):
+            md.sample(denoiser, x_1)
+
+
+def test_sampling_works_under_the_transforms_that_its_docstring_names(unchecked):
+    net = md.nets.MLP(2, 16, 1).eval().requires_grad_(False)
+    denoiser, x_1 = md.Denoiser(net, COSINE, md.heads.V), torch.randn(3, 4, 2)
+
+    class Sampler(torch.nn.Module):
+        def forward(self, x):
+            return md.sample(denoiser, x, steps=3)
+
+    wanted = torch.stack([Sampler()(x) for x in x_1])
+    assert torch.allclose(torch.vmap(Sampler())(x_1), wanted, atol=1e-6)
+    assert torch.allclose(torch.compile(Sampler(), backend="eager")(x_1[0]), wanted[0], atol=1e-6)
+    assert torch.allclose(torch.export.export(Sampler(), (x_1[0],)).module()(x_1[0]), wanted[0], atol=1e-6)
+    with torch.inference_mode():
+        assert torch.allclose(Sampler()(x_1[0].clone()), wanted[0], atol=1e-6)

@@ -231,8 +231,7 @@ DECODER_DRAFT = Stage(
     batch_size=64,
     show=show_decoder,
 )
-DECODER_SECOND = replace(DECODER_DRAFT, name="decoder_second", build=continued("decoder_draft"), steps=10000)
-DECODER = replace(DECODER_SECOND, name="decoder", build=continued("decoder_second"), learning_rate=7e-4)
+DECODER = replace(DECODER_DRAFT, name="decoder", build=continued("decoder_draft"), steps=10000)
 UPSAMPLER = Stage(
     "upsampler",
     lambda world: denoiser(Upsampler((64, 96), (1, 1))),
@@ -246,8 +245,5 @@ SYSTEMS = {
         *(AUTOENCODER_DRAFT, AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE),
         *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION),
     ),
-    "dalle2": (
-        *(CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR),
-        *(DECODER_DRAFT, DECODER_SECOND, DECODER, UPSAMPLER),
-    ),
+    "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
 }
