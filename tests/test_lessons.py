@@ -106,6 +106,7 @@ def test_links_resolve(path):
             assert target[1:] in [title.replace(" ", "-") for _, title in headings(path)], target
         elif not target.startswith("https://"):
             assert (path.parent / target).exists(), target
+            assert "solutions" not in target, "students do not get that folder"
 
 
 FILE = r"(?:minidiffusion|figures)(?:/[\w.-]+)+|[\w/]+\.(?:py|json|toml|md)"
@@ -250,7 +251,7 @@ def test_solutions_pass_every_check(path):
 def test_the_map_lists_the_lesson(path):
     title = headings(path)[0][1].removeprefix("Lesson ").replace(":", "")
     (row,) = [line for line in (LESSONS / "README.md").read_text().splitlines() if f"]({path.name})" in line]
-    assert f"[{title}]({path.name})" in row and f"(solutions/{path.name})" in row
+    assert f"[{title}]({path.name})" in row
     question, minutes = (
         re.search(rf"\*\*{key}\*\* (.+?)$", prose(path), flags=re.M)[1] for key in ("The question.", "Time.")
     )

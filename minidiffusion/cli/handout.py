@@ -19,7 +19,6 @@ course/students has the lessons without outputs and without solutions. course/te
 look after they have run, the solutions, the advice in TEACHING.md, and what nbval needs.
 """
 SOLUTION = re.compile(r"<details>\s*<summary>Solution</summary>.*?</details>\s*", re.S)
-POINTER = re.compile(r"^.*\]\(solutions/.*\n?", re.M)  # a line or cell of a table that links to the solutions
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +51,7 @@ def clean(path: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         else:
-            cell.source = POINTER.sub("", SOLUTION.sub("", cell.source)).strip()
+            cell.source = SOLUTION.sub("", cell.source).strip()
     notebook.cells = [cell for cell in notebook.cells if cell.source]
     with write_whole(path) as file:
         file.write(nbformat.writes(notebook).encode())

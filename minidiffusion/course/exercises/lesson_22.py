@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from .. import ledger
 from .judge import Wrong, call, name_mistake, number
 
 
@@ -14,18 +15,10 @@ def _near(a: Sequence[float], b: Sequence[float]) -> bool:
     return len(a) == len(b) and all(abs(x - y) < 1e-9 for x, y in zip(a, b, strict=True))
 
 
-def _corrected(probabilities: Sequence[float]) -> list[float]:
-    corrected, largest = [0.0] * len(probabilities), 0.0
-    for rank, i in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
-        largest = max(largest, min(1.0, (len(probabilities) - rank) * probabilities[i]))
-        corrected[i] = largest
-    return corrected
-
-
 def _falsely_corrected(probabilities: Sequence[float]) -> list[tuple[list[float], str]]:
     n, order = len(probabilities), sorted(range(len(probabilities)), key=probabilities.__getitem__)
     rank = {i: place for place, i in enumerate(order)}
-    right = _corrected(probabilities)
+    right = ledger.holm(probabilities)
     hochberg, least = [0.0] * n, 1.0
     for i in reversed(order):
         least = min(least, n / (rank[i] + 1) * probabilities[i])
@@ -67,7 +60,7 @@ LISTS: tuple[list[float], ...] = (
 def holm(answer: Any) -> None:
     """22.1: holm(probabilities) -> the corrected ones, in the same order."""
     for probabilities in LISTS:
-        right, given = _corrected(probabilities), list(probabilities)
+        right, given = ledger.holm(probabilities), list(probabilities)
         found = call(answer, probabilities=given)
         if not _is(given, probabilities):
             raise Wrong("your function changes the list that comes in. Only read it, or sort a copy.")
