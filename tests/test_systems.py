@@ -390,6 +390,16 @@ def test_a_prompt_against_which_one_moves_changes_the_picture_and_itself_cancels
         assert (own - plain).abs().max() <= 1
 
 
+def test_guidance_works_in_the_middle_of_the_way_and_a_negative_prompt_all_the_way(stable):
+    z = torch.stack([torch.randn(stable.autoencoder.latent, 16, 16, generator=one) for one in seeded(0, 1)])
+    for t, guides, with_negative in ((0.9, False, True), (0.5, True, True), (0.1, False, True)):
+        for against, wanted in ((None, guides), ("blue dog", with_negative)):
+            words, guided = stable.guided(PROMPTS[:2], 4.0, against)
+            with torch.no_grad():
+                same = torch.allclose(guided(z, t, words), stable.denoise(z, t, words), atol=1e-4)
+            assert same is not wanted, (t, against)
+
+
 def test_a_word_that_is_not_known_is_named_and_left_out(system):
     with pytest.warns(UserWarning, match="an unknown word, left out"):
         picture = system.draw(["red qwzx cat"], seeded(0), steps=2)

@@ -33,6 +33,7 @@ from .prompts import Generators, generators, noise, read
 DROP = 0.1  # of the captions, so that the network also learns to do without (Ho and Salimans 2022)
 SCALE, STEPS, METHOD = 3.0, 12, "dpmpp_2m"
 GUIDED = (0.25, 0.8)  # the times at which guidance works: in more noise it costs variety (Kynkäänniemi et al. 2024)
+ALWAYS = (0.0, 1.0)  # with a negative prompt, since colours and outlines are decided in more noise
 SIDE = 64
 
 
@@ -130,7 +131,7 @@ class StableDiffusion:
         """The words of the prompts, and the denoiser that moves towards them and away from `against`."""
         words = read(self.clip, prompts)
         away = None if against is None else read(self.clip, [against] * len(words))
-        return words, classifier_free(self.denoise, scale, away, GUIDED)
+        return words, classifier_free(self.denoise, scale, away, GUIDED if away is None else ALWAYS)
 
     def noise(self, count: int, generator: Generators) -> Float[Tensor, "count latent 16 16"]:
         """The latents z_1 at which sampling starts."""

@@ -22,7 +22,7 @@ from ..samplers import sample
 from ..training.device import autocast
 from .contrastive import CLIP
 from .decoder import condition, enlarged, halved
-from .latent_diffusion import GUIDED
+from .latent_diffusion import ALWAYS, GUIDED
 from .priors import AutoregressivePrior, stretched
 from .prompts import Generators, generators, noise, read
 
@@ -197,6 +197,7 @@ class DALLE2:
         away = None
         if against is not None:
             away = condition(torch.zeros_like(embeddings), read(self.clip, [against] * len(x)))
+        guided = classifier_free(self.decoder, scale, away, GUIDED if away is None else ALWAYS)
         with autocast(x.device):
-            small = sample(classifier_free(self.decoder, scale, away, GUIDED), x, None, steps, METHOD, cond=cond)
+            small = sample(guided, x, None, steps, METHOD, cond=cond)
         return F.pixel_shuffle(small.clamp(-1, 1), 2)
