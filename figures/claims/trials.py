@@ -1,7 +1,7 @@
 """Do the many trainings of a claim's experiment one after another, one file for each, and skip those that are there.
 
-    python figures/claims/trials.py e18_unets                   tune the learning rates, then ten seeds of every arm
-    python figures/claims/trials.py e18_unets --seeds 5
+    python figures/claims/trials.py e18_unets                   tune the learning rates, then five seeds of every arm
+    python figures/claims/trials.py e21_width --seeds 10          an experiment that tunes within each run
 
 Several processes may work on one queue at a time. When it is empty, the runs are put together in results.json beside
 the experiment, and its picture is drawn here.
@@ -45,7 +45,7 @@ def work(todo, make):
 def main():
     parser = Parser(__doc__)
     parser.add_argument("experiment", metavar="EXPERIMENT")
-    parser.add_argument("--seeds", type=int, default=10, help="how many; default: 10")
+    parser.add_argument("--seeds", type=int, default=5, help="how many; default: 5")
     parser.add_argument("--device", help="cpu, cuda, mps; default: the best there is")
     parser.add_argument("--tune", action="store_true", help="only choose the learning rates")
     args = parser.parse()
@@ -54,11 +54,12 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     names = module.arms("full")
 
-    tuning = [(folder / f"tune {name}.json", (name,)) for name in names]
-    if not work(tuning, module.tune):
-        raise SystemExit("another process is still tuning; run this again when it is done")
-    rates = {name: json.loads(path.read_text())["result"] for path, (name,) in tuning}
-    (ledger.FOLDER / args.experiment / "rates.json").write_text(json.dumps(rates, indent=1) + "\n")
+    if hasattr(module, "tune"):
+        tuning = [(folder / f"tune {name}.json", (name,)) for name in names]
+        if not work(tuning, module.tune):
+            raise SystemExit("another process is still tuning; run this again when it is done")
+        rates = {name: json.loads(path.read_text())["result"] for path, (name,) in tuning}
+        (ledger.FOLDER / args.experiment / "rates.json").write_text(json.dumps(rates, indent=1) + "\n")
     if args.tune:
         return
     seeds = range(FIRST_SEED, FIRST_SEED + args.seeds)
@@ -78,7 +79,7 @@ def collect(module, experiment, folder, seeds, names, device):
         "device": device.type,
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "yardsticks": module.yardsticks(1000),
+        **({"yardsticks": module.yardsticks(1000)} if hasattr(module, "yardsticks") else {}),
         "runs": [module.combined({name: read[name, seed]["result"] for name in names}, "full") for seed in seeds],
     }
     (ledger.FOLDER / experiment / "results.json").write_text(json.dumps(results) + "\n")

@@ -2,7 +2,7 @@
 
 Outputs {x0, eps, v} x weights of the error in x0 {min-SNR, SNR + 1, each output's own} x first guesses {each output's
 own, one for all}. Every arm has the same U-Net, data, steps and sampler, and a learning rate of its own, chosen from
-the same five by the same rule with a seed that is not used again (`tune`; rates.json).
+the same four by the same rule with a seed that is not used again (`tune`; rates.json).
 
 A zero-initialised network guesses x0_hat = 0 if it predicts x0, x_t / alpha if it predicts eps, and alpha x_t if it
 predicts v. That is a confound as well as a property of the output, so the arms "one" all start from alpha x_t, the best
@@ -38,9 +38,9 @@ from minidiffusion.metrics import frechet_distance, precision_recall
 
 HEADS, WEIGHTS, GUESSES = ("x0", "eps", "v"), ("min_snr", "snr_plus_one", "uniform"), ("own", "one")
 STARTS = {"end": 1.0, "-7": -7.0}
-RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
-STEPS, COUNT, LOOKS = {"lesson": 60, "full": 800}, {"lesson": 200, "full": 1000}, {"lesson": 3, "full": 8}
-LOOK_COUNT, SAMPLER_STEPS, BATCH, TUNING_SEED = 250, 24, 64, 100
+RATES = (1e-3, 2e-3, 4e-3, 8e-3)
+STEPS, COUNT, LOOKS = {"lesson": 60, "full": 600}, {"lesson": 200, "full": 1000}, {"lesson": 3, "full": 5}
+LOOK_COUNT, SAMPLER_STEPS, BATCH, TUNING_SEED = 250, 16, 64, 100
 ONE_RATE = 2e-3  # at the scale of a lesson, where nothing is tuned
 LEVELS = (-7.0, -5.0, -3.0, -1.0, 1.0, 3.0, 5.0)  # log SNR, at which the error on test pictures is measured
 
@@ -170,19 +170,19 @@ def yardsticks(count: int) -> dict[str, dict[str, float]]:
 
 
 def tune(arm: str) -> dict[str, float | None]:
-    """The Frechet distance of this arm after half a training, for each of five learning rates; None if it diverges."""
+    """The Frechet distance of this arm after a third of a training, with each of RATES; None if it diverges."""
     found: dict[str, float | None] = {}
     for rate in RATES:
         try:
-            *_, step = training(arm, TUNING_SEED, STEPS["full"] // 2, rate)
-            found[f"{rate:g}"] = judged(drawn(step.ema, -7.0, True, 500, TUNING_SEED))["frechet"]
+            *_, step = training(arm, TUNING_SEED, STEPS["full"] // 3, rate)
+            found[f"{rate:g}"] = judged(drawn(step.ema, -7.0, True, 500, TUNING_SEED, SAMPLER_STEPS // 2))["frechet"]
         except FloatingPointError:
             found[f"{rate:g}"] = None
     return found
 
 
 def rate_of(arm: str) -> float:
-    """The best of the five learning rates for this arm, from rates.json."""
+    """The best of RATES for this arm, from rates.json."""
     tried = json.loads(Path(__file__).with_name("rates.json").read_text(encoding="utf-8"))[arm]
     return float(min((rate for rate in tried if tried[rate] is not None), key=tried.__getitem__))
 
