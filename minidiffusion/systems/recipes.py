@@ -221,7 +221,7 @@ LATENT_DIFFUSION = replace(
     name="stable_diffusion",
     build=continued("stable_diffusion_third"),
     fit=lambda part, world, steps, **options: LATENT_DIFFUSION_DRAFT.fit(part, world.with_collages, steps, **options),
-    steps=8000,
+    steps=5000,
 )
 PRIOR = Stage(
     "prior",
