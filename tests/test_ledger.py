@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from minidiffusion.cli import main
-from minidiffusion.course import ledger
+from minidiffusion.course import ledger, short
 from minidiffusion.course.ledger import Claim, Part
 
 PICTURES = Path(__file__).parents[1] / "figures" / "claims"
@@ -279,3 +279,18 @@ def test_the_readme_agrees_with_the_ledger():
     assert len(lines) == 10
     for number, claim, verdict in lines:
         assert (claim, verdict) == (rows[int(number)]["claim"], rows[int(number)]["verdict"])
+
+
+@pytest.mark.parametrize(
+    ("number", "i", "said"),
+    [
+        *((3, 1, "{} numbers for"), (4, 0, "is 0.03%"), (5, 1, "correlation of {}"), (5, 4, "({} times)")),
+        *((11, 0, "{} [0.34, 0.61]"), (15, 0, "is {} times as large"), (20, 1, "{} [0.92,"), (22, 1, "factor of {} and")),
+    ],
+)
+def test_the_page_of_the_claims_says_what_the_ledger_measured(number, i, said):
+    row = next(row for row in ledger.ledger() if row["id"] == number)
+    text = " ".join((PICTURES / "README.md").read_text().split())
+    value = row["parts"][i]["value"]
+    assert said.format(short(value)) in text
+    assert "0.03%" not in said or 0.00025 < value < 0.00035
