@@ -96,7 +96,7 @@ def tame_times(answer: Any) -> None:
         if largest <= 1 + 1e-6:
             continue
         if max(abs(t - (1 - i / steps)) for i, t in enumerate(times)) < 1e-6:
-            raise Wrong(f"those are evenly spaced times. On {schedule.name} their first step amplifies by {largest:.3g}.")
+            raise Wrong(f"those are evenly spaced times. On {schedule.name} their step 1 amplifies by {largest:.3g}.")
         i = factors.index(largest)
         found = f"on {schedule.name}, step {i + 1} of {steps} takes r from {ratios[i]:.3g} to {ratios[i + 1]:.3g} and "
         found += f"amplifies an error by {largest:.3g}. "

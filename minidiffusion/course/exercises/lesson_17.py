@@ -77,14 +77,14 @@ def variance_of_the_start(answer: Any) -> None:
         free = (prompts - 1) * (starts - 1)
         by_prompt, its_luck = _components(x.T)
         mistakes = [
-            (columns, "that is the variance of the averages, luck included. Take away the variance of the rest over P."),
+            (columns, "that is the variance of the averages, luck included. Take away that of the rest over P."),
             (x.mean(0).var(correction=0).item(), "that is the variance of the averages, luck included."),
             (x.mean(0).var(correction=0).item() - luck, "divide the sum over the N averages by N - 1, not by N."),
             (luck, "that is the luck alone. Subtract it from the variance of the averages."),
             (columns - prompts * luck, "the average over P prompts has a P-th of the variance of the rest."),
-            (prompts * (columns - luck), "the averages vary by the variance of the start itself, so do not multiply by P."),
+            (prompts * (columns - luck), "the averages have the variance of the start itself: do not multiply by P."),
             (columns + luck, "luck makes the averages vary more, so subtract its part."),
-            (by_prompt - its_luck, "that is for the prompts. Starts are the columns: average over the rows, dimension 0."),
+            (by_prompt - its_luck, "that is for the prompts. Starts are the columns: average over dimension 0."),
             (
                 columns - rest.square().sum().item() / (prompts * starts) / prompts,
                 "divide the squares of the rest by (P - 1)(N - 1): the averages that you took away used up the others.",
@@ -98,7 +98,7 @@ def variance_of_the_start(answer: Any) -> None:
                 "what belongs to the start is no rest: take away the average of its column as well.",
             ),
             (columns - x.var().item() / prompts, "the rest is what neither row nor column explains, not all of x."),
-            (max(columns - luck, 0.0), "an estimate that is never negative is too large on average: do not cut it at 0."),
+            (max(columns - luck, 0.0), "an estimate that is never negative is too large by luck: do not cut it at 0."),
             ((columns - luck) / x.var(correction=0).item(), "we ask for the variance, not for its share of the total."),
             (abs(columns - luck) ** 0.5, "that is its root. We ask for the variance."),
         ]
