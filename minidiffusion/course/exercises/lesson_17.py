@@ -98,7 +98,7 @@ def variance_of_the_start(answer: Any) -> None:
                 "what belongs to the start is no rest: take away the average of its column as well.",
             ),
             (columns - x.var().item() / prompts, "the rest is what neither row nor column explains, not all of x."),
-            (max(columns - luck, 0.0), "an estimate that is never negative is too large by luck: do not cut it at 0."),
+            (max(columns - luck, 0.0), "an estimate that is never negative is biased upwards: do not cut it at 0."),
             ((columns - luck) / x.var(correction=0).item(), "we ask for the variance, not for its share of the total."),
             (abs(columns - luck) ** 0.5, "that is its root. We ask for the variance."),
         ]
