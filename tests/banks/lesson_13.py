@@ -2,12 +2,11 @@
 
 import math
 
-import numpy as np
 import torch
 
 import minidiffusion as md
 
-# ---- 11.1: the factor of each output ----
+# ---- 13.1: the factor of each output ----
 
 
 def factor(name, t, schedule):
@@ -73,7 +72,7 @@ FACTOR_WRONG = [
     (bent(factor), "for eps on cosine"),
 ]
 
-# ---- 11.2: the error after a step ----
+# ---- 13.2: the error after a step ----
 
 
 def thrown(error, t, s, schedule):
@@ -136,54 +135,76 @@ THROWN_WRONG = [
     (bent(thrown), "not at s"),
 ]
 
-# ---- 11.3: a safe start ----
+# ---- 13.3: times that tame the noise ----
 
 
-def safe(schedule, most):
-    return schedule.time(-2 * math.log(most))
+def tame(schedule, steps):
+    top = math.asinh(schedule.sigma(1.0) / schedule.alpha(1.0))
+    ratios = [math.sinh(top * (1 - i / steps)) for i in range(1, steps)]
+    return [1.0, *[schedule.time(-2 * math.log(r)) for r in ratios], 0.0]
 
 
-def safe_numpy(schedule, most):
-    return schedule.time(np.log(1 / most**2))
+def tame_in_log_snr(schedule, steps):
+    return md.samplers.uniform_log_snr(schedule, steps, sigma_min=0.3, sigma_max=1e6)
 
 
-def safe_by_search(schedule, most):
-    t = np.linspace(0, 1, 1001)
-    return t[schedule.sigma(t) <= most * schedule.alpha(t)].max()
+def tame_tensor(schedule, steps):
+    return torch.tensor(tame(schedule, steps), dtype=torch.float64)
 
 
-def safe_by_halving(schedule, most):
-    low, high = 0.0, 1.0
-    while high - low > 1e-6:
+def tame_upwards(schedule, steps):
+    """From the data up: the longest step that is allowed, times a factor that makes the last one end at t = 1."""
+
+    def climb(share):
+        ratios = [0.0]
+        for _ in range(steps):
+            ratios.append(ratios[-1] + share * math.hypot(1.0, ratios[-1]))
+        return ratios
+
+    low, high, goal = 0.0, 1.0, schedule.sigma(1.0) / schedule.alpha(1.0)
+    for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if schedule.sigma(middle) < most * schedule.alpha(middle) else (low, middle)
-    return low
+        low, high = (middle, high) if climb(middle)[-1] < goal else (low, middle)
+    return [1.0, *[schedule.time(-2 * math.log(r)) for r in climb(low)[-2:0:-1]], 0.0]
 
 
-SAFE_RIGHT = [safe, safe_numpy, safe_by_search, safe_by_halving]
-SAFE_WRONG = [
-    (lambda schedule, most: None, "returns None"),
-    (lambda schedule, most: schedule.time(2 * math.log(most)), "the sign is wrong"),
-    (lambda schedule, most: schedule.time(-math.log(most)), "so square it first"),
-    (lambda schedule, most: schedule.time(math.log(most)), "the sign is wrong, and"),
-    (lambda schedule, most: schedule.time(-4 * math.log(most)), "squared once too often"),
-    (lambda schedule, most: schedule.time(-2 * math.log10(most)), "natural logarithm"),
-    (lambda schedule, most: schedule.time(-most), "expects the logarithm"),
-    (lambda schedule, most: schedule.time(1 / most**2), "expects the logarithm"),
-    (lambda schedule, most: schedule.time(float(most)), "expects the logarithm"),
-    (lambda schedule, most: 1 - safe(schedule, most), "runs backwards"),
-    (lambda schedule, most: 1000 * safe(schedule, most), "lies in [0, 1]"),
-    (lambda schedule, most: 0.99, "is too late: sigma / alpha"),
-    (lambda schedule, most: 0.3, "is too early"),
-    (lambda schedule, most: 1.0, "is too late: sigma / alpha"),
-    (lambda schedule, most: schedule.time, "must be one number"),
-    (lambda schedule, most: -2 * math.log(most), "lies in [0, 1]"),
+def spaced(curve, inverse):
+    """Times at which curve(r) is evenly spaced."""
+
+    def times(schedule, steps):
+        top = curve(schedule.sigma(1.0) / schedule.alpha(1.0))
+        ratios = [inverse(top * (1 - i / steps)) for i in range(1, steps)]
+        return [1.0, *[schedule.time(-2 * math.log(r)) for r in ratios], 0.0]
+
+    return times
+
+
+TAME_RIGHT = [tame, tame_in_log_snr, tame_tensor, tame_upwards]
+TAME_WRONG = [
+    (lambda schedule, steps: None, "returns None"),
+    (lambda schedule, steps: md.samplers.uniform(steps), "those are evenly spaced times"),
+    (lambda schedule, steps: [1 - i / steps for i in range(steps + 1)], "those are evenly spaced times"),
+    (md.samplers.karras, "r may fall to about half of itself"),
+    (lambda schedule, steps: [(1 - i / steps) ** 2 for i in range(steps + 1)], "r may fall to about half of itself"),
+    (lambda schedule, steps: [1 - (i / steps) ** 2 for i in range(steps + 1)], "r may fall to about half of itself"),
+    (lambda schedule, steps: md.samplers.uniform_log_snr(schedule, steps, 3.0, 1e6), "must begin at r = 1 or below"),
+    (lambda schedule, steps: md.samplers.uniform_log_snr(schedule, steps, 1e-4, 1e6), "r may fall to about half"),
+    (spaced(lambda r: r, lambda u: u), "must begin at r = 1 or below"),
+    (spaced(lambda r: r**0.5, lambda u: u**2), "must begin at r = 1 or below"),
+    (spaced(math.atan, math.tan), "r may fall to about half of itself"),
+    (lambda schedule, steps: tame(schedule, steps)[::-1], "your times rise"),
+    (lambda schedule, steps: tame(schedule, steps)[:-1], "both ends included"),
+    (lambda schedule, steps: [*tame(schedule, steps)[:-1], 1e-3], "end at exactly 0"),
+    (lambda schedule, steps: [0.97, *tame(schedule, steps)[1:]], "the times must begin at 1"),
+    (lambda schedule, steps: [1.0, 1.0, *tame(schedule, steps)[2:]], "two of your times are equal"),
+    (lambda schedule, steps: 0.5, "return a list of times"),
+    (lambda schedule, steps: [math.nan] * (steps + 1), "each time must be one number"),
     (0.98, "hand in the function itself"),
-    (bent(safe), "is too early"),
+    (bent(tame), "two of your times are equal"),
 ]
 
 BANK = {
     "13.1": (FACTOR_RIGHT, FACTOR_WRONG),
     "13.2": (THROWN_RIGHT, THROWN_WRONG),
-    "13.3": (SAFE_RIGHT, SAFE_WRONG),
+    "13.3": (TAME_RIGHT, TAME_WRONG),
 }

@@ -6,7 +6,7 @@ import torch
 
 import minidiffusion as md
 
-# ---- 14.1: one step up ----
+# ---- 17.1: one step up ----
 
 
 def eps_in(x_t, x0, t, schedule):
@@ -71,7 +71,7 @@ UP_WRONG = [
     ),
 ]
 
-# ---- 14.2: a point on the arc ----
+# ---- 17.2: a point on the arc ----
 
 
 def angle(x, y):
@@ -120,4 +120,66 @@ ARC_WRONG = [
     (lambda x, y, w: (x @ y)[3], "stops"),
 ]
 
-BANK = {"17.1": (UP_RIGHT, UP_WRONG), "17.2": (ARC_RIGHT, ARC_WRONG)}
+# ---- 17.3: the trap of the lucky start ----
+
+
+def rest_of(x):
+    return x - x.mean(1, keepdim=True) - x.mean(0, keepdim=True) + x.mean()
+
+
+def variance_of_the_start(x):
+    P, N = x.shape
+    return x.mean(0).var() - rest_of(x).square().sum() / ((P - 1) * (N - 1)) / P
+
+
+def variance_by_mean_squares(x):
+    P, N = x.shape
+    starts = P * (x.mean(0) - x.mean()).square().sum() / (N - 1)
+    total = (x - x.mean()).square().sum()
+    prompts = N * (x.mean(1) - x.mean()).square().sum()
+    rest = (total - prompts - (N - 1) * starts) / ((P - 1) * (N - 1))
+    return ((starts - rest) / P).item()
+
+
+def variance_by_covariance(x):
+    """Two prompts share nothing but the start, so their covariance over the starts is what we look for."""
+    cov = torch.cov(x)
+    P = len(x)
+    return (cov.sum() - cov.trace()) / (P * (P - 1))
+
+
+def minus(luck):
+    return lambda x: x.mean(0).var() - luck(x, *x.shape)
+
+
+def free(P, N):
+    return (P - 1) * (N - 1)
+
+
+VARIANCE_RIGHT = [variance_of_the_start, variance_by_mean_squares, variance_by_covariance]
+VARIANCE_WRONG = [
+    (lambda x: None, "returns None"),
+    (lambda x: x.mean(0).var(), "luck included"),
+    (lambda x: x.mean(0).var(correction=0), "luck included"),
+    (lambda x: variance_of_the_start(x.T), "that is for the prompts"),
+    (lambda x: rest_of(x).square().sum() / free(*x.shape) / len(x), "that is the luck alone"),
+    (minus(lambda x, P, N: rest_of(x).square().sum() / free(P, N)), "a P-th of the variance"),
+    (minus(lambda x, P, N: -rest_of(x).square().sum() / free(P, N) / P), "so subtract its part"),
+    (minus(lambda x, P, N: rest_of(x).square().mean() / P), "divide the squares of the rest by"),
+    (minus(lambda x, P, N: (x - x.mean(0)).square().sum() / free(P, N) / P), "take away the average of its row"),
+    (
+        minus(lambda x, P, N: (x - x.mean(1, keepdim=True)).square().sum() / free(P, N) / P),
+        "take away the average of its column",
+    ),
+    (minus(lambda x, P, N: x.var() / P), "not all of x"),
+    (lambda x: len(x) * variance_of_the_start(x), "do not multiply by P"),
+    (lambda x: variance_of_the_start(x) - x.mean(0).var() / x.shape[1], "divide the sum over the N averages by N - 1"),
+    (lambda x: variance_of_the_start(x).clamp(min=0), "do not cut it at 0"),
+    (lambda x: variance_of_the_start(x) / x.var(correction=0), "not for its share"),
+    (lambda x: variance_of_the_start(x).abs().sqrt(), "that is its root"),
+    (lambda x: x.var(), "Check first the variance of the averages"),
+    (lambda x: x.mean(0), "must be one number"),
+    (lambda x: x.variance(), "stops"),
+]
+
+BANK = {"17.1": (UP_RIGHT, UP_WRONG), "17.2": (ARC_RIGHT, ARC_WRONG), "17.3": (VARIANCE_RIGHT, VARIANCE_WRONG)}

@@ -1,8 +1,10 @@
-"""Lesson 13: what an error of the network becomes in x0 and after a step, and where sampling can safely start."""
+"""Lesson 13: what an error of the network becomes in x0 and after a step, and times at which it stays small."""
 
 from __future__ import annotations
 
+import copy
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ import torch
 from ... import schedule as schedules
 from .judge import Wrong, call, name_mistake, number, same_kind
 from .judge import close as close_tensors
+from .lesson_14 import _falling as falling
 
 
 def _close(a: float, b: float) -> bool:
@@ -17,7 +20,7 @@ def _close(a: float, b: float) -> bool:
 
 
 def factor(answer: Any) -> None:
-    """11.1: factor(name, t, schedule) -> the error in x0_hat that an error of 1 in this output causes."""
+    """13.1: factor(name, t, schedule) -> the error in x0_hat that an error of 1 in this output causes."""
     for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
         for name in ("x0", "eps", "v"):
             for t in (0.25, 0.6, 0.9):
@@ -48,8 +51,8 @@ def factor(answer: Any) -> None:
                 raise Wrong(f"for {name} on {schedule.name} at t = {t}, your factor is {yours:.4g}.")
 
 
-def thrown(answer: Any) -> None:
-    """11.2: thrown(error, t, s, schedule) -> the error in x_s after a step, for an error in eps_hat.
+def thrown_by(answer: Any) -> None:
+    """13.2: thrown_by(error, t, s, schedule) -> the error in x_s after a step, for an error in eps_hat.
 
     It is (sigma_s - alpha_s sigma_t / alpha_t) error.
     """
@@ -83,37 +86,25 @@ def thrown(answer: Any) -> None:
             )
 
 
-def safe_start(answer: Any) -> None:
-    """11.3: safe_start(schedule, most) -> the latest time at which sigma / alpha is at most `most`."""
-    for schedule in (schedules.cosine(), schedules.flow(), schedules.linear(), schedules.scaled_linear()):
-        for most in (2.0, 10.0, 30.0):
-            right = schedule.time(-2 * math.log(most))
-            t = number(call(answer, schedule=schedule, most=most), "the time")
-            if abs(t - right) < 2e-3:  # as precise as a search on a grid of a thousand times
-                continue
-            for wrong, sentence in (
-                (2 * math.log(most), "the sign is wrong: a large factor belongs to an SNR below 1."),
-                (-math.log(most), "the factor is 1 / sqrt(SNR), so square it first."),
-                (math.log(most), "the sign is wrong, and a square is missing: the factor is 1 / sqrt(SNR)."),
-                (-4 * math.log(most), "you squared once too often: the SNR is one over the factor squared."),
-                (-2 * math.log10(most), "`time` expects the natural logarithm."),
-                (-most, "`time` expects the logarithm of the SNR."),
-                (-(most**2), "`time` expects the logarithm of the SNR."),
-                (1 / most**2, "`time` expects the logarithm of the SNR."),
-                (most, "`time` expects the logarithm of the SNR, which is one over the factor squared."),
-            ):
-                if abs(t - schedule.time(wrong)) < 1e-4 and abs(schedule.time(wrong) - right) > 2e-3:
-                    raise Wrong(sentence)
-            if not 0 <= t <= 1:
-                raise Wrong(f"a time lies in [0, 1], but on {schedule.name} yours is {t:.3g}.")
-            if abs(t - (1 - right)) < 2e-3:
-                raise Wrong("your time runs backwards: t = 0 is the data and t = 1 is the noise.")
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-            grown = "infinite" if alpha == 0 else f"{sigma / alpha:.3g}"
-            late = "too late" if t > right else "too early"
-            raise Wrong(
-                f"on {schedule.name} your time {t:.3g} is {late}: sigma / alpha is {grown} there, not {most:g}."
-            )
+def tame_times(answer: Any) -> None:
+    """13.3: tame_times(schedule, steps) -> times from 1 to 0, no step with an amplification A_eps above 1 for S = 1."""
+    for schedule, steps in ((schedules.cosine(), 20), (schedules.linear(), 12), (schedules.scaled_linear(), 12)):
+        times = falling(call(answer, schedule=copy.deepcopy(schedule), steps=steps), steps)
+        ratios = [schedule.sigma(t) / schedule.alpha(t) for t in times]
+        factors = [(r_t - r_s) / math.hypot(1.0, r_s) for r_t, r_s in pairwise(ratios)]
+        largest = max(factors)
+        if largest <= 1 + 1e-6:
+            continue
+        if max(abs(t - (1 - i / steps)) for i, t in enumerate(times)) < 1e-6:
+            raise Wrong(f"those are evenly spaced times. On {schedule.name} their step 1 amplifies by {largest:.3g}.")
+        i = factors.index(largest)
+        found = f"on {schedule.name}, step {i + 1} of {steps} takes r from {ratios[i]:.3g} to {ratios[i + 1]:.3g} and "
+        found += f"amplifies an error by {largest:.3g}. "
+        if i == steps - 1:
+            raise Wrong(f"{found}The last step ends at r = 0, so it must begin at r = 1 or below.")
+        if ratios[i + 1] > 3:
+            raise Wrong(f"{found}In the noise, r may fall to about half of itself in one step, and not further.")
+        raise Wrong(f"{found}Near the data, r may fall by about 1 in one step, and not further.")
 
 
-CHECKS = {"13.1": factor, "13.2": thrown, "13.3": safe_start}
+CHECKS = {"13.1": factor, "13.2": thrown_by, "13.3": tame_times}
