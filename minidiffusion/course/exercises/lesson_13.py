@@ -12,7 +12,7 @@ import torch
 from ... import schedule as schedules
 from .judge import Wrong, call, name_mistake, number, same_kind
 from .judge import close as close_tensors
-from .lesson_14 import _falling as falling
+from .lesson_14 import falling
 
 
 def _close(a: float, b: float) -> bool:

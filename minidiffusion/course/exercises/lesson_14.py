@@ -143,7 +143,7 @@ def good_times(answer: Any) -> None:
     for name in ("cosine", "linear"):
 
         def grid(steps: int, name: str = name) -> list[float]:
-            return _falling(call(answer, schedule=schedules.NAMED[name](), steps=steps), steps)
+            return falling(call(answer, schedule=schedules.NAMED[name](), steps=steps), steps)
 
         found, times = _measured_order(grid, name), grid(64)
         if found > 1.6:
@@ -175,7 +175,7 @@ def _measured_order(grid: Callable[[int], list[float]], name: str) -> float:
     return math.log(max(far[0], 1e-12) / max(far[1], 1e-12)) / math.log(4)
 
 
-def _falling(times: Any, steps: int) -> list[float]:
+def falling(times: Any, steps: int) -> list[float]:
     """The answer as a list of plain floats, if it is a grid of steps + 1 times from 1 to 0."""
     if type(times) not in (list, tuple, Tensor):
         raise Wrong(f"return a list of times, but yours is a {type(times).__name__}.")
