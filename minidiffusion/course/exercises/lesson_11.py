@@ -29,7 +29,7 @@ def hidden_weight(answer: Any) -> None:
                 (-root, "a square is missing: the loss squares the error."),
                 (abs(root), "a square is missing: the loss squares the error."),
                 (1 / right, "that is upside down: we want the weight of the error in x0."),
-                ((a + b * alpha / sigma) ** 2, "if x0_hat grows, eps_hat shrinks, because x_t is fixed. Check the sign."),
+                ((a + b * alpha / sigma) ** 2, "if x0_hat grows, eps_hat shrinks: x_t is fixed. Check the sign."),
                 ((a - b * sigma / alpha) ** 2, "alpha and sigma are swapped: eps_hat is off by -(alpha / sigma) d."),
                 ((a - b * alpha) ** 2, "to get eps_hat one divides by sigma, so the error is divided by it as well."),
                 (a**2 + b**2 * snr, "the errors in x0 and eps are not independent: add them first, then square."),
