@@ -77,7 +77,7 @@ def fair_by_gain(said, output, x0, eps, alpha, sigma):
 
 def fair_by_loop(said, output, x0, eps, alpha, sigma):
     total = 0.0
-    for y, x, e, a, s in zip(said, x0, eps, alpha, sigma):
+    for y, x, e, a, s in zip(said, x0, eps, alpha, sigma, strict=False):
         x_hat = guess(y, output, a * x + s * e, a, s)
         total += min((a / s) ** 2, 5) * (x_hat - x).square().mean()
     return total / len(x0)

@@ -7,7 +7,7 @@ import torch
 
 def left_over(output, times, schedule):
     x = 1.0
-    for t, s in zip(times, times[1:]):
+    for t, s in zip(times, times[1:], strict=False):
         alpha, sigma = schedule.alpha(t), schedule.sigma(t)
         x0_hat = {"x0": 0.0, "eps": x / alpha, "v": alpha * x}[output]
         eps_hat = {"x0": x / sigma, "eps": 0.0, "v": sigma * x}[output]
@@ -41,7 +41,7 @@ def stepping(step, start=0, stop=None, keep=True):
 
     def left(output, times, schedule):
         x = 1.0
-        for t, s in list(zip(times, times[1:]))[start:stop]:
+        for t, s in list(zip(times, times[1:], strict=False))[start:stop]:
             now, then = schedule.at(t), schedule.at(s)
             x = step(output, x if keep else 1.0, now.alpha, now.sigma, then.alpha, then.sigma)
         return x
@@ -54,7 +54,7 @@ def right_step(output, x, a, sd, a_s, sd_s):
 
 
 def early(output, times, schedule):
-    for t, s in zip(times, times[1:]):
+    for t, s in zip(times, times[1:], strict=False):
         return right_step(output, 1.0, schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s))
 
 
