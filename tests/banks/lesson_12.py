@@ -1,192 +1,216 @@
 """Answers that students give to the exercises of lesson 12."""
 
-import numpy as np
 import torch
 
-# ---- 10.1: the nearest matrix of a rank ----
+# ---- 12.1: what becomes of a lost axis ----
 
 
-def nearest(matrix, rank):
-    u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
-    return u[:, :rank] @ torch.diag(s[:rank]) @ vh[:rank]
+def left_over(output, times, schedule):
+    x = 1.0
+    for t, s in zip(times, times[1:], strict=False):
+        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        x0_hat = {"x0": 0.0, "eps": x / alpha, "v": alpha * x}[output]
+        eps_hat = {"x0": x / sigma, "eps": 0.0, "v": sigma * x}[output]
+        x = schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps_hat
+    return x
 
 
-def nearest_by_zeroing(matrix, rank):
-    u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
-    return u @ torch.diag(torch.where(torch.arange(len(s)) < rank, s, 0.0)) @ vh
+def left_in_one_line(output, times, schedule):
+    first, last = times[0], times[-1]
+    if output == "x0":
+        return schedule.sigma(last) / schedule.sigma(first)
+    if output == "eps":
+        return schedule.alpha(last) / schedule.alpha(first)
+    x = 1.0
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x *= schedule.alpha(s) * schedule.alpha(t) + schedule.sigma(s) * schedule.sigma(t)
+    return x
 
 
-def nearest_by_projection(matrix, rank):
-    keep = torch.linalg.svd(matrix).Vh[:rank]
-    return matrix @ keep.T @ keep
+def left_as_tensor(output, times, schedule):
+    x = torch.ones((), dtype=torch.float64)
+    for i in range(len(times) - 1):
+        a, sd = schedule.alpha(times[i]), schedule.sigma(times[i])
+        guess = {"x0": 0 * x, "eps": x / a, "v": a * x}[output]
+        x = schedule.alpha(times[i + 1]) * guess + schedule.sigma(times[i + 1]) * (x - a * guess) / sd
+    return x
 
 
-def nearest_by_sum(matrix, rank):
-    u, s, vh = torch.linalg.svd(matrix)
-    return sum(s[k] * torch.outer(u[:, k], vh[k]) for k in range(rank))
+def stepping(step, start=0, stop=None, keep=True):
+    """A left_over with a step of its own, step(output, x, alpha, sigma, alpha_s, sigma_s)."""
+
+    def left(output, times, schedule):
+        x = 1.0
+        for t, s in list(zip(times, times[1:], strict=False))[start:stop]:
+            now, then = schedule.at(t), schedule.at(s)
+            x = step(output, x if keep else 1.0, now.alpha, now.sigma, then.alpha, then.sigma)
+        return x
+
+    return left
 
 
-def nearest_numpy(matrix, rank):
-    u, s, vh = np.linalg.svd(matrix.numpy(), full_matrices=False)
-    return torch.from_numpy((u[:, :rank] * s[:rank]) @ vh[:rank])
+def right_step(output, x, a, sd, a_s, sd_s):
+    return x * {"x0": sd_s / sd, "eps": a_s / a, "v": a_s * a + sd_s * sd}[output]
 
 
-def kept(choose, power=1):
-    def nearest(matrix, rank):
-        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
-        some = choose(rank)
-        return u[:, some] * s[some] ** power @ vh[some]
-
-    return nearest
+def early(output, times, schedule):
+    for t, s in zip(times, times[1:], strict=False):
+        return right_step(output, 1.0, schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s))
 
 
-def nearest_columns(matrix, rank):
-    """Keep the longest columns: the rank is right, but a nearer matrix exists."""
-    keep = matrix.square().sum(0).argsort(descending=True)[:rank]
-    mask = torch.zeros(matrix.shape[1], dtype=matrix.dtype)
-    mask[keep] = 1
-    return matrix * mask
+def swapped(output, x, a, sd, a_s, sd_s):
+    return right_step(output, x, sd, a, sd_s, a_s)
 
 
-def nearest_in_place(matrix, rank):
-    matrix.copy_(nearest(matrix, rank))
-    return matrix
+def as_if(other):
+    return lambda output, x, a, sd, a_s, sd_s: right_step(other.get(output, output), x, a, sd, a_s, sd_s)
 
 
-NEAREST_RIGHT = [nearest, nearest_by_zeroing, nearest_by_projection, nearest_by_sum, nearest_numpy]
-NEAREST_WRONG = [
-    (lambda matrix, rank: None, "returns None"),
-    (nearest_in_place, "changes its input matrix in place"),
-    (kept(lambda r: slice(-r, None)), "kept the smallest"),
-    (kept(lambda r: slice(0, r + 1)), "too high by one"),
-    (kept(lambda r: slice(0, r - 1)), "too low by one"),
-    (kept(lambda r: slice(0, r), 0), "singular values are missing"),
-    (kept(lambda r: slice(0, r), 2), "squared"),
-    (lambda matrix, rank: matrix, "the matrix unchanged"),
-    (lambda matrix, rank: matrix - nearest(matrix, rank), "the part to drop"),
-    (lambda matrix, rank: matrix[:, :rank], "must have the shape"),
-    (nearest_columns, "a nearer matrix exists"),
-    (lambda matrix, rank: nearest(matrix, rank).float(), "let the matrix keep the type"),
-    (lambda matrix, rank: nearest(matrix, rank).double(), "let the matrix keep the type"),
-    (lambda matrix, rank: matrix * 0, "has rank 0"),
-    (lambda matrix, rank: np.linalg.svd(matrix.numpy()), "must be a tensor"),
-    (lambda matrix, rank: torch.linalg.svd(matrix)[0:2], "must be a tensor"),
+def guess_only(output, times, schedule):
+    x = left_over(output, times[:-1], schedule)
+    a = schedule.alpha(times[-2])
+    return {"x0": 0.0, "eps": x / a, "v": a * x}[output]
+
+
+LEFT_RIGHT = [left_over, left_in_one_line, left_as_tensor]
+LEFT_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (0.0, "hand in the function itself"),
+    (lambda output, times, schedule: 1.0, "nothing has changed"),
+    (stepping(right_step, stop=-1), "one step is missing"),
+    (stepping(right_step, keep=False), "only the last step counts"),
+    (early, "only the first step counts"),
+    (lambda output, times, schedule: left_over(output, [times[0], times[-1]], schedule), "not one long step"),
+    (lambda output, times, schedule: left_over(output, times[::-1], schedule), "backwards"),
+    (stepping(swapped), "that is the answer for 'x0'"),
+    (stepping(as_if({"eps": "x0"})), "is 0: no noise"),
+    (stepping(as_if({"x0": "eps"})), "is 0: no picture"),
+    (stepping(as_if({"v": "x0"})), "is 0: alpha eps_hat"),
+    (guess_only, "Return the state x after the last step"),
+    (lambda output, times, schedule: 2 * left_over(output, times, schedule), "so all of x_t is picture"),
+    (lambda output, times, schedule: 0.0, "all of x_t is picture"),
+    (lambda output, times, schedule: [left_over(output, times, schedule)], "must be one number"),
+    (lambda output, times, schedule: schedule.snr(times), "stops"),
 ]
 
-# ---- 10.2: the variance of the best guess of the noise ----
+# ---- 12.2: how wide must it be ----
 
 
-def variances(s, alpha, sigma):
-    return sigma**2 / (alpha**2 * s + sigma**2)
+def variances(s, alpha, sigma, output):
+    total = alpha**2 * s + sigma**2
+    return alpha**2 * s**2 / total if output == "x0" else sigma**4 / alpha**2 / total
 
 
-def variances_from_snr(s, alpha, sigma):
-    return 1 / (1 + alpha**2 / sigma**2 * s)
+def rest(s, alpha, sigma):
+    return (s * sigma**2 / (alpha**2 * s + sigma**2)).sum()
 
 
-def variances_from_the_rest(s, alpha, sigma):
-    return 1 - alpha**2 * s / (alpha**2 * s + sigma**2)
+def width_needed(s, alpha, sigma, output, tolerance):
+    total = alpha**2 * s + sigma**2
+    allowed = tolerance * (s * sigma**2 / total).sum()
+    said = alpha**2 * s**2 / total if output == "x0" else sigma**4 / alpha**2 / total
+    said = said.sort(descending=True).values
+    return next(r for r in range(len(s) + 1) if said[r:].sum() <= allowed)
 
 
-def variances_from_the_factor(s, alpha, sigma):
-    of_x_t = alpha**2 * s + sigma**2
-    return (sigma / of_x_t) ** 2 * of_x_t
+def width_by_while(s, alpha, sigma, output, tolerance):
+    said, allowed = variances(s, alpha, sigma, output).sort().values, tolerance * rest(s, alpha, sigma)
+    dropped, lost = 0, 0.0
+    while dropped < len(s) and lost + said[dropped] <= allowed:
+        lost += said[dropped]
+        dropped += 1
+    return len(s) - dropped
 
 
-def variances_in_place(s, alpha, sigma):
+def width_by_cumsum(s, alpha, sigma, output, tolerance):
+    said = variances(s, alpha, sigma, output).sort().values
+    return len(s) - (said.cumsum(0) <= tolerance * rest(s, alpha, sigma)).sum()
+
+
+def searching(said=variances, order=lambda x: x.sort(descending=True).values, allowed=rest, shift=0):
+    def width(s, alpha, sigma, output, tolerance):
+        found, bound = order(said(s, alpha, sigma, output)), tolerance * allowed(s, alpha, sigma)
+        first = next((r for r in range(len(s) + 1) if found[r:].sum() <= bound), len(s))
+        return first + shift
+
+    return width
+
+
+def in_noise(s, alpha, sigma, output):
+    total = alpha**2 * s + sigma**2
+    return alpha**2 * s**2 / total if output == "x0" else sigma**2 / total
+
+
+def times_snr(s, alpha, sigma, output):
+    return in_noise(s, alpha, sigma, output) * ((alpha / sigma) ** 2 if output == "eps" else 1)
+
+
+def width_in_place(s, alpha, sigma, output, tolerance):
     s *= alpha**2
-    return sigma**2 / (s + sigma**2)
+    return 0
 
 
-VARIANCES_RIGHT = [variances, variances_from_snr, variances_from_the_rest, variances_from_the_factor]
-VARIANCES_WRONG = [
-    (lambda s, alpha, sigma: None, "returns None"),
-    (variances_in_place, "changes its input s in place"),
-    (lambda s, alpha, sigma: torch.ones_like(s), "the noise itself"),
-    (lambda s, alpha, sigma: alpha**2 * s / (alpha**2 * s + sigma**2), "stays unknown"),
-    (lambda s, alpha, sigma: alpha**2 * s**2 / (alpha**2 * s + sigma**2), "best guess of x0"),
-    (lambda s, alpha, sigma: sigma / (alpha**2 * s + sigma**2), "covariance sigma is squared"),
-    (lambda s, alpha, sigma: (sigma / (alpha**2 * s + sigma**2)) ** 2, "squared the factor"),
-    (lambda s, alpha, sigma: sigma**2 / (alpha**2 * s + sigma**2) ** 0.5, "not by its root"),
-    (lambda s, alpha, sigma: variances(s, alpha, sigma) ** 0.5, "standard deviation"),
-    (lambda s, alpha, sigma: 1 / (alpha**2 * s + sigma**2), "the numerator is missing"),
-    (lambda s, alpha, sigma: alpha**2 * s + sigma**2, "the variance of x_t"),
-    (lambda s, alpha, sigma: sigma**2 / (s + sigma**2), "x0 is scaled by alpha"),
-    (lambda s, alpha, sigma: sigma**2 / (alpha * s + sigma**2), "x_t, alpha must be squared"),
-    (lambda s, alpha, sigma: sigma**2 / (alpha**2 * s**2 + sigma**2), "a variance already"),
-    (lambda s, alpha, sigma: sigma / (alpha * s + sigma), "alpha and sigma must be squared"),
-    (lambda s, alpha, sigma: variances(s, sigma, alpha), "are swapped"),
-    (lambda s, alpha, sigma: variances(s, alpha, sigma).sum(), "must have the shape"),
-    (lambda s, alpha, sigma: sigma**2 * torch.ones_like(s), "the best guess is eps itself"),
-    (lambda s, alpha, sigma: variances(s, alpha, sigma).float(), "let the result keep the type"),
+WIDTH_RIGHT = [width_needed, width_by_while, width_by_cumsum]
+WIDTH_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (width_in_place, "changes its input s in place"),
+    (searching(order=lambda x: x), "Sort the axes first"),
+    (searching(order=lambda x: x.sort().values), "varies most"),
+    (searching(shift=1), "one axis too many"),
+    (searching(shift=-1), "one axis too few"),
+    (searching(said=in_noise), "divided by the SNR"),
+    (searching(said=times_snr), "do not multiply by it"),
+    (searching(said=lambda s, a, sd, output: variances(s, a, sd, "x0")), "the width for x0"),
+    (searching(allowed=lambda s, a, sd: s.sum()), "not the whole variance"),
+    (lambda s, alpha, sigma, output, tolerance: 0, "adds"),
+    (lambda s, alpha, sigma, output, tolerance: len(s), "is enough, but so is"),
+    (lambda s, alpha, sigma, output, tolerance: 2.5, "a whole number"),
+    (lambda s, alpha, sigma, output, tolerance: s, "must be one number"),
+    (lambda s, alpha, sigma, output, tolerance: s[alpha], "stops"),
 ]
 
-# ---- 10.3: what a bottleneck costs ----
+# ---- 12.3: a skip for any output ----
 
 
-def cost(s, alpha, sigma, rank):
-    said = variances(s, alpha, sigma)
-    return said.sort(descending=True).values[rank:].sum() * sigma**2 / alpha**2
+def skip_for(a, b, alpha, sigma):
+    gate = b / sigma
+    return gate, a - gate * alpha
 
 
-def cost_from_below(s, alpha, sigma, rank):
-    dropped = variances(s, alpha, sigma).sort().values[: len(s) - rank]
-    return dropped.sum().item() / (alpha**2 / sigma**2)
+def skip_by_solving(a, b, alpha, sigma):
+    matrix = torch.tensor([[alpha, 1.0], [sigma, 0.0]], dtype=torch.float64)
+    return torch.linalg.solve(matrix, torch.tensor([a, b], dtype=torch.float64))
 
 
-def cost_topk(s, alpha, sigma, rank):
-    said = variances(s, alpha, sigma)
-    return (said.sum() - said.topk(rank).values.sum()) * (sigma / alpha) ** 2
+def skip_as_list(a, b, alpha, sigma):
+    return [b / sigma, (a * sigma - b * alpha) / sigma]
 
 
-def cost_python(s, alpha, sigma, rank):
-    said = sorted((float(v) for v in variances(s, alpha, sigma)), reverse=True)
-    return sum(said[rank:]) / alpha**2 * sigma**2
-
-
-def dropped(s, alpha, sigma, rank):
-    return variances(s, alpha, sigma).sort(descending=True).values[rank:]
-
-
-def x0_cost(s, alpha, sigma, rank):
-    return (alpha**2 * s**2 / (alpha**2 * s + sigma**2)).sort(descending=True).values[rank:].sum()
-
-
-COST_RIGHT = [cost, cost_from_below, cost_topk, cost_python]
-COST_WRONG = [
-    (lambda s, alpha, sigma, rank: None, "returns None"),
-    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).sum(), "the error in eps"),
-    (
-        lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).sum() * (alpha / sigma) ** 2,
-        "multiplied by the SNR",
-    ),
-    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).sum() * sigma / alpha, "not by its root"),
-    (
-        lambda s, alpha, sigma, rank: (
-            variances(s, alpha, sigma).sort(descending=True).values[:rank].sum() * (sigma / alpha) ** 2
-        ),
-        "the axes that pass",
-    ),
-    (
-        lambda s, alpha, sigma, rank: variances(s, alpha, sigma).sort().values[rank:].sum() * (sigma / alpha) ** 2,
-        "keeps the largest",
-    ),
-    (
-        lambda s, alpha, sigma, rank: variances(s, alpha, sigma).sort().values[:rank].sum() * (sigma / alpha) ** 2,
-        "smallest",
-    ),
-    (lambda s, alpha, sigma, rank: variances(s, alpha, sigma)[rank:].sum() * (sigma / alpha) ** 2, "not sorted"),
-    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank).mean() * (sigma / alpha) ** 2, "that is a mean"),
-    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, rank + 1), "too many pass"),
-    (lambda s, alpha, sigma, rank: cost(s, alpha, sigma, max(rank - 1, 0)), "too few pass"),
-    (x0_cost, "if the network predicts x0"),
-    (lambda s, alpha, sigma, rank: s.sort(descending=True).values[rank:].sum(), "not of the data"),
-    (lambda s, alpha, sigma, rank: dropped(s, alpha, sigma, rank), "must be one number"),
-    (lambda s, alpha, sigma, rank: 42.0, "your cost is 42"),
+SKIP_RIGHT = [skip_for, skip_by_solving, skip_as_list]
+SKIP_WRONG = [
+    (lambda *inputs: None, "returns None"),
+    (lambda a, b, alpha, sigma: b / sigma, "return two numbers"),
+    (lambda a, b, alpha, sigma: (a - b * alpha / sigma, b / sigma), "you return the rest first"),
+    (lambda a, b, alpha, sigma: (b, a - b * alpha), "so divide by it"),
+    (lambda a, b, alpha, sigma: (b * sigma, a), "divide, do not multiply"),
+    (lambda a, b, alpha, sigma: (1 / sigma, a - alpha / sigma), "for b = 1 only"),
+    (lambda a, b, alpha, sigma: (-b / sigma, a + b * alpha / sigma), "the gate has the wrong sign"),
+    (lambda a, b, alpha, sigma: (a / alpha, b - a * sigma / alpha), "takes the picture off"),
+    (lambda a, b, alpha, sigma: (b / alpha, a - b), "is sigma, not alpha"),
+    (lambda a, b, alpha, sigma: (b / sigma, a), "brings in some of the picture"),
+    (lambda a, b, alpha, sigma: (b / sigma, a + b * alpha / sigma), "do not add it"),
+    (lambda a, b, alpha, sigma: (b / sigma, b * alpha / sigma - a), "the rest has the wrong sign"),
+    (lambda a, b, alpha, sigma: (b / sigma, -b * alpha / sigma), "for a = 0 only"),
+    (lambda a, b, alpha, sigma: (b / sigma, a - b / sigma), "has the factor alpha"),
+    (lambda a, b, alpha, sigma: (b / sigma, a - b * alpha), "the gate is b / sigma"),
+    (lambda a, b, alpha, sigma: (b / sigma, 7.0), "the gate is right"),
+    (lambda a, b, alpha, sigma: (9.0, a), "your gate is 9"),
+    (lambda a, b, alpha, sigma: (b / sigma, "rest"), "must be one number"),
+    (lambda a, b, alpha, sigma: a.tolist(), "stops"),
 ]
 
 BANK = {
-    "12.1": (NEAREST_RIGHT, NEAREST_WRONG),
-    "12.2": (VARIANCES_RIGHT, VARIANCES_WRONG),
-    "12.3": (COST_RIGHT, COST_WRONG),
+    "12.1": (LEFT_RIGHT, LEFT_WRONG),
+    "12.2": (WIDTH_RIGHT, WIDTH_WRONG),
+    "12.3": (SKIP_RIGHT, SKIP_WRONG),
 }

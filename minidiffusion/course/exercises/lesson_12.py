@@ -1,120 +1,200 @@
-"""Lesson 12: the nearest matrix of a rank, what predicting noise demands of a network, the cost of a bottleneck."""
+"""Lesson 12: what becomes of a lost axis, how wide a network must be, a skip for any output."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .judge import Wrong, call, close, name_mistake, number, same_kind
+from ... import schedule as schedules
+from .judge import Wrong, call, name_mistake, number
 
 
-def nearest_of_rank(answer: Any) -> None:
-    """10.1: nearest_of_rank(matrix, rank) -> the matrix of this rank with the smallest squared difference."""
-    generator = torch.Generator().manual_seed(0)
-    for rows, columns, rank in ((6, 6, 2), (5, 9, 3), (9, 5, 4), (7, 7, 7)):
-        matrix = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
-        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
-        right = u[:, :rank] * s[:rank] @ vh[:rank]
-        yours = same_kind(call(answer, matrix=matrix, rank=rank), matrix, "the matrix")
-        if close(yours, right):
+def left_over(answer: Any) -> None:
+    """12.1: left_over(output, times, schedule) -> what sampling makes of x = 1 if the output is always 0."""
+    schedule = schedules.cosine()
+    for times, output in itertools.product(([0.9, 0.6, 0.3, 0.1], [0.8, 0.5, 0.2]), ("eps", "v", "x0")):
+        levels = [(schedule.alpha(t), schedule.sigma(t)) for t in times]
+        right = _left(output, levels)
+        found = number(call(answer, output=output, times=list(times), schedule=schedule), "what is left")
+        if _equal(found, right):
             continue
         mistakes = [
-            (u[:, -rank:] * s[-rank:] @ vh[-rank:], "you kept the smallest singular values: keep the largest."),
-            (matrix - right, "that is the part to drop: return the part to keep."),
-            (u[:, : rank + 1] * s[: rank + 1] @ vh[: rank + 1], "your rank is too high by one."),
-            (u[:, : rank - 1] * s[: rank - 1] @ vh[: rank - 1], "your rank is too low by one."),
-            (u[:, :rank] @ vh[:rank], "the singular values are missing between U and V."),
-            (u[:, :rank] * s[:rank] ** 2 @ vh[:rank], "you squared the singular values: use them as they are."),
-            (matrix, "you return the matrix unchanged, with its full rank: keep only `rank` singular values."),
+            (1.0, f"for {output!r} nothing has changed. Does your loop keep the new x?"),
+            (_left(output, levels[:-1]), "one step is missing: n + 1 times make n steps."),
+            (_left(output, levels[-2:]), "only the last step counts in yours. Does each step start from the new x?"),
+            (_left(output, levels[:2]), "only the first step counts in yours. Return after the loop, not in it."),
+            (_left(output, [levels[0], levels[-1]]), "take a step from each time to the next, not one long step."),
+            (_left(output, levels[::-1]), "you go through the times backwards: they already fall."),
+            (_guess(output, levels), "that is the last guess x0_hat. Return the state x after the last step."),
+            *_swaps(output, levels),
         ]
-        name_mistake(yours, mistakes)
-        found = int(torch.linalg.matrix_rank(yours))
-        if found != rank:
-            raise Wrong(f"your matrix has rank {found}, but we asked for rank {rank}.")
-        least, far = (matrix - right).square().sum(), (matrix - yours).square().sum()
-        raise Wrong(
-            f"the rank is right, but a nearer matrix exists: your squared difference is {far:.3g}, and {least:.3g} is "
-            "possible. Start from the singular value decomposition."
-        )
-    same_kind(call(answer, matrix=torch.eye(3), rank=1), torch.eye(3), "the matrix")
+        name_mistake(found, mistakes, _equal)
+        hints = {
+            "x0": "x0_hat is 0, so all of x_t is noise: eps_hat = x_t / sigma_t.",
+            "eps": "eps_hat is 0, so all of x_t is picture: x0_hat = x_t / alpha_t.",
+            "v": "both guesses share x_t: x0_hat = alpha_t x_t and eps_hat = sigma_t x_t.",
+        }
+        raise Wrong(f"for {output!r} and the times {times}, yours is {found:.4g}. {hints[output]}")
+
+
+def _left(output: str, levels: list[tuple[float, float]]) -> float:
+    x = 1.0
+    for (alpha, sigma), (alpha_s, sigma_s) in itertools.pairwise(levels):
+        x *= {"x0": sigma_s / sigma, "eps": alpha_s / alpha, "v": alpha_s * alpha + sigma_s * sigma}[output]
+    return x
+
+
+def _guess(output: str, levels: list[tuple[float, float]]) -> float:
+    alpha, x = levels[-2][0], _left(output, levels[:-1])
+    return {"x0": math.nan, "eps": x / alpha, "v": alpha * x}[output]
+
+
+def _swaps(output: str, levels: list[tuple[float, float]]) -> list[tuple[float, str]]:
+    names = {"x0": "no picture", "eps": "no noise", "v": "alpha eps_hat = sigma x0_hat"}
+    return [
+        (_left(other, levels), f"that is the answer for {other!r}, but here {output!r} is 0: {names[output]}.")
+        for other in ("x0", "eps", "v")
+        if other != output
+    ]
+
+
+def _equal(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _cases() -> list[tuple[Tensor, float, float]]:
-    s = torch.tensor([0.0, 4.0, 0.2, 0.0, 1.3, 0.0], dtype=torch.float64)  # unsorted, so that an answer has to sort
-    return [(s, 0.5, 0.75**0.5), (s, 0.9, 0.3), (2 * s + 0.1, 0.3, 0.7)]
+    """Variances of 40 axes in no order, ten of them 0, at four noise levels."""
+    some = 4 * 0.9 ** torch.arange(30, dtype=torch.float64)
+    s = torch.cat([some, torch.zeros(10, dtype=torch.float64)])
+    s = s[torch.randperm(40, generator=torch.Generator().manual_seed(0))]
+    return [(s, 0.6, 0.8), (s, 0.8, 0.6), (2 * s + 0.1, 0.28, 0.96), (s, 0.96, 0.28)]
 
 
-def noise_variances(answer: Any) -> None:
-    """10.2: noise_variances(s, alpha, sigma) -> the variance of E[eps | x_t] on each axis.
-
-    It is sigma^2 / (alpha^2 s + sigma^2).
-    """
-    for s, alpha, sigma in _cases():
-        total = alpha**2 * s + sigma**2
-        right = sigma**2 / total
-        yours = same_kind(call(answer, s=s, alpha=alpha, sigma=sigma), s, "the result")
-        if close(yours, right):
+def width_needed(answer: Any) -> None:
+    """12.2: width_needed(s, alpha, sigma, output, tolerance) -> the smallest rank that adds at most that share."""
+    for (s, alpha, sigma), output, tolerance in itertools.product(_cases(), ("x0", "eps"), (0.05, 0.3, 2.0, 40.0)):
+        inputs = dict(s=s, alpha=alpha, sigma=sigma, output=output, tolerance=tolerance)
+        right = _width(**inputs)
+        found = number(call(answer, **inputs), "the width")
+        if found == right:
             continue
-        mistakes = [
-            (torch.ones_like(s), "that is the variance of the noise itself, but we ask for that of its best guess."),
-            (alpha**2 * s / total, "that is the part of the noise that stays unknown. Subtract it from 1."),
-            (alpha**2 * s**2 / total, "that is the variance of the best guess of x0. Ask about the noise instead."),
-            (sigma / total, "that is the factor in front of x_t. In the variance, the covariance sigma is squared."),
-            ((sigma / total) ** 2, "you squared the factor in front of x_t. Multiply by the variance of x_t as well."),
-            (sigma**2 / total**0.5, "divide by the variance of x_t, not by its root."),
-            (sigma / total**0.5, "that is the standard deviation: square it."),
-            (1 / total, "the numerator is missing: it is the square of sigma, the covariance of eps and x_t."),
-            (total, "that is the variance of x_t. It belongs in the denominator."),
-            (sigma**2 / (s + sigma**2), "x0 is scaled by alpha, and so its variance s by alpha^2."),
-            (sigma**2 / (alpha * s + sigma**2), "in the variance of x_t, alpha must be squared."),
-            (sigma**2 / (alpha**2 * s**2 + sigma**2), "s is a variance already, so do not square it."),
-            (sigma / (alpha * s + sigma), "in a variance, alpha and sigma must be squared."),
-            (alpha**2 / (sigma**2 * s + alpha**2), "alpha and sigma are swapped."),
-        ]
-        name_mistake(yours, mistakes)
-        at = f"at alpha = {alpha:.2g} and sigma = {sigma:.2g}"
-        flat = s == 0
-        if bool(flat.any()) and not close(yours[flat], torch.ones_like(s[flat])):
+        if found != int(found):
+            raise Wrong(f"the width must be a whole number, but yours is {found:.4g}.")
+        at = f"for {output!r}, alpha = {alpha:.2g}, sigma = {sigma:.2g}, tolerance {tolerance:g}"
+        if not 0 <= found <= len(s):
+            raise Wrong(f"{at}, your width is {found:.0f}. It must be from 0 to {len(s)}, the number of axes.")
+        added, rest = _added(s, alpha, sigma, output)[int(found)], _rest(s, alpha, sigma)
+        if found > right:
             raise Wrong(
-                f"{at}, on the axes where the data has no spread (s = 0), yours is {yours[flat][0]:.3g}. There, x_t "
-                "is just sigma eps, so the best guess is eps itself."
+                f"{at}, your width {found:.0f} is enough, but so is {right}. {_too_wide(answer, inputs, found)}"
             )
-        raise Wrong(f"{at}, your variances are off by up to {(yours - right).abs().max():.2g}.")
+        raise Wrong(
+            f"{at}, a width of {found:.0f} adds {added:.3g}, more than {tolerance:g} times {rest:.3g}. "
+            + _too_narrow(inputs, int(found))
+        )
 
 
-def bottleneck_cost(answer: Any) -> None:
-    """10.3: bottleneck_cost(s, alpha, sigma, rank) -> the extra error in x0 if the network predicts eps.
+def _said(s: Tensor, alpha: float, sigma: float, output: str) -> Tensor:
+    total = alpha**2 * s + sigma**2
+    return alpha**2 * s**2 / total if output == "x0" else sigma**2 / total
 
-    It is the sum of the variances of the dropped axes, divided by the SNR.
-    """
-    for s, alpha, sigma in _cases():
-        for rank in (2, 5, 0, len(s)):
-            total = alpha**2 * s + sigma**2
-            variances, snr = sigma**2 / total, alpha**2 / sigma**2
-            order = variances.sort(descending=True).values
-            right = order[rank:].sum().item() / snr
-            yours = number(call(answer, s=s, alpha=alpha, sigma=sigma, rank=rank), "the cost")
-            if abs(yours - right) < 1e-6 * (1 + right):
+
+def _added(s: Tensor, alpha: float, sigma: float, output: str) -> list[float]:
+    """The added squared error in x0 with 0, 1, ... axes."""
+    lost = _said(s, alpha, sigma, output).sort(descending=True).values
+    if output == "eps":
+        lost = lost / (alpha / sigma) ** 2
+    return [lost[rank:].sum().item() for rank in range(len(s) + 1)]
+
+
+def _rest(s: Tensor, alpha: float, sigma: float) -> float:
+    return (s * sigma**2 / (alpha**2 * s + sigma**2)).sum().item()
+
+
+def _width(s: Tensor, alpha: float, sigma: float, output: str, tolerance: float) -> int:
+    bound = tolerance * _rest(s, alpha, sigma)
+    return next(rank for rank, added in enumerate(_added(s, alpha, sigma, output)) if added <= bound)
+
+
+def _search(said: Tensor, bound: float) -> int:
+    return next((rank for rank in range(len(said) + 1) if said[rank:].sum() <= bound), len(said))
+
+
+def _too_wide(answer: Any, inputs: dict[str, Any], found: float) -> str:
+    s, alpha, sigma, output, tolerance = inputs.values()
+    said, bound = _said(s, alpha, sigma, output), tolerance * _rest(s, alpha, sigma)
+    snr = (alpha / sigma) ** 2
+    weighted = said / (snr if output == "eps" else 1.0)
+    if found == _search(weighted, bound):
+        return "Sort the axes first, the largest variance first."
+    if found == _search(weighted.sort().values, bound):
+        return "Keep the axes on which the answer varies most, and drop the others."
+    if found == _width(**inputs) + 1:
+        return "You count one axis too many."
+    if output == "eps" and found == _search(said.sort(descending=True).values, bound):
+        return "An error in the noise is divided by the SNR to become one in the picture."
+    return "Which axes may be dropped, and what does each of them cost in the picture?"
+
+
+def _too_narrow(inputs: dict[str, Any], found: int) -> str:
+    s, alpha, sigma, output, tolerance = inputs.values()
+    said, bound = _said(s, alpha, sigma, output).sort(descending=True).values, tolerance * _rest(s, alpha, sigma)
+    snr = (alpha / sigma) ** 2
+    if output == "eps" and found == _search(said, bound):
+        return "An error in the noise is divided by the SNR to become one in the picture."
+    if output == "eps" and found == _search(said * snr, bound):
+        return "Divide by the SNR, do not multiply by it."
+    if output == "eps" and found == _width(s, alpha, sigma, "x0", tolerance):
+        return "That is the width for x0. The noise needs more axes."
+    if found == _search(said / (snr if output == "eps" else 1.0), tolerance * s.sum().item()):
+        return "What remains anyway is not the whole variance of the data, but s sigma^2 / (alpha^2 s + sigma^2)."
+    if found == _width(**inputs) - 1:
+        return "You count one axis too few."
+    return "Add up all the axes that are dropped."
+
+
+def skip_for(answer: Any) -> None:
+    """12.3: skip_for(a, b, alpha, sigma) -> gate and rest with a x0 + b eps = gate x_t + rest x0."""
+    for alpha, sigma in ((0.6, 0.8), (0.3, 0.7), (0.9, 0.2)):
+        for a, b in ((0.5, 3.0), (0.0, 1.0), (1.0, 0.0), (-sigma, alpha), (-1.0, 1.0)):
+            gate, rest = b / sigma, a - b * alpha / sigma
+            found = call(answer, a=a, b=b, alpha=alpha, sigma=sigma)
+            if isinstance(found, Tensor):
+                found = found.flatten().tolist()
+            if not isinstance(found, (tuple, list)) or len(found) != 2:
+                raise Wrong("return two numbers, first the gate and then the rest.")
+            mine, left = number(found[0], "the gate"), number(found[1], "the rest")
+            if _equal(mine, gate) and _equal(left, rest):
                 continue
-            in_x0 = (alpha**2 * s**2 / total).sort(descending=True).values[rank:].sum()
-            mistakes = [
-                (order[rank:].sum(), "that is the error in eps. Divide by the SNR to get the error in x0."),
-                (order[rank:].sum() * snr, "you multiplied by the SNR: divide by it to get the error in x0."),
-                (order[rank:].sum() / snr**0.5, "these errors are squared, so divide by the SNR and not by its root."),
-                (order[:rank].sum() / snr, "you summed over the axes that pass: sum over those that are dropped."),
-                (order.flip(0)[rank:].sum() / snr, "the bottleneck keeps the largest variances and drops the others."),
-                (order.flip(0)[:rank].sum() / snr, "you summed the `rank` smallest: sum all but the `rank` largest."),
-                (variances[rank:].sum() / snr, "the axes are not sorted: sort their variances first, largest first."),
-                (order[rank:].mean() / snr, "that is a mean: sum over the dropped axes instead."),
-                (order[rank + 1 :].sum() / snr, "you let one axis too many pass: only `rank` of them do."),
-                (order[max(rank - 1, 0) :].sum() / snr, "you let one axis too few pass: `rank` of them do."),
-                (in_x0, "that is the cost if the network predicts x0. Here it predicts the noise."),
-                (s.sort(descending=True).values[rank:].sum(), "use the variances of the output, not of the data."),
+            at = f"for a = {a:.2g}, b = {b:.2g}, alpha = {alpha}, sigma = {sigma}"
+            if _equal(mine, rest) and _equal(left, gate):
+                raise Wrong("you return the rest first: return the gate, and then the rest.")
+            gates = [
+                (b, "the noise in x_t has the factor sigma, so divide by it."),
+                (b * sigma, "the gate must undo the factor sigma of the noise: divide, do not multiply."),
+                (1 / sigma, "that is the gate for b = 1 only. Use b."),
+                (-gate, "the gate has the wrong sign. Compare the factors of eps on both sides."),
+                (a / alpha, "that takes the picture off its shoulders. We want the noise to be gone."),
+                (b / alpha, "the factor of the noise in x_t is sigma, not alpha."),
+                (a / sigma, "the noise has the factor b on the left side, not a."),
             ]
-            name_mistake(yours, mistakes, lambda a, b: abs(a - b.item()) < 1e-6 * (1 + abs(b.item())))
-            raise Wrong(f"with {rank} of {len(s)} axes and an SNR of {snr:.3g}, your cost is {yours:.4g}.")
+            name_mistake(mine, gates, _equal)
+            if not _equal(mine, gate):
+                raise Wrong(f"{at}, your gate is {mine:.3g}. Compare the factors of eps on both sides.")
+            rests = [
+                (a, "the skip also brings in some of the picture, gate times alpha. Subtract it."),
+                (a + gate * alpha, "subtract the picture that the skip brings in, do not add it."),
+                (gate * alpha - a, "the rest has the wrong sign."),
+                (-gate * alpha, "that is the rest for a = 0 only. Use a."),
+                (a - gate, "the picture in x_t has the factor alpha, so the skip brings in gate times alpha."),
+                (a - b * alpha, "the skip brings in gate times alpha of the picture, and the gate is b / sigma."),
+            ]
+            name_mistake(left, rests, _equal)
+            raise Wrong(f"{at}, the gate is right, but your rest is {left:.3g}. Compare the factors of x0.")
 
 
-CHECKS = {"12.1": nearest_of_rank, "12.2": noise_variances, "12.3": bottleneck_cost}
+CHECKS = {"12.1": left_over, "12.2": width_needed, "12.3": skip_for}
