@@ -55,7 +55,8 @@ def judge_by_energy(x, centres, spread):
         return np.bool_(False)
     middles = torch.stack([x[island == i].median(0).values for i in range(len(centres))])
     off = (middles - centres).norm(dim=1).max() / spread
-    return np.bool_(cross - within < 0.03 and off < 0.6 and 0.9 < width(x, centres, spread) < 1.5)
+    near = on_island(x, centres, spread) > 0.93
+    return np.bool_(near and cross - within < 0.05 and off < 0.6 and 0.9 < width(x, centres, spread) < 1.5)
 
 
 def judge_in_place(x, centres, spread):
