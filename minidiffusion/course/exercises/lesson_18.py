@@ -177,7 +177,7 @@ def shrink(answer: Any) -> None:
     """18.3: shrink(rate, gamma) -> the larger |eigenvalue| of ((1, h/2), (-h/2, 1 - 2 gamma h)), h the rate."""
     for h, gamma in ((0.1, 0.1), (0.1, 0.0), (0.2, 3.0), (0.05, 0.5), (0.3, 0.2), (0.1, 1.0)):
         paid = 1 - 2 * gamma * h  # what the penalty leaves of psi in one step
-        right, smaller = _sizes(1, h / 2, -h / 2, paid)
+        right, smaller = _sizes(1.0, h / 2, -h / 2, paid)
         value = call(answer, rate=h, gamma=gamma)
         if isinstance(value, complex) or (isinstance(value, Tensor) and value.is_complex()):
             raise Wrong("an eigenvalue may be complex, but its size is a real number: take the absolute value.")
@@ -189,16 +189,16 @@ def shrink(answer: Any) -> None:
         turns = "that is for players that take turns. Here both see the old values."
         sign = "one of the signs is wrong: theta rises with psi, but psi falls with theta."
         mistakes = [
-            (_sizes(1, h / 2, -h / 2, 1 - gamma * h)[0], "the penalty is gamma psi^2, and its slope is 2 gamma psi."),
-            (_sizes(1, h, -h, paid)[0], "at the equilibrium each sigmoid is 1/2, so the rate enters halved."),
+            (_sizes(1.0, h / 2, -h / 2, 1 - gamma * h)[0], "the penalty is gamma psi^2, and its slope is 2 gamma psi."),
+            (_sizes(1.0, h, -h, paid)[0], "at the equilibrium each sigmoid is 1/2, so the rate enters halved."),
             (_sizes(1 - h * h / 4, h / 2 * paid, -h / 2, paid)[0], turns),
-            (_sizes(1, h / 2, h / 2, paid)[0], sign),
+            (_sizes(1.0, h / 2, h / 2, paid)[0], sign),
             (_sizes(paid, h / 2, -h / 2, paid)[0], "only the discriminator pays the penalty: theta's own entry is 1."),
             (
-                _sizes(0, h / 2, -h / 2, -2 * gamma * h)[0],
+                _sizes(0.0, h / 2, -h / 2, -2 * gamma * h)[0],
                 "that is the matrix of the move. The new values are the old ones plus the move.",
             ),
-            (_sizes(1, h / 2, -h / 2, 1 + 2 * gamma * h)[0], "your penalty pushes psi away from 0: check its sign."),
+            (_sizes(1.0, h / 2, -h / 2, 1 + 2 * gamma * h)[0], "your penalty pushes psi away from 0: check its sign."),
             (right**2, "that is the square of the size, or the product of both sizes: take the larger one."),
             (right * smaller, "that is the product of both sizes: take the larger one."),
             (
