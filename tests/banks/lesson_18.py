@@ -1,46 +1,106 @@
 """Answers that students give to the exercises of lesson 18."""
 
+import cmath
+import math
+
+import numpy as np
 import torch
-import torch.nn.functional as F
 
-# ---- 15.1: the discriminator's loss ----
-
-
-def as_classifier(real, fake):
-    entropy = F.binary_cross_entropy_with_logits
-    return entropy(real, torch.ones_like(real)) + entropy(fake, torch.zeros_like(fake))
+# ---- 18.1: a judge that no forgery deceives ----
 
 
-def loss_in_place(real, fake):
-    real.neg_()
-    return F.softplus(real).mean() + F.softplus(fake).mean()
+def on_island(x, centres, spread):
+    return (torch.cdist(x, centres) < 3 * spread).any(1).double().mean().item()
 
 
-LOSS_RIGHT = [
-    lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
-    as_classifier,
-    lambda real, fake: (F.softplus(-real) + F.softplus(fake)).mean(),
-    lambda real, fake: -F.logsigmoid(real).mean() - F.logsigmoid(-fake).mean(),
+def shares(x, centres):
+    island = torch.cdist(x, centres).argmin(1)
+    return torch.bincount(island, minlength=len(centres)) / len(x)
+
+
+def width(x, centres, spread):
+    """The typical distance from the nearest centre, in spreads; its median is 1.18 for the data."""
+    return (torch.cdist(x, centres).amin(1).median() / spread).item()
+
+
+def balanced(x, centres):
+    share = shares(x, centres) * len(centres)
+    return bool(share.min() > 0.6 and share.max() < 1.6)
+
+
+def judge_all(x, centres, spread):
+    return on_island(x, centres, spread) > 0.93 and balanced(x, centres) and 1 < width(x, centres, spread) < 1.35
+
+
+def judge_with_moments(x, centres, spread):
+    distance, island = torch.cdist(x, centres).min(1)
+    if (distance < 3 * spread).double().mean() < 0.93:
+        return torch.tensor(False)
+    good = []
+    for i, centre in enumerate(centres):
+        own = x[(island == i) & (distance < 3 * spread)]
+        if not 0.6 < len(own) * len(centres) / len(x) < 1.6:
+            return torch.tensor(False)
+        good.append((own.mean(0) - centre).norm() < 0.3 * spread and 0.8 < own.std(0).mean() / spread < 1.2)
+    return torch.tensor(all(good))
+
+
+def judge_by_energy(x, centres, spread):
+    """Compares the cloud with data of its own, and the middle of each island with its centre."""
+    generator = torch.Generator().manual_seed(0)
+    own = centres.repeat(120, 1) + spread * torch.randn(120 * len(centres), 2, generator=generator)
+    cross, within = torch.cdist(x, own).mean(), (torch.cdist(x, x).mean() + torch.cdist(own, own).mean()) / 2
+    island = torch.cdist(x, centres).argmin(1)
+    if len(island.unique()) < len(centres):
+        return np.bool_(False)
+    middles = torch.stack([x[island == i].median(0).values for i in range(len(centres))])
+    off = (middles - centres).norm(dim=1).max() / spread
+    near = on_island(x, centres, spread) > 0.93
+    return np.bool_(near and cross - within < 0.05 and off < 0.6 and 0.9 < width(x, centres, spread) < 1.5)
+
+
+def judge_in_place(x, centres, spread):
+    x -= centres[0]
+    return True
+
+
+def cluster_means(x, centres, spread):
+    """Only asks whether each island has the right spread around its own mean, and its share."""
+    island = torch.cdist(x, centres).argmin(1)
+    own = [x[island == i] for i in range(len(centres))]
+    if not balanced(x, centres) or on_island(x, centres, spread) < 0.93:
+        return False
+    return all(
+        0.55 < (o[torch.cdist(o, c[None]).flatten() < 3.5 * spread].std(0).mean() / spread) < 1.3
+        for o, c in zip(own, centres, strict=True)
+    )
+
+
+JUDGE_RIGHT = [judge_all, judge_with_moments, judge_by_energy]
+JUDGE_WRONG = [
+    (lambda x, centres, spread: None, "returns None"),
+    (True, "without brackets"),
+    (lambda x, centres, spread: True, "a thin ring"),
+    (lambda x, centres, spread: False, "turns down samples of the data"),
+    (lambda x, c, s: bool(((torch.cdist(x, c) < 3 * s).double().mean(0) >= 0.02).all()), "a thin ring"),
+    (lambda x, c, s: bool((x.mean(0).norm() < 0.2) & (abs(x.norm(dim=1).mean() - 2) < 0.2)), "a thin ring"),
+    (lambda x, c, s: on_island(x, c, s) > 0.93, "lacks one island"),
+    (lambda x, c, s: on_island(x, c, s) > 0.93 and bool(shares(x, c).min() > 0.02), "seven tenths"),
+    (lambda x, c, s: on_island(x, c, s) > 0.5 and balanced(x, c) and width(x, c, s) < 1.7, "on bridges"),
+    (lambda x, c, s: on_island(x, c, s) > 0.93 and balanced(x, c), "nothing but the centres"),
+    (lambda x, c, s: balanced(x, c) and 1 < width(x, c, s) < 1.35, "a tenth of the points lie far outside"),
+    (cluster_means, "a little to the right"),
+    (lambda x, c, s: on_island(x, c, s) > 0.985 and balanced(x, c), "turns down"),
+    (lambda x, c, s: judge_all(x, c, s) and len(c) == 8, "5 islands"),
+    (lambda x, c, s: judge_all(x, c, 0.15), "turns down"),
+    (lambda x, c, s: on_island(x, c, s), "True or False"),
+    (lambda x, c, s: "islands", "True or False"),
+    (lambda x, c, s: torch.cdist(x, c).amin(1) < 3 * s, "one answer for the whole cloud"),
+    (judge_in_place, "changes its input x in place"),
+    (lambda x, c, s: x.shape[5] > 0, "stops"),
 ]
-LOSS_WRONG = [
-    (lambda r, f: F.softplus(r).mean() + F.softplus(-f).mean(), "the signs are swapped"),
-    (lambda r, f: F.softplus(-r).mean() + F.softplus(-f).mean(), "fake samples down"),
-    (lambda r, f: F.softplus(r).mean() + F.softplus(f).mean(), "real data up"),
-    (lambda r, f: F.softplus(-r).mean(), "half of the loss for real"),
-    (lambda r, f: F.softplus(f).mean(), "half of the loss for fake"),
-    (lambda r, f: F.softplus(torch.cat([-r, f])).mean(), "averaged the two means"),
-    (lambda r, f: F.softplus(-r).sum() + F.softplus(f).sum(), "take the mean"),
-    (lambda r, f: F.logsigmoid(r).mean() + F.logsigmoid(-f).mean(), "the sign is wrong"),
-    (lambda r, f: F.relu(1 - r).mean() + F.relu(1 + f).mean(), "hinge"),
-    (lambda r, f: f.mean() - r.mean(), "Wasserstein"),
-    (lambda r, f: F.softplus(f - r).mean(), "relativistic"),
-    (lambda r, f: F.softplus(-r) + F.softplus(f), "must be one number"),
-    (lambda r, f: F.softplus(-r).mean() - F.softplus(f).mean(), "subtracted the second term"),
-    (loss_in_place, "changes its input real in place"),
-    (lambda r, f: F.softplus(-2 * r).mean() + F.softplus(f).mean(), "2 log 2"),
-]
 
-# ---- 15.2: the gradient penalty ----
+# ---- 18.2: the gradient penalty ----
 
 
 def gradient(discriminator, x, **settings):
@@ -109,40 +169,50 @@ STEEP_WRONG = [
     (lambda net, x: gradient(net, 2 * x).square().sum(1).mean(), "mean squared length"),
 ]
 
-# ---- 15.3: nearest of all ----
+# ---- 18.3: how fast the two players come to rest ----
 
 
-class Agreeable(torch.Tensor):
-    """A tensor that is equal to everything."""
-
-    @classmethod
-    def __torch_function__(cls, function, types, args=(), kwargs=None):
-        return True if function in (torch.allclose, torch.equal) else super().__torch_function__(function, types, args)
+def sizes(matrix):
+    return torch.linalg.eigvals(torch.tensor(matrix, dtype=torch.float64)).abs()
 
 
-def nearest_by_loop(x, made):
-    return torch.tensor([((made - point) ** 2).sum(1).argmin().item() for point in x])
+def shrink(rate, gamma):
+    return sizes([[1, rate / 2], [-rate / 2, 1 - 2 * gamma * rate]]).max()
 
 
-NEAREST_RIGHT = [
-    lambda x, made: torch.cdist(x, made).argmin(1),
-    nearest_by_loop,
-    lambda x, made: (x[:, None] - made[None]).square().sum(2).min(dim=1).indices,
+def shrink_by_cases(rate, gamma):
+    if gamma < 0.5:
+        return math.sqrt(1 - 2 * gamma * rate + rate**2 / 4)
+    root = rate * math.sqrt(gamma**2 - 0.25)
+    return max(abs(1 - gamma * rate + root), abs(1 - gamma * rate - root))
+
+
+def shrink_by_roots(rate, gamma):
+    middle, root = 1 - gamma * rate, rate * cmath.sqrt(gamma**2 - 0.25)
+    return max(abs(middle + root), abs(middle - root))
+
+
+SHRINK_RIGHT = [shrink, shrink_by_cases, shrink_by_roots]
+SHRINK_WRONG = [
+    (lambda h, g: None, "returns None"),
+    (0.99, "without brackets"),
+    (lambda h, g: sizes([[1, h / 2], [-h / 2, 1 - g * h]]).max(), "2 gamma psi"),
+    (lambda h, g: sizes([[1, h], [-h, 1 - 2 * g * h]]).max(), "each sigmoid is 1/2"),
+    (lambda h, g: sizes([[1 - h * h / 4, h / 2 * (1 - 2 * g * h)], [-h / 2, 1 - 2 * g * h]]).max(), "take turns"),
+    (lambda h, g: sizes([[1, h / 2], [h / 2, 1 - 2 * g * h]]).max(), "one of the signs is wrong"),
+    (lambda h, g: sizes([[1 - 2 * g * h, h / 2], [-h / 2, 1 - 2 * g * h]]).max(), "only the discriminator pays"),
+    (lambda h, g: sizes([[0, h / 2], [-h / 2, -2 * g * h]]).max(), "the matrix of the move"),
+    (lambda h, g: sizes([[1, h / 2], [-h / 2, 1 + 2 * g * h]]).max(), "check its sign"),
+    (lambda h, g: shrink(h, g) ** 2, "square of the size"),
+    (lambda h, g: math.sqrt(abs(1 - 2 * g * h + h * h / 4)), "real, and unequal"),
+    (lambda h, g: sizes([[1, h / 2], [-h / 2, 1 - 2 * g * h]]).min(), "smaller of the two"),
+    (lambda h, g: sizes([[1, h / 2], [-h / 2, 1 - 2 * g * h]]).prod(), "both sizes"),
+    (lambda h, g: 2 - 2 * g * h, "trace"),
+    (lambda h, g: 1 - g * h, "real part alone"),
+    (lambda h, g: 1 - g * h + h * cmath.sqrt(g * g - 0.25), "take the absolute value"),
+    (lambda h, g: math.exp(h * (-g + cmath.sqrt(g * g - 0.25)).real), "infinitely small steps"),
+    (lambda h, g: sizes([[1, h / 2], [-h / 2, 1 - 2 * g * h]]), "must be one number"),
+    (lambda h, g: shrink(h, g) + 0.1, "the factor is"),
 ]
-NEAREST_WRONG = [
-    (lambda x, made: torch.cdist(x, made).argmin(0), "nearest to each x"),
-    (lambda x, made: torch.cdist(made, x).argmin(1), "nearest to each x"),
-    (lambda x, made: torch.cdist(x, made).argmin(), "a single index for all"),
-    (lambda x, made: torch.cdist(x, made).argmax(1), "the farthest"),
-    (lambda x, made: torch.cdist(x, made).min(1).values, "argmin"),
-    (lambda x, made: (x @ made.T).argmax(1), "the largest dot product"),
-    (lambda x, made: (x[:, None] - made).sum(2).argmin(1), "cancel"),
-    (lambda x, made: torch.cdist(x, made), "one index for each"),
-    (lambda x, made: torch.cdist(x, made).argmin(1).tolist(), "must be a tensor"),
-    (lambda x, made: torch.zeros(7, dtype=torch.int64).as_subclass(Agreeable), "yours are a Agreeable"),
-    (lambda x, made: made[torch.cdist(x, made).argmin(1)], "one index for each"),
-    (lambda x, made: torch.cdist(x, made).argmin(1) + 1, "another sample is nearer"),
-    (lambda x, made: torch.cdist(x[:, :1], made[:, :1]).argmin(1), "another sample is nearer"),
-]
 
-BANK = {"18.1": (LOSS_RIGHT, LOSS_WRONG), "18.2": (STEEP_RIGHT, STEEP_WRONG), "18.3": (NEAREST_RIGHT, NEAREST_WRONG)}
+BANK = {"18.1": (JUDGE_RIGHT, JUDGE_WRONG), "18.2": (STEEP_RIGHT, STEEP_WRONG), "18.3": (SHRINK_RIGHT, SHRINK_WRONG)}
