@@ -285,7 +285,12 @@ def test_the_readme_agrees_with_the_ledger():
     ("number", "i", "said"),
     [
         *((3, 1, "{} numbers for"), (4, 0, "is 0.03%"), (5, 1, "correlation of {}"), (5, 4, "({} times)")),
-        *((11, 0, "{} [0.34, 0.61]"), (15, 0, "is {} times as large"), (20, 1, "{} [0.92,"), (22, 1, "factor of {} and")),
+        *(
+            (11, 0, "{} [0.34, 0.61]"),
+            (15, 0, "is {} times as large"),
+            (20, 1, "{} [0.92,"),
+            (22, 1, "factor of {} and"),
+        ),
     ],
 )
 def test_the_page_of_the_claims_says_what_the_ledger_measured(number, i, said):

@@ -20,7 +20,6 @@ import minidiffusion as md
 from minidiffusion.data.emoji import load_emoji
 from minidiffusion.plots import strips, tile
 from minidiffusion.systems import DALLE2, StableDiffusion
-from minidiffusion.systems.collage import collages
 from minidiffusion.systems.shipped import WEIGHTS
 
 HERE = Path(__file__).parent
@@ -108,13 +107,6 @@ def free_stable_diffusion(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
 def free_dalle2(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
     """The same by DALL-E 2."""
     return free(dalle2)
-
-
-@sheet
-def made_for_training(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
-    """The first thirty collages, which the fourth round of Stable Diffusion saw beside the real pictures."""
-    pictures, captions = collages(*load_emoji("train"), 30)
-    return labelled(md.datasets.to_float(pictures), captions.prompts())
 
 
 @sheet

@@ -34,10 +34,6 @@ class Captions(list[str]):
         self.thing: list[str] = list(fields["thing"])
         self.tags: list[list[str]] = list(fields["tags"])
 
-    def joined(self, other: Captions) -> Captions:
-        """These captions and then the others."""
-        return Captions([*self, *other], **{name: [*values, *vars(other)[name]] for name, values in vars(self).items()})
-
     def prompts(self) -> list[str]:
         """Captions with their style, such as "woman astronaut, dark skin tone, fluent style"."""
         return [f"{caption}, {style} style" for caption, style in zip(self, self.style, strict=True)]

@@ -20,15 +20,12 @@ from ..nets import MLP, Autoencoder, UNet
 from ..training.descend import Step
 from ..training.device import autocast
 from .batches import Batches, vocabulary
-from .collage import collages
 from .contrastive import CLIP, fit_clip
 from .decoder import Upsampler, fit_decoder, fit_upsampler
 from .first_stage import fit_autoencoder, set_scale
 from .latent_diffusion import StableDiffusion, fit_words
 from .priors import AutoregressivePrior, fit_autoregressive, fit_prior
 from .unclip import DALLE2
-
-COLLAGES = 5000
 
 
 @dataclass
@@ -43,12 +40,6 @@ class World:
     def latents(self) -> Float[Tensor, "count latent 16 16"]:
         """All pictures as the trained autoencoder encodes them, in half precision to save memory."""
         return self._all(self.parts["autoencoder"].encode).half()
-
-    @cached_property
-    def with_collages(self) -> World:
-        """These pictures and COLLAGES more that are made from them."""
-        pictures, captions = collages(self.pictures, self.captions, COLLAGES)
-        return World(torch.cat([self.pictures, pictures]), self.captions.joined(captions), self.parts)
 
     @cached_property
     def images(self) -> Float[Tensor, "count width"]:
@@ -210,18 +201,11 @@ LATENT_DIFFUSION_DRAFT = Stage(
 LATENT_DIFFUSION_SECOND = replace(
     LATENT_DIFFUSION_DRAFT, name="stable_diffusion_second", build=continued("stable_diffusion_draft"), steps=12000
 )
-LATENT_DIFFUSION_THIRD = replace(
+LATENT_DIFFUSION = replace(
     LATENT_DIFFUSION_SECOND,
-    name="stable_diffusion_third",
+    name="stable_diffusion",
     build=continued("stable_diffusion_second"),
     learning_rate=7e-4,
-)
-LATENT_DIFFUSION = replace(
-    LATENT_DIFFUSION_THIRD,
-    name="stable_diffusion",
-    build=continued("stable_diffusion_third"),
-    fit=lambda part, world, steps, **options: LATENT_DIFFUSION_DRAFT.fit(part, world.with_collages, steps, **options),
-    steps=5000,
 )
 PRIOR = Stage(
     "prior",
@@ -259,8 +243,7 @@ UPSAMPLER = Stage(
 SYSTEMS = {
     "stable_diffusion": (
         *(AUTOENCODER_DRAFT, AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE),
-        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION_THIRD),
-        LATENT_DIFFUSION,
+        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION),
     ),
     "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
 }

@@ -1,13 +1,17 @@
 """Pictures that no font has: another colour, and two on one sheet."""
 
 import colorsys
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from minidiffusion.data.emoji import Captions, load_emoji
-from minidiffusion.systems.collage import COLOURS, LARGE, SMALL, collages, paired, recoloured
+
+sys.path.append(str(Path(__file__).parents[1] / "figures" / "systems"))
+from collages import COLOURS, LARGE, SMALL, collages, joined, paired, recoloured
 
 
 def disc(colour, side=64):
@@ -59,7 +63,7 @@ def test_two_pictures_stand_side_by_side():
     centre = 63 - SMALL // 2
     assert sheet[:, centre, centre + 6].tolist() == [0, 0, 255]
     assert (sheet[:, :30, 50:] == 255).all() and (sheet[:, 50:, :30] == 255).all()
-    assert (paired(red, torch.full_like(red, 255)) == paired(red, torch.full_like(red, 250))).all()  # white is no drawing
+    assert (paired(red, torch.full_like(red, 255)) == paired(red, torch.full_like(red, 250))).all()
 
 
 def test_collages_are_made_of_the_pictures_given_and_captions_say_so():
@@ -80,6 +84,6 @@ def test_captions_are_joined_with_all_their_fields():
         Captions([name], style=[name], group=[name], tone=[tone], thing=[name], tags=[[name]])
         for name, tone in (("a", 1), ("b", 2))
     )
-    both = one.joined(two)
+    both = joined(one, two)
     assert list(both) == ["a", "b"] and both.tone == [1, 2] and both.tags == [["a"], ["b"]]
     assert both.prompts() == ["a, a style", "b, b style"] and len(one) == 1
