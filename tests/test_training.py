@@ -497,6 +497,18 @@ def test_a_state_of_another_training_is_named_and_changes_nothing(unchecked):
     assert train(mlp(), points(), 4, state=state) == []
 
 
+@pytest.mark.parametrize("kind", ["weights", "ema", "exp_avg", "exp_avg_sq"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_state_that_is_not_finite_is_named_and_changes_nothing(kind, value):
+    (*_, last) = train(mlp(), points(), 4)
+    state, other = last.state(), mlp()
+    state[f"{kind}.net.first.weight"].view(-1)[3] = value
+    before = weights(other)
+    with pytest.raises(ValueError, match=f"^state must be finite, but {kind}.net.first.weight is not"):
+        md.fit(other, points(), 9, state=state)
+    assert torch.equal(weights(other), before)
+
+
 # When training must stop
 
 

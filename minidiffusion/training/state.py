@@ -49,6 +49,10 @@ class TrainingState:
         if different:
             some = ", ".join(different[:3])
             raise ValueError(f"state must be of a training of this model, but {len(different)} tensors differ: {some}")
+        weights = dict(self.model.named_parameters())  # buffers may be infinite, such as the mask of an attention
+        broken = [k for k, v in state.items() if k.partition(".")[2] in weights and not bool(v.isfinite().all())]
+        if broken:
+            raise ValueError(f"state must be finite, but {', '.join(sorted(broken)[:3])} is not")
         for name, generator in self._generators().items():
             if name in state:
                 try:
