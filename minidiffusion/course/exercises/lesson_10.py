@@ -116,7 +116,8 @@ def copy_share_of(answer: Any) -> None:
         different = torch.randn(12, 30, generator=generator, dtype=torch.float64)
         training = different.repeat_interleave(torch.tensor(times), dim=0)
         training = training[torch.randperm(len(training), generator=generator)]
-        part = torch.tensor([0.1] * 11 + [0.2] * 9 + [0.35] * 5 + [0.45] * 4, dtype=torch.float64)[:, None]
+        parts = [0.1] * 31 + [0.2] * 23 + [0.3] * 13 + [0.35] * 7 + [0.45] * 11
+        part = torch.tensor(parts, dtype=torch.float64)[:, None]
         ends = torch.randint(12, (len(part),), generator=generator)
         other = (ends + 1 + torch.randint(11, (len(part),), generator=generator)) % 12
         drawn = (1 - part) * different[ends] + part * different[other]
@@ -129,9 +130,8 @@ def copy_share_of(answer: Any) -> None:
         share = number(call(answer, drawn=drawn, training=training), "the share")
         if abs(share - right) < 1e-6:
             continue
-        once = different[torch.tensor(times) == 1]
         near = torch.cdist(drawn, different).amin(1)
-        twice = "that is the test of the first exercise. A picture that is in the list twice fools it."
+        twice = "you overlook the copies of pictures that are in the list several times. Keep one of each."
         mistakes = [
             (share_of(drawn, training), twice),
             (1 - right, "that is the share of new samples, not of copies."),
@@ -139,7 +139,6 @@ def copy_share_of(answer: Any) -> None:
             (share_of(drawn, training, 2), "the third nearest is not enough: a picture may be there four times."),
             (share_of(drawn, training, 3), "a fixed rank is not enough: a picture may be there any number of times."),
             (share_of(drawn, training, 4), "a fixed rank is not enough: a picture may be there any number of times."),
-            (share_of(drawn, once), "you removed repeated pictures altogether. Keep one of each."),
             (share_of(drawn, training, 999), "that compares with the farthest picture, not with the second nearest."),
             (share_of(drawn, different, 1, 2.0), "your threshold is a half, but it should be a third."),
             (share_of(drawn, different, 1, 1.0), "your threshold is 1, but it should be a third."),
