@@ -130,7 +130,7 @@ def speckle(answer: Any) -> None:
         found = call(answer, pictures=x)
         if isinstance(found, Tensor) and found.shape == x.shape[:2]:
             raise Wrong("you return a number for each channel. Average over the channels as well.")
-        if isinstance(found, Tensor) and found.ndim == 0 or isinstance(found, float):
+        if (isinstance(found, Tensor) and found.ndim == 0) or isinstance(found, float):
             raise Wrong("you return one number for all pictures. Return one for each.")
         if isinstance(found, Tensor) and found.shape == right.shape and bool(found.isnan().any()):
             raise Wrong("yours contains nan: is there a root of a number slightly below 0? Use clamp(min=0).")
