@@ -6,44 +6,7 @@ import torch
 
 from minidiffusion import rivals
 
-# ---- 08.1: sample from the cloud ----
-
-
-def code_in_place(mean, log_std, eps):
-    mean += log_std.exp() * eps
-    return mean
-
-
-def code_in_two_lines(mean, log_std, eps):
-    std = torch.exp(log_std)
-    return torch.addcmul(mean, std, eps)
-
-
-CODE_RIGHT = [
-    lambda mean, log_std, eps: mean + log_std.exp() * eps,
-    code_in_two_lines,
-    lambda m, s, e: e * (s.exp()) + m,
-    lambda m, s, e: m + (2 * s).exp().sqrt() * e,
-]
-CODE_WRONG = [
-    (lambda m, s, e: m + s * e, "Take its exponential"),
-    (lambda m, s, e: m + (0.5 * s).exp() * e, "Omit the 0.5"),
-    (lambda m, s, e: m + (2 * s).exp() * e, "the noise by the variance"),
-    (lambda m, s, e: m, "has no noise"),
-    (lambda m, s, e: s.exp() * e, "the mean is missing"),
-    (lambda m, s, e: m * s.exp() + e, "swapped"),
-    (lambda m, s, e: s.exp() * (m + e), "Multiply eps alone"),
-    (lambda m, s, e: m - s.exp() * e, "wrong sign"),
-    (lambda m, s, e: m + s.exp(), "does not use eps"),
-    (lambda m, s, e: m + s.exp() * torch.randn_like(e), "two different answers"),
-    (lambda m, s, e: m + s.exp() * e[:1], "the noise of the first"),
-    (code_in_place, "changes its input mean in place"),
-    (lambda m, s, e: (m + s.exp() * e).float(), "keep the type"),
-    (lambda m, s, e: (m + s.exp() * e).sum(1), "have the shape"),
-    (lambda m, s, e: m + 1.1 * s.exp() * e, "away from mean + std eps"),
-]
-
-# ---- 08.2: the density of the codes ----
+# ---- 09.1: the density of the codes ----
 
 
 def logs(z, mean, std):
@@ -120,71 +83,144 @@ DENSITY_WRONG = [
     (lambda z, m, s: density_by_logsumexp(z, m, s) + 1, "nats away"),
 ]
 
-# ---- 08.3: sample from the aggregate posterior ----
+# ---- 09.2: without a code's own cloud ----
 
 
-def all_clouds(mean, std, count, generator):
-    chosen = torch.randint(len(mean), (count,), generator=generator)
-    return mean[chosen] + std[chosen] * torch.randn(count, mean.shape[1], generator=generator)
+def out(z, mean, std):
+    return logs(z, mean, std).fill_diagonal_(-math.inf)
 
 
-def all_by_multinomial(mean, std, count, generator):
-    chosen = torch.multinomial(torch.ones(len(mean)), count, replacement=True, generator=generator)
-    return torch.normal(mean[chosen], std[chosen], generator=generator)
+def own_out(z, mean, std):
+    return torch.logsumexp(out(z, mean, std), 1) - math.log(len(mean) - 1)
 
 
-def all_by_loop(mean, std, count, generator):
-    codes = []
-    for _ in range(count):
-        i = int(torch.randint(len(mean), (1,), generator=generator))
-        codes.append(mean[i] + std[i] * torch.randn(mean.shape[1], generator=generator))
-    return torch.stack(codes)
+def own_out_by_loop(z, mean, std):
+    found = []
+    for i, code in enumerate(z):
+        others = torch.arange(len(mean)) != i
+        found.append(density_by_logsumexp(code[None], mean[others], std[others])[0])
+    return torch.stack(found)
 
 
-def chosen_by(choose):
-    """Codes of the clouds choose(clouds, count, generator)."""
-
-    def sample(mean, std, count, generator):
-        chosen = choose(len(mean), count, generator)
-        return mean[chosen] + std[chosen] * torch.randn(count, mean.shape[1], generator=generator)
-
-    return sample
+def own_out_by_mask(z, mean, std):
+    each = logs(z, mean, std)
+    each = each.masked_fill(torch.eye(len(z), dtype=torch.bool), -1e30)
+    return (each.softmax(1) * 0).sum(1) + each.logsumexp(1) - math.log(len(z) - 1)
 
 
-def noised_by(noise):
-    """Codes with noise(std, count, latent, generator) around the centre."""
-
-    def sample(mean, std, count, generator):
-        chosen = torch.randint(len(mean), (count,), generator=generator)
-        return mean[chosen] + noise(std[chosen], count, mean.shape[1], generator)
-
-    return sample
+def own_out_in_place(z, mean, std):
+    mean += 0.1
+    return own_out(z, mean, std)
 
 
-def means_mixed(mean, std, count, generator):
-    return mean.mean(0) + std.mean(0) * torch.randn(count, mean.shape[1], generator=generator)
+def nearest_out(z, mean, std):
+    each = logs(z, mean, std)
+    each[torch.arange(len(z)), each.argmax(1)] = -math.inf
+    return each.logsumexp(1) - math.log(len(z) - 1)
 
 
-def one_each(mean, std, count, generator):
-    return mean + std * torch.randn(mean.shape, generator=generator)
+def own_zeroed(z, mean, std):
+    return logs(z, mean, std).fill_diagonal_(0.0).logsumexp(1) - math.log(len(z) - 1)
 
 
-ALL_RIGHT = [all_clouds, all_by_multinomial, all_by_loop]
-ALL_WRONG = [
-    (one_each, "one code for each cloud"),
-    (lambda mean, std, n, g: all_clouds(mean, std, n, None), "the same seed gives two different answers"),
-    (lambda mean, std, n, g: all_clouds(mean, std, n, g.manual_seed(0)), "another seed gives the same answer"),
-    (means_mixed, "instead of mixing their means"),
-    (chosen_by(lambda clouds, n, g: torch.randint(clouds - 1, (n,), generator=g)), "should give half"),
-    (chosen_by(lambda clouds, n, g: torch.arange(n) % clouds), "a fixed order"),
-    (chosen_by(lambda clouds, n, g: torch.arange(n) * clouds // n), "a fixed order"),
-    (noised_by(lambda std, n, d, g: 0.0 * torch.randn(n, d, generator=g)), "the centres of the clouds"),
-    (noised_by(lambda std, n, d, g: std**2 * torch.randn(n, d, generator=g)), "not by its square"),
-    (noised_by(lambda std, n, d, g: torch.randn(n, d, generator=g)), "but yours has"),
-    (noised_by(lambda std, n, d, g: std * torch.randn(n, 1, generator=g)), "the same noise"),
-    (noised_by(lambda std, n, d, g: std * torch.randn(n, d, generator=g) + 1), "does not lie around its mean"),
-    (lambda mean, std, n, g: all_clouds(mean, std, n, g).double(), "keep the type"),
-    (lambda mean, std, n, g: all_clouds(mean, std, 10, g), "have the shape"),
+def own_subtracted(z, mean, std):
+    each = logs(z, mean, std).exp()
+    return ((each.sum(1) - each.diagonal()) / (len(z) - 1)).log()
+
+
+OWN_RIGHT = [own_out, own_out_by_loop, own_out_by_mask]
+OWN_WRONG = [
+    (lambda z, m, s: None, "returns None"),
+    (own_out_in_place, "changes its input mean in place"),
+    (density_by_logsumexp, "the own cloud still counts"),
+    (lambda z, m, s: logs(z, m, s).logsumexp(1) - math.log(len(m) - 1), "still in the sum"),
+    (lambda z, m, s: out(z, m, s).logsumexp(1) - math.log(len(m)), "not over N"),
+    (lambda z, m, s: out(z, m, s).logsumexp(1), "you added the other clouds"),
+    (own_zeroed, "Use minus infinity"),
+    (nearest_out, "the nearest cloud. It need not be"),
+    (lambda z, m, s: logs(z, m, s).diagonal(), "the own cloud alone"),
+    (lambda z, m, s: out(z, m, s).logsumexp(0) - math.log(len(m) - 1), "averaged over the codes"),
+    (lambda z, m, s: out(z, m, s).amax(1), "the nearest other cloud alone"),
+    (lambda z, m, s: own_out(z, m, s).exp(), "that is the density"),
+    (own_subtracted, "exp underflows"),
+    (out, "a number for each code and cloud"),
+    (lambda z, m, s: own_out(z, m, s).mean(), "have the shape"),
+    (lambda z, m, s: own_out(z, m, s) + 1, "nats away"),
 ]
 
-BANK = {"09.1": (CODE_RIGHT, CODE_WRONG), "09.2": (DENSITY_RIGHT, DENSITY_WRONG), "09.3": (ALL_RIGHT, ALL_WRONG)}
+# ---- 09.3: how much speckle ----
+
+
+def mean(x):
+    return x.mean((1, 2, 3))
+
+
+def by_rows(x):
+    steps = x.diff(dim=3)
+    return ((mean(steps**2) - mean(steps[:, :, 1:] * steps[:, :, :-1])) / 2).clamp(min=0).sqrt()
+
+
+def by_columns(pictures):
+    return by_rows(pictures.transpose(2, 3))
+
+
+def by_mixed(pictures):
+    return mean(pictures.diff(dim=3).diff(dim=2) ** 2).sqrt() / 2
+
+
+def by_kernel(pictures):
+    kernel = torch.tensor([[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]]).expand(pictures.shape[1], 1, 3, 3)
+    seen = torch.nn.functional.conv2d(pictures, kernel, groups=pictures.shape[1])
+    return mean(seen**2).sqrt() / 6
+
+
+def by_rows_in_place(pictures):
+    pictures -= pictures.mean()
+    return by_rows(pictures)
+
+
+def steps_of(pictures):
+    return pictures.diff(dim=3)
+
+
+def no_clamp(pictures):
+    x = pictures.double()
+    return ((mean(steps_of(x) ** 2) - mean(steps_of(x)[:, :, 1:] ** 2) - 1e-9) / 2).sqrt().float()
+
+
+SPECKLE_RIGHT = [by_rows, by_columns, by_mixed, by_kernel]
+SPECKLE_WRONG = [
+    (lambda x: None, "returns None"),
+    (by_rows_in_place, "changes its input pictures in place"),
+    (lambda x: x.flatten(1).std(1), "the contrast of the whole picture"),
+    (lambda x: mean(steps_of(x) ** 2).sqrt(), "you count the edges"),
+    (lambda x: mean(steps_of(x) ** 2).sqrt() / 2**0.5, "you count the edges"),
+    (lambda x: by_rows(x) * 2**0.5, "the noise of two pixels"),
+    (lambda x: by_rows(x) / 2**0.5, "not by 4"),
+    (lambda x: by_rows(x) ** 2, "the variance of the noise"),
+    (lambda x: 2 * by_mixed(x), "the noise of two pixels, and"),
+    (lambda x: 2**0.5 * by_mixed(x), "the noise of two pixels, and"),
+    (lambda x: by_rows(x).mean(), "one number for all pictures"),
+    (lambda x: by_rows(x).mean().item(), "one number for all pictures"),
+    (lambda x: x.diff(dim=3).diff(dim=2).square().mean((2, 3)).sqrt() / 2, "a number for each channel"),
+    (no_clamp, "nan"),
+    (lambda x: by_rows(x).double(), "keep the type"),
+    (lambda x: by_rows(x).flip(0), "the order of the pictures"),
+    (lambda x: by_rows(x) + 0.02, "on bars and bands"),
+    (
+        lambda x: mean(steps_of(x)[:, :, 1:] * steps_of(x)[:, :, :-1]).clamp(min=0).sqrt(),
+        "those are the edges",
+    ),
+    (
+        lambda x: (
+            (mean(steps_of(x) ** 2) - mean(steps_of(x)[..., 1:] * steps_of(x)[..., :-1])).div(2).clamp(min=0).sqrt()
+        ),
+        "They share a pixel",
+    ),
+]
+
+BANK = {
+    "09.1": (DENSITY_RIGHT, DENSITY_WRONG),
+    "09.2": (OWN_RIGHT, OWN_WRONG),
+    "09.3": (SPECKLE_RIGHT, SPECKLE_WRONG),
+}

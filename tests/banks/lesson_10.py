@@ -5,7 +5,7 @@ import torch
 
 import minidiffusion as md
 
-# ---- 16.1: the copy test ----
+# ---- 10.1: the copy test ----
 
 
 def near(drawn, training):
@@ -66,7 +66,7 @@ SHARE_WRONG = [
     (lambda drawn, training: (drawn @ training.mT)[99], "stops"),
 ]
 
-# ---- 16.2: guess from a patch ----
+# ---- 10.2: guess from a patch ----
 
 
 def guess(x_t, t, patches, schedule):
@@ -151,4 +151,71 @@ GUESS_WRONG = [
     (lambda x_t, t, patches, schedule: guess(x_t.float(), t, patches.float(), schedule), "keep the type"),
 ]
 
-BANK = {"10.1": (SHARE_RIGHT, SHARE_WRONG), "10.2": (GUESS_RIGHT, GUESS_WRONG)}
+# ---- 10.3: the trap in the copy test ----
+
+
+def by_unique(drawn, training):
+    return share_by_topk(drawn, training.unique(dim=0))
+
+
+def by_distance(drawn, training):
+    d = torch.cdist(drawn, training)
+    first = d.amin(1)
+    same = torch.cdist(training, training, compute_mode="donot_use_mm_for_euclid_dist") < 1e-9
+    second = d.masked_fill(same[d.argmin(1)], float("inf")).amin(1)
+    return (first < second / 3).double().mean()
+
+
+def by_set(drawn, training):
+    return share_by_loop(drawn, torch.tensor(sorted(set(map(tuple, training.tolist()))), dtype=training.dtype))
+
+
+def by_unique_in_place(drawn, training):
+    training -= 1
+    return share_by_topk(drawn - 1, training.unique(dim=0))
+
+
+def at_rank(rank):
+    def share(drawn, training):
+        d = torch.cdist(drawn, training).sort(dim=1).values
+        return (d[:, 0] < d[:, rank] / 3).double().mean()
+
+    return share
+
+
+def without_the_repeated(drawn, training):
+    kept, counts = training.unique(dim=0, return_counts=True)
+    return share_by_topk(drawn, kept[counts == 1])
+
+
+def at_threshold(part):
+    def share(drawn, training):
+        d = near(drawn, training.unique(dim=0))
+        return (d[:, 0] < part * d[:, 1]).double().mean()
+
+    return share
+
+
+TRAP_RIGHT = [by_unique, by_distance, by_set]
+TRAP_WRONG = [
+    (lambda drawn, training: None, "returns None"),
+    (by_unique_in_place, "changes its input training in place"),
+    (share_by_topk, "you overlook the copies"),
+    (lambda drawn, training: 1 - by_unique(drawn, training), "the share of new samples"),
+    (lambda drawn, training: len(drawn) * by_unique(drawn, training), "the number of copies"),
+    (without_the_repeated, "Keep one of each"),
+    (at_threshold(0.5), "your threshold is a half"),
+    (at_threshold(1.0), "your threshold is 1"),
+    (lambda drawn, training: by_unique(training.unique(dim=0), drawn), "not the other way round"),
+    (at_rank(-1), "the farthest picture"),
+    (at_rank(2), "the third nearest"),
+    (at_rank(3), "a fixed rank is not enough"),
+    (lambda drawn, training: near(drawn, training.unique(dim=0))[:, 0], "must be one number"),
+    (lambda drawn, training: near(drawn, training)[:, 1].mean(), "a share lies in"),
+]
+
+BANK = {
+    "10.1": (SHARE_RIGHT, SHARE_WRONG),
+    "10.2": (GUESS_RIGHT, GUESS_WRONG),
+    "10.3": (TRAP_RIGHT, TRAP_WRONG),
+}

@@ -1,4 +1,4 @@
-"""Lesson 10: the test for copies, and the best possible guess for a network that sees one patch."""
+"""Lesson 10: the test for copies, its trap, and the best possible guess for a network that sees one patch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 
 def copy_share(answer: Any) -> None:
-    """16.1: copy_share(drawn, training) -> the share of samples with d1 < d2 / 3."""
+    """10.1: copy_share(drawn, training) -> the share of samples with d1 < d2 / 3."""
     generator = torch.Generator().manual_seed(0)
     for scale in (1.0, 20.0):
         training = scale * torch.randn(12, 30, generator=generator, dtype=torch.float64)
@@ -55,7 +55,7 @@ def copy_share(answer: Any) -> None:
 
 
 def middle_guess(answer: Any) -> None:
-    """16.2: middle_guess(x_t, t, patches, schedule) -> E[middle pixel | x_t] if the clean patch is one of `patches`.
+    """10.2: middle_guess(x_t, t, patches, schedule) -> E[middle pixel | x_t] if the clean patch is one of `patches`.
 
     A patch has 9 pixels, row by row, so the middle one is number 4.
     """
@@ -109,4 +109,47 @@ def _wrong_guesses(x_t: Tensor, t: float, patches: Tensor, schedule: schedules.S
     ]
 
 
-CHECKS = {"10.1": copy_share, "10.2": middle_guess}
+def copy_share_of(answer: Any) -> None:
+    """10.3: copy_share_of(drawn, training) -> the share of copies, where training contains pictures several times."""
+    generator = torch.Generator().manual_seed(0)
+    for times in ([1] * 12, [3, 2, 2, 1, 1, 4, 1, 1, 2, 1, 1, 5]):
+        different = torch.randn(12, 30, generator=generator, dtype=torch.float64)
+        training = different.repeat_interleave(torch.tensor(times), dim=0)
+        training = training[torch.randperm(len(training), generator=generator)]
+        parts = [0.1] * 31 + [0.2] * 23 + [0.3] * 13 + [0.35] * 7 + [0.45] * 11
+        part = torch.tensor(parts, dtype=torch.float64)[:, None]
+        ends = torch.randint(12, (len(part),), generator=generator)
+        other = (ends + 1 + torch.randint(11, (len(part),), generator=generator)) % 12
+        drawn = (1 - part) * different[ends] + part * different[other]
+
+        def share_of(a: Tensor, b: Tensor, second: int = 1, part: float = 3.0) -> float:
+            near = torch.cdist(a, b).sort(dim=1).values
+            return (near[:, 0] < near[:, min(second, near.shape[1] - 1)] / part).double().mean().item()
+
+        right = share_of(drawn, different)
+        share = number(call(answer, drawn=drawn, training=training), "the share")
+        if abs(share - right) < 1e-6:
+            continue
+        near = torch.cdist(drawn, different).amin(1)
+        twice = "you overlook the copies of pictures that are in the list several times. Keep one of each."
+        mistakes = [
+            (share_of(drawn, training), twice),
+            (1 - right, "that is the share of new samples, not of copies."),
+            (right * len(drawn), "that is the number of copies: divide it by the number of samples."),
+            (share_of(drawn, training, 2), "the third nearest is not enough: a picture may be there four times."),
+            (share_of(drawn, training, 3), "a fixed rank is not enough: a picture may be there any number of times."),
+            (share_of(drawn, training, 4), "a fixed rank is not enough: a picture may be there any number of times."),
+            (share_of(drawn, training, 999), "that compares with the farthest picture, not with the second nearest."),
+            (share_of(drawn, different, 1, 2.0), "your threshold is a half, but it should be a third."),
+            (share_of(drawn, different, 1, 1.0), "your threshold is 1, but it should be a third."),
+            (share_of(different, drawn), "search `training` for each sample, not the other way round."),
+            ((near < near.mean() / 3).double().mean().item(), "compare with the second nearest of the same sample."),
+        ]
+        name_mistake(share, mistakes, lambda a, b: abs(a - b) < 1e-6)
+        if not 0 <= share <= 1:
+            raise Wrong(f"a share lies in [0, 1], but yours is {share:.3g}.")
+        where = "where no picture is repeated, " if max(times) == 1 else "where some pictures are repeated, "
+        raise Wrong(f"{where}{right * len(drawn):.0f} of {len(drawn)} are copies, but your share is {share:.3g}.")
+
+
+CHECKS = {"10.1": copy_share, "10.2": middle_guess, "10.3": copy_share_of}
