@@ -77,7 +77,7 @@ def _cases() -> list[tuple[Tensor, float, float]]:
 def width_needed(answer: Any) -> None:
     """12.2: width_needed(s, alpha, sigma, output, tolerance) -> the smallest rank that adds at most that share."""
     for (s, alpha, sigma), output, tolerance in itertools.product(_cases(), ("x0", "eps"), (0.05, 0.3, 2.0, 40.0)):
-        inputs = dict(s=s, alpha=alpha, sigma=sigma, output=output, tolerance=tolerance)
+        inputs: dict[str, Any] = dict(s=s, alpha=alpha, sigma=sigma, output=output, tolerance=tolerance)
         right = _width(**inputs)
         found = number(call(answer, **inputs), "the width")
         if found == right:
