@@ -7,122 +7,151 @@ import torch.nn.functional as F
 
 import minidiffusion as md
 
-# ---- 05.2: predict the noise ----
+# ---- 05.2: was it the weight? ----
 
 
-def noise_loss(net, x0, t, eps, schedule):
-    x_t = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * eps
-    return (net(x_t, t) - eps).square().mean()
+def one_of_four(net, x0, t, eps, schedule, skip, cap):
+    alpha, sigma = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+    x_t = alpha * x0 + sigma * eps
+    guess = alpha * x_t - sigma * net(x_t, t) if skip else net(x_t, t)
+    weight = (1 / sigma**2).clamp(max=cap)
+    return (weight * (guess - x0).square()).mean()
 
 
-def noise_loss_package(net, x0, t, eps, schedule):
-    return F.mse_loss(net(md.diffuse(x0, t, eps, schedule), t), eps)
+def one_of_four_package(net, x0, t, eps, schedule, skip, cap):
+    x_t, sigma = md.diffuse(x0, t, eps, schedule), schedule.sigma(t)
+    output = net(x_t, t)
+    if skip:
+        output = schedule.alpha(t)[:, None] * x_t - sigma[:, None] * output
+    error = (output - x0).pow(2).mean(1)
+    return (error / sigma.square().clamp(min=1 / cap)).mean()
 
 
-def noise_loss_per_item(net, x0, t, eps, schedule):
+def one_of_four_per_item(net, x0, t, eps, schedule, skip, cap):
     x_t = md.diffuse(x0, t, eps, schedule)
-    return torch.stack([error.pow(2).mean() for error in net(x_t, t) - eps]).mean()
+    total = 0.0
+    for x, clean, out, time in zip(x_t, x0, net(x_t, t), t.tolist(), strict=True):
+        a, s = schedule.alpha(time), schedule.sigma(time)
+        guess = a * x - s * out if skip else out
+        total = total + min(cap, 1 / s**2 if s > 0 else cap) * F.mse_loss(guess, clean)
+    return total / len(x0)
 
 
-def noise_loss_broadcast(net, x0, t, eps, schedule):
-    t_ = t.reshape(-1, *[1] * (x0.ndim - 1))
-    error = eps - net(schedule.alpha(t_) * x0 + schedule.sigma(t_) * eps, t)
-    return (error * error).sum() / error.numel()
+def one_of_four_factors(net, x0, t, eps, schedule, skip, cap):
+    alpha, sigma = (curve(t)[:, None] for curve in (schedule.alpha, schedule.sigma))
+    x_t = md.diffuse(x0, t, eps, schedule)
+    keep, scale = (alpha, -sigma) if skip else (0.0, 1.0)
+    error = x0 - keep * x_t - scale * net(x_t, t)
+    return (torch.where(sigma**2 * cap < 1, cap, sigma**-2) * error * error).sum() / error.numel()
 
 
 def given(mix):
     """The right loss of a network whose input is mix(alpha, sigma, x0, eps)."""
 
-    def loss(net, x0, t, eps, schedule):
-        t_ = t[:, None]
-        return (net(mix(schedule.alpha(t_), schedule.sigma(t_), x0, eps), t) - eps).square().mean()
+    def loss(net, x0, t, eps, schedule, skip, cap):
+        a, s = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+        output = net(mix(a, s, x0, eps), t)
+        guess = a * (a * x0 + s * eps) - s * output if skip else output
+        return ((1 / s**2).clamp(max=cap) * (guess - x0).square()).mean()
+
+    return loss
+
+
+def guessed(guess_of, without_skip=lambda out, x0, x_t, a, s: out):
+    """The loss of guess_of(output, x0, x_t, alpha, sigma) where there is a skip."""
+
+    def loss(net, x0, t, eps, schedule, skip, cap):
+        a, s = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+        x_t = a * x0 + s * eps
+        guess = (guess_of if skip else without_skip)(net(x_t, t), x0, x_t, a, s)
+        return ((1 / s**2).clamp(max=cap) * (guess - x0).square()).mean()
 
     return loss
 
 
 def scored(score):
-    """score(output, x0, x_t, eps, sigma) of the network's output for the right input."""
+    """score(error, a, s, cap) of the right guess."""
 
-    def loss(net, x0, t, eps, schedule):
-        x_t = md.diffuse(x0, t, eps, schedule)
-        return score(net(x_t, t), x0, x_t, eps, schedule.sigma(t)[:, None])
+    def loss(net, x0, t, eps, schedule, skip, cap):
+        a, s = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+        x_t = a * x0 + s * eps
+        guess = a * x_t - s * net(x_t, t) if skip else net(x_t, t)
+        return score(guess - x0, a, s, cap)
 
     return loss
 
 
-def noise_loss_no_grad(net, x0, t, eps, schedule):
+def capped(s, cap):
+    return (1 / s**2).clamp(max=cap)
+
+
+def one_of_four_no_grad(*inputs):
     with torch.no_grad():
-        return noise_loss(net, x0, t, eps, schedule)
+        return one_of_four(*inputs)
 
 
-def noise_loss_wrong_axis(net, x0, t, eps, schedule):
-    return (net(schedule.alpha(t) * x0 + schedule.sigma(t) * eps, t) - eps).square().mean()
-
-
-def noise_loss_in_place(net, x0, t, eps, schedule):
-    x0 *= schedule.alpha(t)[:, None]
-    return (net(x0 + schedule.sigma(t)[:, None] * eps, t) - eps).square().mean()
-
-
-def noise_loss_one_time(net, x0, t, eps, schedule):
-    return (net(md.diffuse(x0, t, eps, schedule), t[0]) - eps).square().mean()
-
-
-def noise_loss_no_time(net, x0, t, eps, schedule):
-    return (net(md.diffuse(x0, t, eps, schedule), torch.zeros_like(t)) - eps).square().mean()
-
-
-def noise_loss_in_six_calls(net, x0, t, eps, schedule):
+def one_of_four_in_two_calls(net, x0, t, eps, schedule, skip, cap):
     x_t = md.diffuse(x0, t, eps, schedule)
-    return sum((net(x_t[i : i + 1], t[i : i + 1]) - eps[i : i + 1]).square().mean() for i in range(len(x0))) / len(x0)
+    direct = net(x_t, t)
+    with_skip = schedule.alpha(t)[:, None] * x_t - schedule.sigma(t)[:, None] * net(x_t, t)
+    return (capped(schedule.sigma(t)[:, None], cap) * ((with_skip if skip else direct) - x0).square()).mean()
 
 
-def noise_loss_of_a_network_set_to_zero(net, x0, t, eps, schedule):
-    net.weight.data.zero_()
-    return noise_loss(net, x0, t, eps, schedule)
+def one_of_four_without_times(net, x0, t, eps, schedule, skip, cap):
+    return one_of_four(lambda x, time: net(x, torch.zeros_like(time)), x0, t, eps, schedule, skip, cap)
 
 
-def noise_loss_half_detached(net, x0, t, eps, schedule):
-    loss = noise_loss(net, x0, t, eps, schedule)
+def one_of_four_in_place(net, x0, t, eps, schedule, skip, cap):
+    loss = one_of_four(net, x0, t, eps, schedule, skip, cap)
+    x0 *= 2
+    return loss
+
+
+def one_of_four_half_detached(*inputs):
+    loss = one_of_four(*inputs)
     return 0.5 * loss + 0.5 * loss.detach()
 
 
-NOISE_LOSS_RIGHT = [noise_loss, noise_loss_package, noise_loss_per_item, noise_loss_broadcast]
-NOISE_LOSS_WRONG = [
-    (lambda net, x0, t, eps, schedule: None, "returns None"),
-    (noise_loss_in_place, "changes its input x0 in place"),
-    (noise_loss_of_a_network_set_to_zero, "but it should be"),
-    (noise_loss_half_detached, "a wrong gradient"),
-    (lambda *inputs: noise_loss(*inputs).detach().requires_grad_(), "no gradient"),
-    (noise_loss_no_grad, "no gradient"),
-    (lambda *inputs: noise_loss(*inputs).item(), "no gradient"),
-    (noise_loss_wrong_axis, "each coordinate got its own time"),
-    (noise_loss_one_time, "gets the wrong times"),
-    (noise_loss_no_time, "gets the wrong times"),
-    (noise_loss_in_six_calls, "called it 6 times"),
+def one_of_four_wrong_axis(net, x0, t, eps, schedule, skip, cap):
+    x_t = schedule.alpha(t) * x0 + schedule.sigma(t) * eps
+    return (net(x_t, t) - x0).square().mean()
+
+
+ONE_OF_FOUR_RIGHT = [one_of_four, one_of_four_package, one_of_four_per_item, one_of_four_factors]
+ONE_OF_FOUR_WRONG = [
+    (lambda net, x0, t, eps, schedule, skip, cap: None, "returns None"),
+    (one_of_four_in_place, "changes its input x0 in place"),
+    (one_of_four_half_detached, "a wrong gradient"),
+    (one_of_four_no_grad, "no gradient"),
+    (lambda *inputs: one_of_four(*inputs).item(), "no gradient"),
+    (one_of_four_wrong_axis, "each coordinate got its own time"),
+    (one_of_four_without_times, "gets the wrong times"),
+    (one_of_four_in_two_calls, "called it 2 times"),
     (given(lambda a, s, x0, eps: x0), "gets the clean data"),
-    (given(lambda a, s, x0, eps: eps), "gets the noise itself"),
     (given(lambda a, s, x0, eps: s * x0 + a * eps), "swapped"),
-    (given(lambda a, s, x0, eps: a * x0 - s * eps), "wrong sign"),
-    (given(lambda a, s, x0, eps: x0 + s * eps), "x0 should fade"),
-    (given(lambda a, s, x0, eps: a * x0 + eps), "multiply eps by sigma(t)"),
-    (given(lambda a, s, x0, eps: a**2 * x0 + s**2 * eps), "squared"),
-    (given(lambda a, s, x0, eps: a * x0 + s * torch.randn_like(eps)), "with the eps that comes in"),
-    (given(lambda a, s, x0, eps: (a * x0 + s * eps)[0]), "stops in its line 3"),
-    (given(lambda a, s, x0, eps: (a * x0 + s * eps)[None, :, 0]), "in the shape of x0"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).square()), "Take the mean"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().mean(1)), "Take the mean"),
-    (scored(lambda out, x0, x_t, eps, s: (out - x0).square().mean()), "target is still x0"),
-    (scored(lambda out, x0, x_t, eps, s: (out - x_t).square().mean()), "your target is x_t"),
-    (scored(lambda out, x0, x_t, eps, s: (out - s * eps).square().mean()), "your target is sigma eps"),
-    (scored(lambda out, x0, x_t, eps, s: (out + eps).square().mean()), "the sign is wrong"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().sum()), "you summed the squares"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().sum(1).mean()), "summed over the coordinates"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).abs().mean()), "mean absolute error"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).mean()), "Square them before you take the mean"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).mean() ** 2), "first square the errors"),
-    (scored(lambda out, x0, x_t, eps, s: (out - eps).square().mean().sqrt()), "no square root"),
-    (scored(lambda out, x0, x_t, eps, s: 2 * (out - eps).square().mean()), "but it should be"),
+    (guessed(lambda out, x0, x_t, a, s: out), "with skip = True the network is not the guess"),
+    (guessed(*[lambda out, x0, x_t, a, s: a * x_t - s * out] * 2), "with skip = False"),
+    (guessed(lambda out, x0, x_t, a, s: a * x_t + s * out), "subtract sigma times"),
+    (guessed(lambda out, x0, x_t, a, s: a * x0 - s * out), "x0 itself is in your guess"),
+    (guessed(lambda out, x0, x_t, a, s: x_t - s * out), "multiply it by alpha"),
+    (guessed(lambda out, x0, x_t, a, s: s * x_t - a * out), "swapped in the guess"),
+    (guessed(lambda out, x0, x_t, a, s: x_t - out), "but it should be"),
+    (scored(lambda error, a, s, cap: error.square().mean()), "the weight is missing"),
+    (scored(lambda error, a, s, cap: (error.square() / s**2).mean()), "division by 0"),
+    (scored(lambda error, a, s, cap: (s**2 * error.square()).mean()), "you multiplied by sigma^2"),
+    (scored(lambda error, a, s, cap: ((1 / s).clamp(max=cap) * error.square()).mean()), "not 1 / sigma"),
+    (scored(lambda error, a, s, cap: (capped(s, cap) * error).square().mean()), "Square the error alone"),
+    (scored(lambda error, a, s, cap: (1 + a**2 / s**2).clamp(max=cap).mul(error**2).mean()), "not on `flow`"),
+    (scored(lambda error, a, s, cap: ((a / s) ** 2).clamp(max=cap).mul(error**2).mean()), "predicting the noise"),
+    (scored(lambda error, a, s, cap: (capped(s, cap) * error.square()).sum()), "you summed"),
+    (scored(lambda error, a, s, cap: (capped(s, cap) * error.square()).sum(1).mean()), "over the coordinates"),
+    (scored(lambda error, a, s, cap: (capped(s, cap) * error.square()).mean(1)), "Take the mean"),
+    (scored(lambda error, a, s, cap: (capped(s, cap) * error.abs()).mean()), "mean absolute error"),
+    (scored(lambda error, a, s, cap: (capped(s, cap).T * error.square()).mean()), "each coordinate got its own weight"),
+    (
+        scored(lambda error, a, s, cap: (capped(s, cap) * error**2).mean() / capped(s, cap).mean()),
+        "do not divide by the sum",
+    ),
 ]
 
 # ---- 05.3: the lowest possible loss ----
@@ -274,6 +303,6 @@ LOOP_WRONG = [
 
 BANK = {
     "05.1": (LOOP_RIGHT, LOOP_WRONG),
-    "05.2": (NOISE_LOSS_RIGHT, NOISE_LOSS_WRONG),
+    "05.2": (ONE_OF_FOUR_RIGHT, ONE_OF_FOUR_WRONG),
     "05.3": (FLOOR_RIGHT, FLOOR_WRONG),
 }

@@ -1,4 +1,4 @@
-"""Lesson 05: write the training loop, train on the noise instead of x0, compute the lowest possible loss."""
+"""Lesson 05: write the training loop, find out whether it was the weight, compute the lowest possible loss."""
 
 from __future__ import annotations
 
@@ -31,33 +31,50 @@ class _Linear(nn.Module):
         return self.weight[0] * x + self.weight[1] * (t[:, None] if t.ndim == 1 else t) + 0.2 * x.flip(1)
 
 
-def noise_loss(answer: Any) -> None:
-    """05.2: noise_loss(net, x0, t, eps, schedule) -> the mean of (net(x_t, t) - eps)^2, with a time for each point."""
+def one_of_four(answer: Any) -> None:
+    """05.2: one_of_four(net, x0, t, eps, schedule, skip, cap) -> the mean of min(1 / sigma^2, cap) (x0_hat - x0)^2.
+
+    x0_hat is net(x_t, t), or alpha x_t - sigma net(x_t, t) with the skip.
+    """
     generator = torch.Generator().manual_seed(0)
     for schedule in (schedules.cosine(), schedules.flow()):
         # as many points as coordinates: a time along the wrong axis raises no error, so only the values can show it
         x0, eps = torch.randn(2, 6, 6, generator=generator, dtype=torch.float64)
         t = torch.rand(6, generator=generator, dtype=torch.float64)
-        calls: list[tuple[Any, Any]] = []
-        own = _Linear(lambda x, t: None)
-        net = _Linear(functools.partial(_note, calls))  # the answer may change the net that it gets
-        right = (own(diffuse(x0, t, eps, schedule), t) - eps).square().mean()
-        weight = net.weight
-        loss = call(answer, net=net, x0=x0, t=t, eps=eps, schedule=schedule)
-        if isinstance(loss, Tensor) and loss.ndim > 0:
-            raise Wrong(f"the loss must be one number, but yours has the shape {tuple(loss.shape)}. Take the mean.")
-        number(loss, "the loss")
-        _check_calls(calls, x0, t, eps, schedule)
-        slope = None
-        if isinstance(loss, Tensor) and loss.requires_grad:
-            (slope,) = torch.autograd.grad(same_kind(loss, right, "the loss"), weight, allow_unused=True)
-        if slope is None:
-            raise Wrong("the loss has no gradient. Return a tensor, without .item(), .detach() or torch.no_grad().")
-        if not close(loss, right):
-            name_mistake(loss, _wrong_losses(own, x0, t, eps, schedule))
-            raise Wrong(f"on {schedule.name}, your loss is {loss.item():.3g}, but it should be {right.item():.3g}.")
-        if not close(slope, torch.autograd.grad(right, own.weight)[0]):
-            raise Wrong("the loss has the right value but a wrong gradient. Is a part of it detached?")
+        t[2] = 0.0  # there the weight is infinite before it is capped
+        t[4] = 0.15  # there it is far above both caps
+        for skip, cap in ((False, 1.0), (False, 5.0), (True, 1.0), (True, 5.0)):
+            calls: list[tuple[Any, Any]] = []
+            own = _Linear(lambda x, t: None)
+            net = _Linear(functools.partial(_note, calls))  # the answer may change the net that it gets
+            right = _capped(own(diffuse(x0, t, eps, schedule), t), x0, t, eps, schedule, skip, cap)
+            weight = net.weight
+            loss = call(answer, net=net, x0=x0, t=t, eps=eps, schedule=schedule, skip=skip, cap=cap)
+            if isinstance(loss, Tensor) and loss.ndim > 0:
+                raise Wrong(f"the loss must be one number, but yours has the shape {tuple(loss.shape)}. Take the mean.")
+            _check_calls(calls, x0, t, eps, schedule)
+            number(loss, f"the loss with a time of 0 in the batch and cap = {cap:g}")
+            slope = None
+            if isinstance(loss, Tensor) and loss.requires_grad:
+                (slope,) = torch.autograd.grad(same_kind(loss, right, "the loss"), weight, allow_unused=True)
+            if slope is None:
+                raise Wrong("the loss has no gradient. Return a tensor, without .item(), .detach() or torch.no_grad().")
+            if not close(loss, right):
+                name_mistake(loss, _wrong_losses(own, x0, t, eps, schedule, skip, cap))
+                raise Wrong(
+                    f"on {schedule.name} with skip = {skip} and cap = {cap:g}, your loss is {loss.item():.3g}, "
+                    f"but it should be {right.item():.3g}."
+                )
+            if not close(slope, torch.autograd.grad(right, own.weight)[0]):
+                raise Wrong("the loss has the right value but a wrong gradient. Is a part of it detached?")
+
+
+def _capped(
+    output: Tensor, x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedule, skip: bool, cap: float
+) -> Tensor:
+    alpha, sigma = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+    guess = alpha * (alpha * x0 + sigma * eps) - sigma * output if skip else output
+    return ((1 / sigma**2).clamp(max=cap) * (guess - x0).square()).mean()
 
 
 def _note(calls: list[tuple[Any, Any]], x: Any, t: Any) -> None:
@@ -90,22 +107,51 @@ def _check_calls(calls: list[Any], x0: Tensor, t: Tensor, eps: Tensor, schedule:
 
 
 def _wrong_losses(
-    net: _Linear, x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedule
+    net: _Linear, x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedule, skip: bool, cap: float
 ) -> list[tuple[Tensor, str]]:
-    x_t, sigma = diffuse(x0, t, eps, schedule), schedule.sigma(t)[:, None]
-    output = net(x_t, t)
-    error = output - eps
+    alpha, sigma = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+    x_t = diffuse(x0, t, eps, schedule)
+    output, full, snr = net(x_t, t), 1 / sigma**2, (alpha / sigma) ** 2
+    guess = alpha * x_t - sigma * output if skip else output
+    error, weight = guess - x0, full.clamp(max=cap)
+
+    def of(guess: Tensor) -> Tensor:
+        return (weight * (guess - x0).square()).mean()
+
     return [
-        ((output - x0).square().mean(), "your target is still x0. The new target is the noise, eps."),
-        ((output - x_t).square().mean(), "your target is x_t, the input of the network. The target is eps."),
-        ((output - sigma * eps).square().mean(), "your target is sigma eps. Use eps itself, which has variance 1."),
-        ((output + eps).square().mean(), "the sign is wrong: the error is the output minus eps."),
-        (error.square().sum(), "you summed the squares. Take their mean, which does not grow with the batch."),
-        (error.square().sum(1).mean(), "you summed over the coordinates. Take the mean over them too."),
-        (error.abs().mean(), "that is the mean absolute error. Square the errors instead."),
-        (error.mean(), "positive and negative errors cancel. Square them before you take the mean."),
-        (error.mean().square(), "first square the errors, then take the mean. Yours cancel before you square."),
-        (error.square().mean().sqrt(), "take no square root: the loss is the mean of the squares."),
+        (of(output), "with skip = True the network is not the guess. The guess is alpha x_t - sigma net(x_t, t)."),
+        (of(alpha * x_t - sigma * output), "with skip = False, what the network answers is the guess itself."),
+        (of(alpha * x_t + sigma * output), "in the guess with the skip, subtract sigma times the network's answer."),
+        (of(alpha * x0 - sigma * output), "x0 itself is in your guess. The skip carries x_t, the noisy point."),
+        (of(x_t - sigma * output), "the skip fades x_t: multiply it by alpha."),
+        (of(sigma * x_t - alpha * output), "alpha and sigma are swapped in the guess with the skip."),
+        (error.square().mean(), "the weight is missing. Each point counts min(1 / sigma^2, cap) times."),
+        ((full.clamp(min=cap) * error.square()).mean(), "the cap is an upper limit: clamp(max=cap)."),
+        ((sigma**2 * error.square()).mean(), "you multiplied by sigma^2. The weight is 1 / sigma^2."),
+        (((1 / sigma).clamp(max=cap) * error.square()).mean(), "the weight is 1 / sigma^2, not 1 / sigma."),
+        ((weight * error).square().mean(), "you squared the weight together with the error. Square the error alone."),
+        ((full * error.square()).clamp(max=cap).mean(), "cap the weight, not the weighted error."),
+        (
+            ((1 + snr).clamp(max=cap) * error.square()).mean(),
+            "1 + SNR is 1 / sigma^2 only where alpha^2 + sigma^2 = 1, and not on `flow`.",
+        ),
+        (
+            (snr.clamp(max=cap) * error.square()).mean(),
+            "the SNR is the weight of predicting the noise. Here it is 1 / sigma^2.",
+        ),
+        ((weight * (output - eps).square()).mean(), "compare the guess with x0, not the network with the noise."),
+        ((weight * (guess - x_t).square()).mean(), "you compare with x_t, the input of the network. Compare with x0."),
+        ((weight * error.square()).sum(), "you summed. Take the mean, which does not grow with the batch."),
+        ((weight * error.square()).sum(1).mean(), "you summed over the coordinates. Take the mean over them too."),
+        (
+            (weight * error.square()).sum() / weight.expand_as(error).sum(),
+            "do not divide by the sum of the weights: then the cap changes the scale of the loss too.",
+        ),
+        ((weight * error.abs()).mean(), "that is the mean absolute error. Square the errors instead."),
+        (
+            (weight.T * error.square()).mean(),
+            "each coordinate got its own weight. Give each point its own: sigma[:, None].",
+        ),
     ]
 
 
@@ -257,4 +303,4 @@ def _check_gradient(weight: Tensor, before: Tensor, x: Tensor, point: Tensor, lo
         raise Wrong("the gradients of earlier steps are still there. Call optimiser.zero_grad() in each step.")
 
 
-CHECKS = {"05.1": train, "05.2": noise_loss, "05.3": floor_of_gaussian}
+CHECKS = {"05.1": train, "05.2": one_of_four, "05.3": floor_of_gaussian}
