@@ -19,10 +19,11 @@ import torch
 
 from minidiffusion.cli import main
 from minidiffusion.course import exercises, grading
+from minidiffusion.course.exercises.lesson_05 import _Guesser as Guesser
 from minidiffusion.course.grading import Sheet, grade, worker
 from minidiffusion.course.grading.door import pack, unpack
 from minidiffusion.course.grading.notebook import Cell, anchors, lesson_of, needed, read, stubs
-from minidiffusion.course.grading.worker import Process
+from minidiffusion.course.grading.worker import Answer, Process
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 LESSON_FILES = sorted(LESSONS.glob("[0-9]*.ipynb"))
@@ -357,6 +358,7 @@ def test_only_plain_values_pass_the_door():
         None,
         ...,
         [1, (2, "y")],
+        {"a": 1, 2: [3.5]},
         torch.arange(6.0).view(2, 3),
         torch.zeros(0, 2),
         torch.tensor(2),
@@ -364,9 +366,33 @@ def test_only_plain_values_pass_the_door():
     for value in values:
         there = unpack(json.loads(json.dumps(pack(value))))
         assert type(there) is type(value) and (torch.equal(there, value) if torch.is_tensor(value) else there == value)
-    assert type(unpack(pack({1: 2}))).__name__ == "dict" and unpack(pack({1: 2})) != {1: 2}
+    assert type(unpack(pack({1}))).__name__ == "set" and unpack(pack({1})) != {1}
     with pytest.raises(ValueError, match="not a plain value"):
         unpack({"make": ["os", "abort", []]})
+
+
+def test_the_end_of_one_process_leaves_the_next_one_alone(tmp_path):
+    for i in range(3):
+        with Process(tmp_path / str(i)) as process:
+            time.sleep(0.3)  # the one before would have had time to stop what it takes for its own
+            assert process.ask("find", "1 + 1") == {"value": 2}
+
+
+def test_a_network_comes_back_with_its_weights_gradients_and_record(tmp_path):
+    answer = variant(DESTROYING, {"01.1": "def signal_left(net):\n    return net"}, tmp_path / "copy.ipynb")
+    assert answer.exists()
+    code = (
+        "import torch\ndef train(net, x):\n    net(x, 0.5).sum().backward()\n    net.weight.data += 1\n    return [0.5]"
+    )
+    with Process(tmp_path / "desk") as process:
+        assert process.ask("run", code) == ""
+        assert process.ask("find", "train") == {"function": True}
+        net, x = Guesser(), torch.ones(4, 2)
+        assert Answer(process)(net, x) == [0.5]
+    assert torch.allclose(net.weight.detach(), torch.tensor([1.3, 1.1, 1.2]))
+    assert torch.allclose(net.weight.grad, torch.tensor([4.0, 4.0, 8.0]))
+    ((seen, time_seen, before),) = net.record
+    assert torch.equal(seen, x) and time_seen == 0.5 and torch.allclose(before, torch.tensor([0.3, 0.1, 0.2]))
 
 
 def test_a_notebook_whose_source_is_a_number_is_read(tmp_path):
@@ -393,7 +419,7 @@ def judged(process, path):
     sheet = Sheet(cells, stubs(read(LESSONS / path.name)), seconds=600.0, run_all=False)
     sheet.go_through(process, sheet.anchors)
     process.allow(600.0)
-    process.ask("run", "%reset -f")
+    process.ask("run", "import torch\ntorch.set_grad_enabled(True)  # a lesson may have switched it off\n%reset -f")
     process.allow(math.inf)
     assert not sheet.errors, sheet.errors
     return {exercise: found["verdict"] for exercise, found in sheet.verdicts.items()}

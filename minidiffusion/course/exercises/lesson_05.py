@@ -196,13 +196,14 @@ class _Guesser(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.tensor([0.3, 0.1, 0.2]))
-        self.calls: list[tuple[Any, Any]] = []
-        self.before: list[Tensor] = []
+        self.record: list[Any] = []
 
     def forward(self, x: Any, t: Any, cond: Any = None) -> Tensor:
-        self.calls.append((x, t))
-        self.before.append(self.weight.detach().clone())
+        self.record.append((x, t, self.weight.detach().clone()))
         return _guess(self.weight, x)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the grader makes it again in the copy's process
+        return _Guesser, ()
 
 
 def _guess(weight: Tensor, x: Tensor) -> Tensor:
@@ -214,7 +215,6 @@ def train(answer: Any) -> None:
     point = torch.tensor([1.5, -1.0])
     for schedule in (schedules.cosine(), schedules.flow()):
         net, steps, generator = _Guesser(), 4, torch.Generator().manual_seed(0)
-        weight, calls, before = net.weight, net.calls, net.before
         losses = call(
             answer,
             net=net,
@@ -224,6 +224,7 @@ def train(answer: Any) -> None:
             generator=generator,
         )
         _check_losses(losses, steps)
+        weight, calls, before = net.weight, [(x, t) for x, t, _ in net.record], [w for *_, w in net.record]
         if len(calls) != steps:
             raise Wrong(
                 f"in {steps} steps, call the network {steps} times, once a step. You called it {len(calls)} times."

@@ -1,7 +1,7 @@
 """The door between the copy's process and the judge: only plain values pass, written as JSON.
 
-`pack` writes a value and `unpack` builds it again, of the exact types float, int, bool, str, list, tuple and Tensor.
-Anything else arrives as an empty object that only has the name of its type, so that the judge can say what it is.
+`pack` writes a value and `unpack` builds it again, of the exact types float, int, bool, str, list, tuple, dict and
+Tensor. Anything else arrives as an empty object that only has the name of its type, so that the judge can say what it is.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def pack(value: Any, special: Callable[[Any], Any] = lambda value: None) -> Any:
     if isinstance(value, (list, tuple)):
         items = [pack(item, special) for item in value]
         return items if isinstance(value, list) else {"tuple": items}
+    if isinstance(value, dict):
+        return {"dict": [[pack(key, special), pack(item, special)] for key, item in value.items()]}
     if isinstance(value, Tensor) and value.numel() <= LARGEST:
         numbers = value.detach().cpu().resolve_conj().resolve_neg().flatten().contiguous()
         content = base64.b64encode(numbers.view(torch.uint8).numpy().tobytes()).decode()
@@ -51,6 +53,8 @@ def unpack(packed: Any, special: Callable[[str, Any], Any] | None = None) -> Any
         return ...
     if kind == "tuple":
         return tuple(unpack(content, special))
+    if kind == "dict":
+        return dict(unpack(content, special))
     if kind == "tensor":
         name, shape, text = content
         numbers, dtype = bytearray(base64.b64decode(text)), getattr(torch, name)

@@ -67,8 +67,9 @@ class Student:
         """Call the function: what it returns, how that depends on the networks, and what has become of its inputs."""
         try:
             inputs = unpack(packed, self.special)
-            value = self.answer(*inputs)
-            after = [pack(one) if isinstance(one, (Tensor, list)) else None for one in inputs]
+            with torch.enable_grad():  # a cell may have switched it off
+                value = self.answer(*inputs)
+            after = [pack(one) if isinstance(one, (Tensor, list)) else trained(one) for one in inputs]
             return {"value": pack(value), "slopes": slopes(value, inputs), "inputs": after}
         except BaseException as error:
             return {"wrong": stopped(self.answer, error)}
@@ -92,6 +93,15 @@ class Student:
             name, text = reply["error"]
             raise getattr(builtins, name, RuntimeError)(text)
         return unpack(reply["value"])
+
+
+def trained(network: Any) -> Any:
+    """The weights of a network, their gradients, and what it has recorded, if it keeps a `record`; else None."""
+    if not isinstance(network, nn.Module):
+        return None
+    weights = {name: (pack(weight), pack(weight.grad)) for name, weight in network.named_parameters()}
+    record = pack(getattr(network, "record", None))
+    return {"network": [{name: list(pair) for name, pair in weights.items()}, record]}
 
 
 def slopes(value: Any, inputs: list[Any]) -> list[Any]:

@@ -55,7 +55,8 @@ class Process:
         )
         self.reason = ""
         self.allow(START)
-        threading.Thread(target=self._watch, daemon=True).start()
+        self.watcher = threading.Thread(target=self._watch, daemon=True)
+        self.watcher.start()
 
     def __enter__(self) -> Process:
         try:
@@ -67,7 +68,7 @@ class Process:
 
     def __exit__(self, *error: Any) -> None:
         self.reason = self.reason or "is no longer needed"
-        self._stop()
+        self.watcher.join()  # it stops everything, and must not be at it when the next process starts
         with contextlib.suppress(OSError), self.process:
             pass  # which closes its pipes
 
@@ -150,17 +151,29 @@ class Answer:
             raise self.verdict
         if "wrong" in found:
             raise Wrong(str(found["wrong"]))
-        for mine, after in zip(inputs, unpack(found["inputs"]), strict=True):
+        for mine, after in zip(inputs, found["inputs"], strict=True):
             if isinstance(mine, Tensor):
-                mine.data = after
+                mine.data = unpack(after)
             elif isinstance(mine, list):
-                mine[:] = after
+                mine[:] = unpack(after)
+            elif isinstance(mine, nn.Module):
+                self.take_over(mine, *after["network"])
         value = unpack(found["value"])
         weights = [weight for one in inputs if isinstance(one, nn.Module) for weight in one.parameters()]
         for weight, slope in zip(weights, unpack(found["slopes"]), strict=False):
             if slope is not None:  # a line with the same value and the same gradient
                 value = value + ((weight - weight.detach()) * slope).sum().to(value.dtype)
         return value
+
+    @staticmethod
+    def take_over(network: nn.Module, weights: dict[str, Any], record: Any) -> None:
+        """Give the judge's network the weights, the gradients and the record of the copy's."""
+        for name, weight in network.named_parameters():
+            value, slope = map(unpack, weights[name])
+            weight.data = value
+            weight.grad = slope
+        if hasattr(network, "record"):
+            network.record = unpack(record)
 
     def special(self, value: Any) -> Any:
         """How the inputs of a check go to the copy: schedules and networks by what makes them, functions by number."""
