@@ -1,7 +1,8 @@
 """The door between the copy's process and the judge: only plain values pass, written as JSON.
 
 `pack` writes a value and `unpack` builds it again, of the exact types float, int, bool, str, list, tuple, dict and
-Tensor. Anything else arrives as an empty object that only has the name of its type, so that the judge can say what it is.
+Tensor. Anything else arrives as an empty object that only has the name of its type, so that the judge can say what it
+is.
 """
 
 from __future__ import annotations
