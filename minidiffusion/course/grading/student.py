@@ -99,9 +99,8 @@ def trained(network: Any) -> Any:
     """The weights of a network, their gradients, and what it has recorded, if it keeps a `record`; else None."""
     if not isinstance(network, nn.Module):
         return None
-    weights = {name: (pack(weight), pack(weight.grad)) for name, weight in network.named_parameters()}
-    record = pack(getattr(network, "record", None))
-    return {"network": [{name: list(pair) for name, pair in weights.items()}, record]}
+    weights = {name: [pack(weight), pack(weight.grad)] for name, weight in network.named_parameters()}
+    return {"network": [weights, pack(getattr(network, "record", None))]}
 
 
 def slopes(value: Any, inputs: list[Any]) -> list[Any]:
