@@ -70,17 +70,21 @@ def main():
 
 
 def collect(module, experiment, folder, seeds, names, device):
-    read = {(n, s): json.loads((folder / f"{n} {s}.json").read_text()) for n in names for s in seeds}
+    files = {(n, s): json.loads((folder / f"{n} {s}.json").read_text()) for n in names for s in seeds}
+    read = {place: file["result"] for place, file in files.items()}
+    for (_, seed), result in read.items():
+        if seed != seeds[0]:
+            result.pop("shown", None)  # pictures of one seed are enough, and the file goes with the package
     results = {
         "experiment": experiment,
         "scale": "full",
         "seeds": list(seeds),
-        "seconds": round(sum(one["seconds"] for one in read.values()), 1),
+        "seconds": round(sum(file["seconds"] for file in files.values()), 1),
         "device": device.type,
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         **({"yardsticks": module.yardsticks(1000)} if hasattr(module, "yardsticks") else {}),
-        "runs": [module.combined({name: read[name, seed]["result"] for name in names}, "full") for seed in seeds],
+        "runs": [module.combined({name: read[name, seed] for name in names}, "full") for seed in seeds],
     }
     (ledger.FOLDER / experiment / "results.json").write_text(json.dumps(results) + "\n")
     module.plot(results["runs"]).savefig(HERE / experiment / "picture.png", dpi=120)

@@ -104,19 +104,23 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
 
 
 def plot(runs: list[dict]) -> Figure:
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+    """Modes kept, the share of samples near a mode, and the path of the Dirac-GAN."""
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=(2, 2, 1.2))
     names = list(runs[0]["modes_kept"])
-    for i, name in enumerate(names):
-        for j, rate in enumerate(runs[0]["rates"]):
-            values = [run["modes_kept"][name][j] for run in runs]
-            spot = [i + 0.22 * (j - 1) + 0.03 * (k - 2) for k in range(len(values))]
-            label = f"learning rate x {rate:.2g}" if i == 0 else None
-            left.plot(spot, values, md.plots.MARKERS[j], color=md.plots.COLOURS[j], ms=5, alpha=0.8, label=label)
-    left.set_xticks(range(len(names)), [name.replace(" + R1", "\n+ R1", 1) for name in names], fontsize=8)
+    for axis, key in (left, "modes_kept"), (middle, "share_near_a_mode"):
+        for i, name in enumerate(names):
+            for j, rate in enumerate(runs[0]["rates"]):
+                values = [run[key][name][j] for run in runs]
+                spot = [i + 0.22 * (j - 1) + 0.03 * (k - 2) for k in range(len(values))]
+                label = f"learning rate x {rate:.2g}" if i == 0 else None
+                axis.plot(spot, values, md.plots.MARKERS[j], color=md.plots.COLOURS[j], ms=5, alpha=0.8, label=label)
+        axis.set_xticks(range(len(names)), [name.replace(" + R1", "\n+ R1", 1) for name in names], fontsize=8)
     left.set_ylabel("modes kept, of 8", fontsize=9)
     left.set_ylim(-0.4, 8.4)
     left.legend(frameon=False, fontsize=8, loc="lower right")
+    middle.set_ylabel("share of samples near a mode", fontsize=9)
+    middle.set_ylim(-0.05, 1.05)
     for i, (name, path) in enumerate(runs[0]["dirac"].items()):
         right.plot(
             range(0, 8 * len(path), 8), path, color=md.plots.COLOURS[i], marker=md.plots.MARKERS[i], ms=3, label=name
@@ -124,7 +128,7 @@ def plot(runs: list[dict]) -> Figure:
     right.set_xlabel("steps of the Dirac-GAN", fontsize=9)
     right.set_ylabel("distance to its equilibrium", fontsize=9)
     right.legend(frameon=False, fontsize=8)
-    for axis in (left, right):
+    for axis in (left, middle, right):
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     return figure
