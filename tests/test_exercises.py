@@ -131,6 +131,13 @@ def test_a_sampling_loop_over_a_stub_of_the_step_is_not_attempted():
     assert judge(CHECKS["00.1"], loop) == "not attempted yet"
 
 
+def test_an_answer_that_calls_exit_does_not_end_the_notebook():
+    def even_time(schedule):
+        raise SystemExit(0)
+
+    assert judge(CHECKS["01.2"], even_time).startswith("not yet: ") and "SystemExit" in judge(CHECKS["01.2"], even_time)
+
+
 def test_check_prints_one_line(capsys):
     check("01.2", lambda schedule: schedule.time(0.0))
     assert capsys.readouterr().out == "Exercise 01.2: passed\n"

@@ -24,7 +24,8 @@ EXAMPLES = """examples:
   minidiffusion grade submissions/ada/01_destroying_data.ipynb --json
   minidiffusion grade 01_destroying_data.ipynb --seconds 10 --all
 
-The exit code is 0 if every exercise passes, 1 if not, and 2 if the file is not a copy of a lesson.
+The exit code is 0 if every exercise passes, 1 if not, and 2 if nothing could be graded, such as a file that is not a
+copy of a lesson.
 """
 
 
@@ -32,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("notebook", type=Path, metavar="NOTEBOOK", help="the student's copy, NAME.ipynb; it is not changed")
     add("--json", action="store_true", help="print JSON instead of text, including the errors of the cells")
-    limit = "time limit for each cell and each check, in seconds; all together may take ten times as long (60)"
+    limit = "seconds for each cell and each check; the whole copy may take ten times as long; default: 60"
     add("--seconds", type=whole(1, 3600), default=60, metavar="N", help=limit)
     add(
         "--all",

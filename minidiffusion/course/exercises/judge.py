@@ -53,7 +53,7 @@ def call(function: Any, **inputs: Any) -> Any:
         answer = function(*copies.values())
     except (NotAttempted, Wrong):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # exit() would end the notebook
         raise Wrong(stopped(function, error)) from None
     if answer is ...:
         raise NotAttempted

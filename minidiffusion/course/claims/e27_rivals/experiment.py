@@ -168,12 +168,11 @@ def combined(found: dict[str, dict[str, Any]], scale: str) -> dict[str, Any]:
     frechet = {name: max(score["frechet"], 1e-3) for name, score in scores.items()}
     gan = min(LOSSES, key=frechet.__getitem__)
     diffusion = min(HEADS, key=frechet.__getitem__)
-    losses = [frechet[name] for name in ("VAE", "IMLE", gan)]
     return {
         "arms": found,
         "diffusion_over_best_rival": frechet[diffusion] / min(frechet[name] for name in RIVALS),
         "gan_over_vae": frechet[gan] / frechet["VAE"],
-        "worst_loss_over_best": max(losses) / min(losses),
+        "imle_over_gan": frechet["IMLE"] / frechet[gan],
         "eps_over_gan": frechet["eps"] / frechet[gan],
         "x0_or_v_over_gan": min(frechet["x0"], frechet["v"]) / frechet[gan],
         "precision_over_gan": scores[diffusion]["precision"] - scores[gan]["precision"],

@@ -1,11 +1,12 @@
 """E9, on a ring of eight Gaussians. How often does a GAN lose modes, and is the prior to blame, or the loss?
 
-All models have the same MLPs, data and steps, with learning rates at factors of three around the usual one. There are
-three GANs (the loss of 2014, the same with R1 + R2, and the relativistic loss with R1 + R2) and a diffusion model. A
-mode is kept if at least 2% of 2,000 samples (a fair share is 12.5%) lie within three standard deviations of its centre.
-Beside it is the Dirac-GAN (Mescheder et al. 2018), one number against one slope, whose eigenvalues are known. With the
-data at 0 and D(x) = psi x, gradient descent moves (theta, psi) around a circle, and R1 + R2 with weight gamma turns the
-circle into a spiral towards its centre.
+All models have the same MLPs and data, with learning rates at factors of three around the usual one. The diffusion
+model takes three times as many steps, because a step of a GAN trains two networks. There are three GANs (the loss of
+2014, the same with R1 + R2, and the relativistic loss with R1 + R2) and a diffusion model. A mode is kept if at least
+2% of 2,000 samples (a fair share is 12.5%) lie within three standard deviations of its centre. Beside it is the
+Dirac-GAN (Mescheder et al. 2018), one number against one slope, whose eigenvalues are known. With the data at 0 and
+D(x) = psi x, gradient descent moves (theta, psi) around a circle, and R1 + R2 with weight gamma turns the circle into a
+spiral towards its centre.
 """
 
 from __future__ import annotations
