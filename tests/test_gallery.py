@@ -19,6 +19,11 @@ def test_a_kept_picture_is_there(folder, shape, capsys):
         assert set(picture.convert("L").tobytes()) <= {127, 128, 255}
 
 
+def test_a_prompt_with_a_comma_may_name_a_picture(folder):
+    gallery.keep(torch.zeros(3, 8, 8), "santa claus, noto style")
+    assert (folder / "santa claus, noto style.png").exists()
+
+
 @pytest.mark.parametrize("name", ["", "../boot", "a/b", "x" * 81, "boot.png"])
 def test_a_name_must_be_that_of_a_file(folder, name):
     with pytest.raises(ValueError, match="name must be"):

@@ -19,8 +19,8 @@ def keep(picture: Float[Tensor, "*batch channel row column"], name: str) -> None
 
     picture: in [-1, 1]. ValueError if the name could not be that of a file.
     """
-    if not re.fullmatch(r"[\w -]{1,80}", name):
-        raise ValueError(f"name must be 1 to 80 letters, digits, spaces, - or _, got {name[:80]!r}")
+    if not re.fullmatch(r"[\w ,-]{1,80}", name):
+        raise ValueError(f"name must be 1 to 80 letters, digits, spaces, commas, - or _, got {name[:80]!r}")
     sheet = tile(picture[None] if picture.ndim == 3 else picture)
     FOLDER.mkdir(exist_ok=True)
     Image.fromarray(sheet).save(FOLDER / f"{name}.png")

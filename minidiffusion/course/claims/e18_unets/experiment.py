@@ -14,9 +14,9 @@ not. Quality is the Frechet distance to the test pictures in two feature spaces 
 64 principal components of the pixels), precision and recall. `real` are training pictures, `blur` slightly blurred
 ones, `copy` the test pictures themselves.
 
-How fast an arm learns is not read off a threshold that some arms never reach. `steps_to_last` is the step at which an
-arm reaches the quality that the slowest of the three outputs has at the end, under the same weight and guess: every arm
-reaches it.
+How fast an arm learns is not read off a threshold that some arms never reach. `faster` compares two outputs: the step at
+which each reaches the best quality that the worse of the two has at any look, under the same weighting and guess, so
+both reach it.
 """
 
 from __future__ import annotations
@@ -271,6 +271,8 @@ def plot(runs: list[dict[str, Any]]) -> Figure:
     axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
     axis.set_ylabel("Frechet distance")
     axis.set_yscale("log")
+    axis.set_yticks([1.5, 2, 3, 4, 6, 8], ["1.5", "2", "3", "4", "6", "8"])
+    axis.minorticks_off()
     axis.grid(axis="y", color="0.9")
     shown = [name for name in names if "min_snr own" in name]
     for line, name in zip(below.subplots(len(shown), 1), shown, strict=True):
