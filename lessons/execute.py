@@ -2,10 +2,12 @@
 
     python lessons/execute.py lessons/00_draw_something.ipynb ...     without names: all lessons and solutions
 
-A live widget needs a kernel, so we keep only its picture. Ids, times and versions are removed.
+A live widget needs a kernel, so we keep only its picture. Ids, times and versions are removed. The kernel works in an
+empty folder, so that a lesson shows the gallery of a student who has just begun.
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -31,7 +33,8 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}}).execute()
+    with tempfile.TemporaryDirectory() as folder:
+        NotebookClient(notebook, timeout=None, resources={"metadata": {"path": folder}}).execute()
     nbformat.write(clean(notebook), path)
 
 

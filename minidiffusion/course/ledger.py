@@ -156,10 +156,12 @@ def outcomes(runs: Runs, known: Sequence[Claim]) -> Outcomes:
 
 def verdict(claim: Claim, decided: Outcomes) -> str:
     """supported, partly, refuted or open, from the outcomes of the claim's parts."""
-    found = [decided.get((claim.id, i)) for i in range(len(claim.parts))]
+    found = {decided.get((claim.id, i)) for i in range(len(claim.parts))}
+    if {True, False} <= found:
+        return "partly"  # whatever the other parts turn out to be
     if not found or None in found:
         return "open"
-    return "supported" if all(found) else "partly" if any(found) else "refuted"
+    return "supported" if True in found else "refuted"
 
 
 def claims(path: Path | None = None) -> list[Claim]:

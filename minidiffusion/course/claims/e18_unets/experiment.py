@@ -14,8 +14,8 @@ not. Quality is the Frechet distance to the test pictures in two feature spaces 
 64 principal components of the pixels), precision and recall. `real` are training pictures, `blur` slightly blurred
 ones, `copy` the test pictures themselves.
 
-How fast an arm learns is not read off a threshold that some arms never reach. `faster` compares two outputs: the step at
-which each reaches the best quality that the worse of the two has at any look, under the same weighting and guess, so
+How fast an arm learns is not read off a threshold that some arms never reach. `faster` compares two outputs: the step
+at which each reaches the best quality that the worse of the two has at any look, under the same weighting and guess, so
 both reach it.
 """
 
