@@ -295,11 +295,11 @@ def graded_alone(answers, tmp_path):
 
 
 def test_a_copy_that_fills_the_memory_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "MEMORY", 2**30)
+    monkeypatch.setattr(worker, "MEMORY", 2**31)
     hog = "def even_time(schedule):\n    return [torch.ones(2**24) for i in range(1000)]"
     graded = graded_alone({"01.1": RIGHT["01.1"], "01.2": hog, "01.3": RIGHT["01.3"]}, tmp_path)
     assert [one["verdict"] for one in graded["exercises"]] == ["passed", "not yet", "passed"]
-    assert graded["exercises"][1]["why"] == "asked for an answer, it used more than 1 GB of memory."
+    assert graded["exercises"][1]["why"] == "asked for an answer, it used more than 2 GB of memory."
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, nobody adopts the orphans")
