@@ -2,7 +2,8 @@
 
 Outputs {x0, eps, v} x weights of the error in x0 {min-SNR, SNR + 1, each output's own} x first guesses {each output's
 own, one for all}. Every arm has the same U-Net, data, steps and sampler, and a learning rate of its own, chosen from
-the same four by the same rule with a seed that is not used again (`tune`; rates.json).
+the same four by the same rule with a seed that is not used again (`tune`; rates.json). SNR + 1 is v's own weight,
+so for v two of the three weights are one and the same training; it was run once for the last three seeds.
 
 A zero-initialised network guesses x0_hat = 0 if it predicts x0, x_t / alpha if it predicts eps, and alpha x_t if it
 predicts v. That is a confound as well as a property of the output, so the arms "one" all start from alpha x_t, the best

@@ -196,7 +196,8 @@ def plot(runs: list[dict[str, Any]]) -> Figure:
             for arm, found in one["arms"].items():
                 if name in found.get("scores", {}):
                     points.setdefault(int(arm.split(" x")[1]), []).append(found["scores"][name]["frechet"])
-                    shown |= {name: found["shown"][name]} if "shown" in found else {}  # kept for one seed
+                    if "shown" in found:  # only the first seed keeps its pictures
+                        shown[name] = found["shown"][name]
         budgets = sorted(points)
         means = [torch.tensor(points[b]).log().mean().exp().item() for b in budgets]
         axis.plot(budgets, means, md.plots.MARKERS[i % 8] + "-", color=md.plots.COLOURS[i % 8], label=name)
