@@ -21,19 +21,55 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import UInt8
+from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
+from numpy.typing import NDArray
 from torch import Tensor
 
 from minidiffusion import Denoiser
 from minidiffusion.cli import main
 from minidiffusion.data.emoji import Captions
 from minidiffusion.systems import recipes
-from minidiffusion.systems.recolour import COLOURS, recoloured
 from minidiffusion.systems.shipped import WEIGHTS
 from minidiffusion.training.descend import Step
 
+# hue in turns, and what saturation and brightness are multiplied by; a hue of None stays as it is
+COLOURS: dict[str, tuple[float | None, float, float]] = {
+    "red": (0.0, 1.1, 1.0),
+    "orange": (0.08, 1.1, 1.05),
+    "yellow": (0.14, 1.0, 1.15),
+    "green": (0.36, 0.85, 0.85),
+    "blue": (0.6, 1.1, 1.0),
+    "purple": (0.76, 0.9, 0.95),
+    "pink": (0.93, 0.6, 1.1),
+    "brown": (0.06, 0.7, 0.6),
+    "black": (None, 0.3, 0.3),
+    "white": (None, 0.1, 1.3),
+}
+WIDTH = 0.11  # of the hues that change, in turns, to either side of the most common one
+NEEDED = 0.45  # this share of the drawing must have such a hue
 CONNECTIVES = ("with", "and")
 COUNT, STEPS = 5000, 5000
 LARGE, SMALL = 40, 30  # sides of the first and the second picture of a pair
+
+
+def recoloured(picture: UInt8[NDArray, "3 row column"], colour: str) -> UInt8[NDArray, "3 row column"] | None:
+    """The picture with its most common hue changed to `colour`; None if it has no such hue, or is `colour` already."""
+    hsv = rgb_to_hsv(picture.transpose(1, 2, 0) / 255.0)
+    h, s, v = np.moveaxis(hsv, -1, 0)
+    drawn, vivid = (s > 0.1) | (v < 0.9), (s > 0.25) & (v > 0.2)
+    if vivid.sum() < 100:
+        return None
+    counts, edges = np.histogram(h[vivid], 36, (0, 1))
+    common = edges[counts.argmax()] + 0.5 / 36
+    distance = (h - common + 0.5) % 1 - 0.5
+    chosen = (s > 0.1) & (np.abs(distance) < WIDTH)
+    hue, saturation, brightness = COLOURS[colour]
+    already = hue is not None and abs((hue - common + 0.5) % 1 - 0.5) < 0.06
+    if (chosen & vivid).sum() < NEEDED * drawn.sum() or already:
+        return None
+    to = common if hue is None else hue
+    changed = np.stack([(to + 0.4 * distance) % 1, s * saturation, v * brightness], -1).clip(0, 1)
+    return (hsv_to_rgb(np.where(chosen[..., None], changed, hsv)) * 255).round().astype(np.uint8).transpose(2, 0, 1)
 
 
 def paired(first: UInt8[Tensor, "3 64 64"], second: UInt8[Tensor, "3 64 64"]) -> UInt8[Tensor, "3 64 64"]:
@@ -89,7 +125,7 @@ def with_collages(part: Denoiser, world: recipes.World, steps: int, **options: A
     """The training of Stable Diffusion's U-Net, on the pictures of this world and on collages of them."""
     pictures, captions = collages(world.pictures, world.captions, COUNT)
     larger = recipes.World(torch.cat([world.pictures, pictures]), joined(world.captions, captions), world.parts)
-    return recipes.LATENT_DIFFUSION_THIRD.fit(part, larger, steps, **options)
+    return recipes.LATENT_DIFFUSION.fit(part, larger, steps, **options)
 
 
 if __name__ == "__main__":
@@ -99,7 +135,7 @@ if __name__ == "__main__":
         shutil.copy(WEIGHTS / f"{name}.safetensors", folder)
     shutil.copy(WEIGHTS / "stable_diffusion.safetensors", folder / "shipped.safetensors")
     shipped = [stage for stage in recipes.SYSTEMS["stable_diffusion"] if stage.name in ("autoencoder", "clip")]
-    third = replace(recipes.LATENT_DIFFUSION_THIRD, name="shipped")
+    third = replace(recipes.LATENT_DIFFUSION, name="shipped")
     fourth = replace(third, name="stable_diffusion", build=recipes.continued("shipped"), fit=with_collages, steps=STEPS)
     recipes.SYSTEMS["stable_diffusion"] = (*shipped, third, fourth)
     sys.exit(main(["train", "stable_diffusion", "--out", str(folder), *sys.argv[2:]]))

@@ -31,8 +31,7 @@ def quality(system: str) -> dict[str, float]:
 if __name__ == "__main__":
     folder, total = Path(sys.argv[1]), 0
     shipped = {
-        system: [s for s in stages if not s.name.endswith(("_draft", "_second", "_third"))]
-        for system, stages in SYSTEMS.items()
+        system: [s for s in stages if not s.name.endswith(("_draft", "_second"))] for system, stages in SYSTEMS.items()
     }
     for system, stages in shipped.items():
         for stage in stages:

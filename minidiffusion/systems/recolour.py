@@ -29,7 +29,7 @@ COLOURS: dict[str, tuple[float | None, float, float]] = {
 }
 WIDTH = 0.11  # of the hues that change, in turns, to either side of the most common one
 NEEDED = 0.45  # this share of the drawing must have such a hue
-SEED = 1  # with it, none of the fifty free prompts in figures/systems becomes a caption here
+SEED = 1  # with it, none of the fifty free prompts in figures/systems is a caption of the training
 
 
 def recoloured(picture: UInt8[NDArray, "3 row column"], colour: str) -> UInt8[NDArray, "3 row column"] | None:
@@ -54,21 +54,15 @@ def recoloured(picture: UInt8[NDArray, "3 row column"], colour: str) -> UInt8[ND
 
 def with_recoloured(
     pictures: UInt8[Tensor, "count 3 64 64"], captions: Captions, more: int, seed: int = SEED
-) -> tuple[UInt8[Tensor, "all 3 64 64"], Captions]:
+) -> tuple[UInt8[Tensor, "count+more 3 64 64"], Captions]:
     """These pictures, and `more` of them in another colour, without people and flags: "rose" and also "blue rose".
 
     A caption that a real picture has is left to that picture, since a font has its own blue heart.
-    ValueError if too few of the pictures have a colour that can change.
     """
-    rng = np.random.default_rng(seed)
-    made: list[Tensor] = []
-    names: list[str] = []
-    sources: list[int] = []
+    rng, made, names, sources = np.random.default_rng(seed), [], [], []
     real, things = set(captions), zip(captions.tone, captions.group, strict=True)
     usable = [i for i, (tone, group) in enumerate(things) if tone == 0 and group not in ("flags", "people-body")]
-    for _ in range(100 * more):  # about half of the pictures have a hue that can change
-        if len(made) == more:
-            break
+    while len(made) < more:
         i, colour = int(rng.choice(usable)), str(rng.choice(list(COLOURS)))
         name = " ".join([colour, *(word for word in captions[i].split() if word not in COLOURS)])
         picture = None if name in real else recoloured(pictures[i].numpy(), colour)
@@ -76,8 +70,6 @@ def with_recoloured(
             made.append(torch.from_numpy(picture))
             names.append(name)
             sources.append(i)
-    if len(made) < more:
-        raise ValueError(f"pictures: only {len(made)} could be drawn in another colour, wanted {more}")
     fields = {key: [*old, *(old[i] for i in sources)] for key, old in vars(captions).items() if key != "tags"}
     fields["tags"] = [*captions.tags, *([] for _ in sources)]  # keywords do not tell of the new colour
     return torch.cat([pictures, torch.stack(made)]), Captions([*captions, *names], **fields)
