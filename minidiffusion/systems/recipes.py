@@ -25,10 +25,7 @@ from .decoder import Upsampler, fit_decoder, fit_upsampler
 from .first_stage import fit_autoencoder, set_scale
 from .latent_diffusion import StableDiffusion, fit_words
 from .priors import AutoregressivePrior, fit_autoregressive, fit_prior
-from .recolour import with_recoloured
 from .unclip import DALLE2
-
-RECOLOURED = 1500  # pictures in another colour, beside 12,377 real ones
 
 
 @dataclass
@@ -124,12 +121,6 @@ def build_clip(world: World) -> CLIP:
     return net
 
 
-def fit_in_colours(part: Denoiser, world: World, steps: int, **options: Any) -> Iterator[Step]:
-    """Stable Diffusion's training on the world's pictures and, one in about eight, things in colours no font has."""
-    larger = World(*with_recoloured(world.pictures, world.captions, RECOLOURED), world.parts)
-    return fit_words(part, larger.latents, larger.captions, world.parts["clip"], steps, **options)
-
-
 PROMPTS = [
     *("grinning face with smiling eyes, noto style", "woman astronaut, dark skin tone, fluent style"),
     *("man farmer, light skin tone, twemoji style", "waving hand, medium skin tone, noto style"),
@@ -210,18 +201,11 @@ LATENT_DIFFUSION_DRAFT = Stage(
 LATENT_DIFFUSION_SECOND = replace(
     LATENT_DIFFUSION_DRAFT, name="stable_diffusion_second", build=continued("stable_diffusion_draft"), steps=12000
 )
-LATENT_DIFFUSION_THIRD = replace(
+LATENT_DIFFUSION = replace(
     LATENT_DIFFUSION_SECOND,
-    name="stable_diffusion_third",
+    name="stable_diffusion",
     build=continued("stable_diffusion_second"),
     learning_rate=7e-4,
-)
-LATENT_DIFFUSION = replace(
-    LATENT_DIFFUSION_THIRD,
-    name="stable_diffusion",
-    build=continued("stable_diffusion_third"),
-    fit=fit_in_colours,
-    learning_rate=5e-4,
 )
 PRIOR = Stage(
     "prior",
@@ -259,7 +243,7 @@ UPSAMPLER = Stage(
 SYSTEMS = {
     "stable_diffusion": (
         *(AUTOENCODER_DRAFT, AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE),
-        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION_THIRD, LATENT_DIFFUSION),
+        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION),
     ),
     "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
 }
