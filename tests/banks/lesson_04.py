@@ -129,95 +129,80 @@ VIEW_WRONG = [
     (lambda layers: view(layers) + 1, "one too many"),
 ]
 
-# ---- 04.3: through the U ----
+# ---- 04.3: is the piece missed? ----
 
 
-def u(x, down, shrink, grow, up):
-    h, skips = x, []
-    for i, block in enumerate(down):
-        h = block(shrink[i - 1](h) if i > 0 else h)
-        skips.append(h)
-    for i, block in enumerate(up):
-        h = grow[i - 1](h) if i > 0 else h
-        h = block(h + skips.pop())
-    return h
+def surprise(without, whole):
+    spread = whole.std(dim=0) * (1 + 1 / len(whole)) ** 0.5
+    return (without - whole.mean(dim=0)) / spread
 
 
-def u_recursive(x, down, shrink, grow, up):
-    skip = h = down[0](x)
-    if len(down) > 1:
-        h = grow[-1](u_recursive(shrink[0](h), down[1:], shrink[1:], grow[:-1], up[:-1]))
-    return up[-1](h + skip)
+def surprise_by_hand(without, whole):
+    n = len(whole)
+    mean = sum(whole) / n
+    variance = sum((row - mean) ** 2 for row in whole) / (n - 1)
+    return (without - mean) / torch.sqrt(variance + variance / n)
 
 
-def u_by_index(x, down, shrink, grow, up):
-    kept = [down[0](x)]
-    for i in range(len(shrink)):
-        kept.append(down[i + 1](shrink[i](kept[-1])))
-    h = up[0](kept[-1] + kept[-1])
-    for i in range(len(grow)):
-        h = up[i + 1](grow[i](h) + kept[-2 - i])
-    return h
+def surprise_time_by_time(without, whole):
+    values = []
+    for error, others in zip(without, whole.T, strict=True):
+        values.append((error - others.mean()) / (others.var() * (len(others) + 1) / len(others)).sqrt())
+    return torch.stack(values)
 
 
-def joined(join, late=False, early=False, first=False):
-    """u with join(h, skip, i) instead of h + skip; late: after the block; early: the skip is what enters a block."""
-
-    def through(x, down, shrink, grow, up):
-        h, skips = x, []
-        for i, block in enumerate(down):
-            h = shrink[i - 1](h) if i > 0 else h
-            skips.append(h if early else block(h))
-            h = block(h)
-        for i, block in enumerate(up):
-            h = grow[i - 1](h) if i > 0 else h
-            skip = skips.pop(0 if first else -1)
-            h = join(block(h), skip, i) if late else block(join(h, skip, i))
-        return h
-
-    return through
+def measured(value):
+    """value(difference from the mean, standard deviation, n)"""
+    return lambda without, whole: value(without - whole.mean(0), whole.std(0), len(whole))
 
 
-def add(h, skip, i):
-    return h + skip
+def surprise_in_place(without, whole):
+    without -= whole.mean(0)
+    return without / (whole.std(0) * (1 + 1 / len(whole)) ** 0.5)
 
 
-def u_in_place(x, down, shrink, grow, up):
-    x += 1
-    return u(x, down, shrink, grow, up)
+def surprise_along_the_times(without, whole):
+    mean, spread = whole.mean(-1), whole.std(-1) * (1 + 1 / len(whole)) ** 0.5
+    return (without - mean) / spread
 
 
-def u_that_always_shrinks(x, down, shrink, grow, up):
-    h = x
-    for block, smaller in zip(down, [*shrink, shrink[-1]], strict=True):
-        h = smaller(block(h))
-    return h
-
-
-U_RIGHT = [u, u_recursive, u_by_index]
-U_WRONG = [
-    (lambda x, down, shrink, grow, up: None, "returns None"),
-    (torch.zeros(2, 3, 8, 8), "hand in the function itself"),
-    (u_in_place, "changes its input x in place"),
-    (u_that_always_shrinks, "must have the shape"),
-    (lambda x, down, shrink, grow, up: x, "that is the input"),
-    (lambda x, down, shrink, grow, up: u(x, down, shrink, grow, up).mean(), "must have the shape"),
-    (joined(lambda h, skip, i: h), "the skips are missing"),
-    (joined(lambda h, skip, i: skip), "you replace h by the skip"),
-    (joined(lambda h, skip, i: (h + skip) / 2), "you average h and the skip"),
-    (joined(lambda h, skip, i: h * skip), "you multiply h by the skip"),
-    (joined(lambda h, skip, i: torch.cat([h, skip], 1)), "must have the shape"),
-    (joined(add, late=True), "after the block of the way up"),
-    (joined(add, early=True), "not what goes into it"),
-    (joined(add, first=True), "stops"),
-    (joined(lambda h, skip, i: h if h.shape != skip.shape else h + skip, first=True), "in the wrong order"),
-    (lambda x, down, shrink, grow, up: u(x, down, shrink, grow, up[::-1]), "you go through `up` backwards"),
-    (joined(lambda h, skip, i: h + 2 * skip), "away. Follow the drawing"),
-    (lambda x, down, shrink, grow, up: u(x, down, shrink, grow, up).float(), "keep"),
+SURPRISE_RIGHT = [surprise, surprise_by_hand, surprise_time_by_time]
+SURPRISE_WRONG = [
+    (lambda without, whole: None, "returns None"),
+    (3.0, "hand in the function itself"),
+    (surprise_in_place, "changes its input without in place"),
+    (lambda without, whole: surprise(without, whole).mean(), "must have the shape"),
+    (lambda without, whole: surprise(without, whole).float(), "keep the type"),
+    (measured(lambda above, spread, n: above / spread), "the mean of a few networks is uncertain, too"),
+    (measured(lambda above, spread, n: above * n**0.5 / spread), "how uncertain the mean is"),
+    (measured(lambda above, spread, n: above / (spread * (1 + 1 / n))), "standard deviations do not"),
+    (measured(lambda above, spread, n: above / (spread + spread / n**0.5)), "you add two standard deviations"),
+    (
+        lambda without, whole: surprise(without, whole) * (len(whole) / (len(whole) - 1)) ** 0.5,
+        "divides by n - 1, not by n",
+    ),
+    (lambda without, whole: (without - whole.mean(0)) / whole.std(0, correction=0), "the mean is uncertain as well"),
+    (lambda without, whole: -surprise(without, whole), "the sign is turned round"),
+    (lambda without, whole: surprise(without, whole).abs(), "keep the sign"),
+    (lambda without, whole: without / whole.mean(0), "that is the ratio"),
+    (lambda without, whole: without / whole.mean(0) - 1, "a share of the error"),
+    (measured(lambda above, spread, n: above), "the difference itself"),
+    (measured(lambda above, spread, n: above / spread**2), "you divide by a variance"),
+    (lambda without, whole: surprise(without, whole) ** 2, "do not square"),
+    (
+        lambda without, whole: (without - whole.mean(0)) / (whole.std() * (1 + 1 / len(whole)) ** 0.5),
+        "one standard deviation for all times",
+    ),
+    (
+        lambda without, whole: (without - whole.max(0).values) / (whole.std(0) * (1 + 1 / len(whole)) ** 0.5),
+        "not with the worst",
+    ),
+    (surprise_along_the_times, "your mean goes over the times"),
+    (lambda without, whole: 2 * surprise(without, whole), "from a new seed"),
 ]
 
 BANK = {
     "04.1": (ATTEND_RIGHT, ATTEND_WRONG),
     "04.2": (VIEW_RIGHT, VIEW_WRONG),
-    "04.3": (U_RIGHT, U_WRONG),
+    "04.3": (SURPRISE_RIGHT, SURPRISE_WRONG),
 }

@@ -1,9 +1,9 @@
-"""Lesson 04: attention, how far a network sees, and the way through a U-Net."""
+"""Lesson 04: attention, how far a network sees, and whether a missing piece is missed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -122,98 +122,66 @@ def _wrong_views(layers: Sequence[str], right: int) -> list[tuple[Any, str]]:
     ]
 
 
-def through_the_u(answer: Any) -> None:
-    """04.3: through_the_u(x, down, shrink, grow, up) -> the U of a U-Net, whose parts come as lists of functions."""
+def surprise(answer: Any) -> None:
+    """04.3: surprise(without, whole) -> by how many standard deviations of their difference `without` lies above."""
     generator = torch.Generator().manual_seed(0)
-    for levels in (3, 2, 1):
-        x = torch.randn(2, 3, 8, 8, generator=generator, dtype=torch.float64)
-        parts = _parts(levels)
-        right = _u(x, parts)
-        shape_hint = f"the output for {levels} level{'s' if levels > 1 else ''}"
-        found = call(answer, x=x, **{name: list(part) for name, part in zip(PARTS, parts, strict=True)})
-        found = same_kind(found, x, shape_hint)
+    # as many networks as times once: a mean over the wrong axis raises no error there, only the values show it
+    for networks, times in ((5, 5), (3, 7), (2, 1)):
+        whole = 0.2 + 0.05 * torch.rand(networks, times, generator=generator, dtype=torch.float64)
+        without = 0.22 + 0.1 * torch.rand(times, generator=generator, dtype=torch.float64) - 0.04
+        right = (without - whole.mean(0)) / (whole.std(0) * math.sqrt(1 + 1 / networks))
+        found = same_kind(call(answer, without=without, whole=whole), without, "the surprise at each time")
         if close(found, right):
             continue
-        name_mistake(found, _wrong_ways(x, parts))
+        name_mistake(found, _wrong_surprises(without, whole))
         raise Wrong(
-            f"with {levels} level{'s' if levels > 1 else ''}, yours is {(found - right).abs().mean():.2g} away. Follow "
-            "the drawing: down[0], shrink[0], down[1], ..., then up[0], grow[0], up[1], ..., each after its skip."
+            f"for {networks} whole networks and {times} times, yours is {(found - right).abs().mean():.2g} away on "
+            "average. How much would a whole network from a new seed differ from the mean of these?"
         )
 
 
-PARTS = ("down", "shrink", "grow", "up")
-Parts = Sequence[Callable[[Tensor], Tensor]]
-
-
-def _parts(levels: int) -> list[list[Callable[[Tensor], Tensor]]]:
-    """Blocks that can be told apart, and ways to halve and double the sides."""
-
-    def block(a: float) -> Callable[[Tensor], Tensor]:
-        return lambda h: torch.sin(a * h) + a
-
-    def half(a: float) -> Callable[[Tensor], Tensor]:
-        return lambda h: a * F.avg_pool2d(h, 2)
-
-    def double(a: float) -> Callable[[Tensor], Tensor]:
-        return lambda h: a * h.repeat_interleave(2, 2).repeat_interleave(2, 3)
-
-    down, up = ([block(start + 0.3 * i) for i in range(levels)] for start in (0.7, 1.1))
-    return [down, [half(1.2 + i) for i in range(levels - 1)], [double(0.6 + i) for i in range(levels - 1)], up]
-
-
-def _u(
-    x: Tensor,
-    parts: Sequence[Parts],
-    join: Callable[[Tensor, Tensor, int], Tensor] = lambda h, skip, i: h + skip,
-    order: int = -1,
-    after: bool = False,
-    before_block: bool = False,
-) -> Tensor:
-    """The U, or a mistaken one: other ways to join, skips in another order, joined after the block, or taken early."""
-    h, skips = x, []
-    down, shrink, grow, up = parts
-    for i, block in enumerate(down):
-        h = shrink[i - 1](h) if i > 0 else h
-        skips.append(h)
-        h = block(h)
-        if not before_block:
-            skips[-1] = h
-    for i, block in enumerate(up):
-        h = grow[i - 1](h) if i > 0 else h
-        skip = skips.pop(order)
-        h = join(block(h), skip, i) if after else block(join(h, skip, i))
-    return h
-
-
-def _wrong_ways(x: Tensor, parts: Sequence[Parts]) -> list[tuple[Tensor, str]]:
-    levels = len(parts[0])
-    backwards = [parts[0], parts[1], parts[2], parts[3][::-1]]
-    return [
-        (x, "that is the input. Send it through the blocks."),
-        (_u(x, parts, join=lambda h, skip, i: h), "the skips are missing: add what the way down left at each level."),
-        (_u(x, parts, join=lambda h, skip, i: skip), "you replace h by the skip. Add the skip to h."),
-        (_u(x, parts, join=lambda h, skip, i: (h + skip) / 2), "you average h and the skip. Add them."),
-        (_u(x, parts, join=lambda h, skip, i: h * skip), "you multiply h by the skip. Add them."),
-        (_u(x, parts, join=lambda h, skip, i: h - skip), "you subtract the skip. Add it."),
+def _wrong_surprises(without: Tensor, whole: Tensor) -> list[tuple[Tensor, str]]:
+    n, spread, above = len(whole), whole.std(0), without - whole.mean(0)
+    right = above / (spread * math.sqrt(1 + 1 / n))
+    biased = whole.std(0, correction=0)
+    mistakes = [
+        (above / spread, "the mean of a few networks is uncertain, too. Add its variance to that of a single network."),
         (
-            _u(x, parts, after=True),
-            "you add the skip after the block of the way up. Add it before, so that the block sees it.",
+            above * math.sqrt(n) / spread,
+            "that is how uncertain the mean is, but a single network also differs from seed to seed. Add its variance.",
         ),
-        (_u(x, parts, before_block=True), "keep what the block of the way down returns, not what goes into it."),
+        (above / (spread * (1 + 1 / n)), "variances add, standard deviations do not: take the root of 1 + 1 / n."),
         (
-            _u(x, parts, order=0, join=lambda h, skip, i: h if h.shape != skip.shape else h + skip),
-            "the skips come in the wrong order: the last one that was kept is needed first.",
+            above / (spread * (1 + 1 / math.sqrt(n))),
+            "you add two standard deviations. Add the variances, and take the root of the sum.",
+        ),
+        (above / (biased * math.sqrt(1 + 1 / n)), "the variance of a sample divides by n - 1, not by n."),
+        (above / biased, "the variance of a sample divides by n - 1, and the mean is uncertain as well."),
+        (-right, "the sign is turned round: an error above the mean of the whole networks should count as positive."),
+        (right.abs(), "keep the sign: a network may well be better without a piece."),
+        (without / whole.mean(0), "that is the ratio of the errors. Compare the difference with what chance does."),
+        (above / whole.mean(0), "that is a share of the error. Compare the difference with what chance does."),
+        (above, "that is the difference itself. Divide it by its standard deviation."),
+        (above / whole.var(0), "you divide by a variance. Take the root."),
+        (above / (whole.var(0) * (1 + 1 / n)), "you divide by a variance. Take the root."),
+        (right.square(), "do not square the result."),
+        (
+            above / (whole.std() * math.sqrt(1 + 1 / n)),
+            "you take one standard deviation for all times. The errors differ a lot from time to time: take dim=0.",
         ),
         (
-            _u(x, parts, join=lambda h, skip, i: h if i == 0 else h + skip),
-            "the skip of the coarsest level is missing: there is one at each level, there as well.",
+            (without - whole.amax(0)) / (spread * math.sqrt(1 + 1 / n)),
+            "compare with the mean of the whole networks, not with the worst of them.",
         ),
         (
-            _u(x, parts, join=lambda h, skip, i: h if i == levels - 1 else h + skip),
-            "the skip of the finest level is missing: there is one at each level.",
+            (without - whole[0]) / (spread * math.sqrt(1 + 1 / n)),
+            "you compare with the first network alone. Take the mean of them all.",
         ),
-        (_u(x, backwards), "you go through `up` backwards: it begins at the coarsest level already."),
     ]
+    if whole.shape[0] == whole.shape[1]:
+        along = (without - whole.mean(1)) / (whole.std(1) * math.sqrt(1 + 1 / n))
+        mistakes.append((along, "your mean goes over the times. It must go over the networks, which is dim=0."))
+    return mistakes
 
 
-CHECKS = {"04.1": attention, "04.2": field_of_view, "04.3": through_the_u}
+CHECKS = {"04.1": attention, "04.2": field_of_view, "04.3": surprise}
