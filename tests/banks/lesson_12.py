@@ -169,44 +169,91 @@ WIDTH_WRONG = [
     (lambda s, alpha, sigma, output, tolerance: s[alpha], "stops"),
 ]
 
-# ---- 12.3: a skip for any output ----
+# ---- 12.3: the skip that leaves least to say ----
 
 
-def skip_for(a, b, alpha, sigma):
-    gate = b / sigma
-    return gate, a - gate * alpha
+def least_skip(s, a, b, alpha, sigma):
+    target = (a**2 * s + b**2).sum()
+    shared = (a * alpha * s + b * sigma).sum()
+    total = (alpha**2 * s + sigma**2).sum()
+    return shared / total, target - shared**2 / total
 
 
-def skip_by_solving(a, b, alpha, sigma):
-    matrix = torch.tensor([[alpha, 1.0], [sigma, 0.0]], dtype=torch.float64)
-    return torch.linalg.solve(matrix, torch.tensor([a, b], dtype=torch.float64))
+def least_skip_from_means(s, a, b, alpha, sigma):
+    v, n = s.mean().item(), len(s)
+    factor = (a * alpha * v + b * sigma) / (alpha**2 * v + sigma**2)
+    return [factor, n * ((a - factor * alpha) ** 2 * v + (b - factor * sigma) ** 2)]
 
 
-def skip_as_list(a, b, alpha, sigma):
-    return [b / sigma, (a * sigma - b * alpha) / sigma]
+def least_skip_closed(s, a, b, alpha, sigma):
+    total = alpha**2 * s.sum() + sigma**2 * len(s)
+    factor = (a * alpha * s.sum() + b * sigma * len(s)) / total
+    return torch.stack([factor, (a * sigma - b * alpha) ** 2 * len(s) * s.sum() / total])
 
 
-SKIP_RIGHT = [skip_for, skip_by_solving, skip_as_list]
+def factor_of(change):
+    """change(s, a, b, alpha, sigma) instead of the right factor, with what is really left."""
+
+    def answer(s, a, b, alpha, sigma):
+        c = change(s, a, b, alpha, sigma)
+        return c, ((a - c * alpha) ** 2 * s + (b - c * sigma) ** 2).sum()
+
+    return answer
+
+
+def rest_of(change):
+    """change(target, shared, total, rest, n) instead of what is left, with the right factor."""
+
+    def answer(s, a, b, alpha, sigma):
+        factor, rest = least_skip(s, a, b, alpha, sigma)
+        target, shared, total = a**2 * s + b**2, a * alpha * s + b * sigma, alpha**2 * s + sigma**2
+        return factor, change(target, shared, total, rest, len(s))
+
+    return answer
+
+
+def shared_of(s, a, b, alpha, sigma):
+    return (a * alpha * s + b * sigma).sum()
+
+
+def total_of(s, a, b, alpha, sigma):
+    return (alpha**2 * s + sigma**2).sum()
+
+
+SKIP_RIGHT = [least_skip, least_skip_from_means, least_skip_closed]
 SKIP_WRONG = [
     (lambda *inputs: None, "returns None"),
-    (lambda a, b, alpha, sigma: b / sigma, "return two numbers"),
-    (lambda a, b, alpha, sigma: (a - b * alpha / sigma, b / sigma), "you return the rest first"),
-    (lambda a, b, alpha, sigma: (b, a - b * alpha), "so divide by it"),
-    (lambda a, b, alpha, sigma: (b * sigma, a), "divide, do not multiply"),
-    (lambda a, b, alpha, sigma: (1 / sigma, a - alpha / sigma), "for b = 1 only"),
-    (lambda a, b, alpha, sigma: (-b / sigma, a + b * alpha / sigma), "the gate has the wrong sign"),
-    (lambda a, b, alpha, sigma: (a / alpha, b - a * sigma / alpha), "takes the picture off"),
-    (lambda a, b, alpha, sigma: (b / alpha, a - b), "is sigma, not alpha"),
-    (lambda a, b, alpha, sigma: (b / sigma, a), "brings in some of the picture"),
-    (lambda a, b, alpha, sigma: (b / sigma, a + b * alpha / sigma), "do not add it"),
-    (lambda a, b, alpha, sigma: (b / sigma, b * alpha / sigma - a), "the rest has the wrong sign"),
-    (lambda a, b, alpha, sigma: (b / sigma, -b * alpha / sigma), "for a = 0 only"),
-    (lambda a, b, alpha, sigma: (b / sigma, a - b / sigma), "has the factor alpha"),
-    (lambda a, b, alpha, sigma: (b / sigma, a - b * alpha), "the gate is b / sigma"),
-    (lambda a, b, alpha, sigma: (b / sigma, 7.0), "the gate is right"),
-    (lambda a, b, alpha, sigma: (9.0, a), "your gate is 9"),
-    (lambda a, b, alpha, sigma: (b / sigma, "rest"), "must be one number"),
-    (lambda a, b, alpha, sigma: a.tolist(), "stops"),
+    (lambda s, a, b, alpha, sigma: b / sigma, "return two numbers"),
+    (lambda *inputs: least_skip(*inputs)[::-1], "you return what is left first"),
+    (factor_of(lambda s, a, b, alpha, sigma: b / sigma), "takes all the noise off"),
+    (factor_of(lambda *inputs: -shared_of(*inputs) / total_of(*inputs)), "the factor has the wrong sign"),
+    (
+        factor_of(lambda s, a, b, alpha, sigma: ((a * alpha * s + b * sigma) / (alpha**2 * s + sigma**2)).mean()),
+        "first sum, then divide",
+    ),
+    (
+        factor_of(lambda s, a, b, al, sigma: (a * al * s.sum() + b * sigma) / (al**2 * s.sum() + sigma**2)),
+        "noise is on every axis",
+    ),
+    (factor_of(lambda *inputs: inputs[1] * inputs[3] * inputs[0].sum() / total_of(*inputs)), "add b sigma"),
+    (factor_of(lambda *inputs: len(inputs[0]) * inputs[2] * inputs[4] / total_of(*inputs)), "add a alpha s"),
+    (factor_of(shared_of), "divide by the variance of x_t"),
+    (factor_of(lambda *inputs: shared_of(*inputs) / (inputs[3] * inputs[0] + inputs[4]).sum()), "square both"),
+    (factor_of(lambda *inputs: shared_of(*inputs) / (len(inputs[0]) * inputs[4] ** 2)), "the picture in x_t varies"),
+    (factor_of(lambda *inputs: shared_of(*inputs) / (inputs[3] ** 2 * inputs[0]).sum()), "the noise in x_t varies"),
+    (factor_of(lambda s, *others: shared_of(s**2, *others) / total_of(s**2, *others)), "do not square it"),
+    (factor_of(lambda *inputs: total_of(*inputs) / shared_of(*inputs)), "upside down"),
+    (factor_of(lambda *inputs: 2 * shared_of(*inputs) / total_of(*inputs)), "a factor 2 is too much"),
+    (rest_of(lambda target, shared, total, rest, n: target.sum()), "all there is to say"),
+    (rest_of(lambda target, shared, total, rest, n: shared.sum() ** 2 / total.sum()), "what the skip says"),
+    (rest_of(lambda target, shared, total, rest, n: 2 * target.sum() - rest), "leaves less to say"),
+    (rest_of(lambda target, shared, total, rest, n: rest / n), "the mean over the axes"),
+    (rest_of(lambda target, shared, total, rest, n: rest**0.5), "Return its square"),
+    (rest_of(lambda target, shared, total, rest, n: (target - shared**2 / total).sum()), "a factor of its own"),
+    (rest_of(lambda target, shared, total, rest, n: 7.0), "the factor is right"),
+    (lambda s, a, b, alpha, sigma: (9.0, a), "your factor is 9"),
+    (rest_of(lambda target, shared, total, rest, n: "rest"), "must be one number"),
+    (lambda s, a, b, alpha, sigma: a.tolist(), "stops"),
 ]
 
 BANK = {

@@ -76,30 +76,34 @@ FACTOR_WRONG = [
 
 
 def thrown(error, t, s, schedule):
-    return (schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)) * error
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    return (alpha * schedule.sigma(s) - sigma * schedule.alpha(s)) / (alpha**2 + sigma**2) * error
 
 
 def thrown_in_two(error, t, s, schedule):
-    in_x0 = -schedule.sigma(t) / schedule.alpha(t) * error
-    return schedule.alpha(s) * in_x0 + schedule.sigma(s) * error
+    bracket = schedule.alpha(t) ** 2 + schedule.sigma(t) ** 2
+    in_x0, in_eps = -schedule.sigma(t) / bracket * error, schedule.alpha(t) / bracket * error
+    return schedule.alpha(s) * in_x0 + schedule.sigma(s) * in_eps
 
 
 def thrown_by_trying(error, t, s, schedule):
-    def step(eps_hat):
+    def step(v_hat):
         x_t = torch.zeros_like(error)
-        x0_hat = (x_t - schedule.sigma(t) * eps_hat) / schedule.alpha(t)
-        return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps_hat
+        x0_hat = md.heads.V.to_x0(v_hat, x_t, t, schedule)
+        return schedule.alpha(s) * x0_hat + schedule.sigma(s) * md.to_eps(x0_hat, x_t, t, schedule)
 
     return step(error) - step(torch.zeros_like(error))
 
 
-def thrown_from_x0(error, t, s, schedule):
-    in_x0 = -error * math.exp(-schedule.log_snr(t) / 2)
-    return (schedule.alpha(s) - schedule.alpha(t) * schedule.sigma(s) / schedule.sigma(t)) * in_x0
+def thrown_by_solving(error, t, s, schedule):
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    system = torch.tensor([[alpha, sigma], [-sigma, alpha]], dtype=error.dtype)  # (x0, eps) -> (x_t, v)
+    in_x0, in_eps = torch.linalg.solve(system, torch.tensor([0.0, 1.0], dtype=error.dtype))
+    return (schedule.alpha(s) * in_x0 + schedule.sigma(s) * in_eps) * error
 
 
 def thrown_in_place(error, t, s, schedule):
-    error *= schedule.sigma(s) - schedule.alpha(s) * schedule.sigma(t) / schedule.alpha(t)
+    error *= schedule.sigma(s) * schedule.alpha(t) - schedule.alpha(s) * schedule.sigma(t)
     return error
 
 
@@ -112,27 +116,37 @@ def by(factor):
     return thrown
 
 
-THROWN_RIGHT = [thrown, thrown_in_two, thrown_by_trying, thrown_from_x0]
+def over(factor):
+    """The same, divided by alpha_t^2 + sigma_t^2."""
+    return by(lambda a, b, alpha, sigma: factor(a, b, alpha, sigma) / (alpha**2 + sigma**2))
+
+
+THROWN_RIGHT = [thrown, thrown_in_two, thrown_by_trying, thrown_by_solving]
 THROWN_WRONG = [
     (lambda error, t, s, schedule: None, "returns None"),
     (thrown_in_place, "changes its input error in place"),
-    (by(lambda a, b, alpha, sigma: a * sigma / alpha - b), "the sign is wrong"),
-    (by(lambda a, b, alpha, sigma: abs(b - a * sigma / alpha)), "the sign is wrong"),
-    (by(lambda a, b, alpha, sigma: -a * sigma / alpha), "adds back is wrong"),
-    (by(lambda a, b, alpha, sigma: b), "x0_hat is wrong as well"),
-    (by(lambda a, b, alpha, sigma: -sigma / alpha), "Now take the step"),
-    (by(lambda a, b, alpha, sigma: b + a * sigma / alpha), "has a minus"),
-    (by(lambda a, b, alpha, sigma: a - alpha * b / sigma), "error in x0_hat"),
-    (by(lambda a, b, alpha, sigma: sigma - alpha * b / a), "are swapped"),
-    (by(lambda a, b, alpha, sigma: b - a), "the factor is missing"),
-    (by(lambda a, b, alpha, sigma: b - a * alpha / sigma), "invert yours"),
-    (by(lambda a, b, alpha, sigma: 0.0), "not at s"),
-    (by(lambda a, b, alpha, sigma: b - a * sigma), "so divide by alpha_t as well"),
+    (over(lambda a, b, alpha, sigma: a * sigma - b * alpha), "the sign is wrong"),
+    (over(lambda a, b, alpha, sigma: abs(b * alpha - a * sigma)), "the sign is wrong"),
+    (by(lambda a, b, alpha, sigma: b * alpha - a * sigma), "on flow alpha^2 + sigma^2 is not 1"),
+    (by(lambda a, b, alpha, sigma: (b * alpha - a * sigma) / (alpha + sigma)), "on flow alpha^2 + sigma^2 is not 1"),
+    (by(lambda a, b, alpha, sigma: (b * alpha - a * sigma) / (alpha**2 + sigma**2) ** 0.5), "not by its root"),
+    (by(lambda a, b, alpha, sigma: (b * alpha - a * sigma) / (alpha**2 + sigma**2) ** 2), "once too often"),
+    (by(lambda a, b, alpha, sigma: (b * alpha - a * sigma) / (a**2 + b**2)), "of the prediction, not at s"),
+    (over(lambda a, b, alpha, sigma: -a * sigma), "adds back is wrong"),
+    (over(lambda a, b, alpha, sigma: b * alpha), "x0_hat is wrong as well"),
+    (over(lambda a, b, alpha, sigma: -sigma), "the error of x0_hat. Now take the step"),
+    (over(lambda a, b, alpha, sigma: alpha), "the error of eps_hat. Now take the step"),
+    (over(lambda a, b, alpha, sigma: b * alpha + a * sigma), "has a minus"),
+    (over(lambda a, b, alpha, sigma: b * sigma - a * alpha), "and alpha_t with eps_hat"),
+    (by(lambda a, b, alpha, sigma: (sigma * a - alpha * b) / (a**2 + b**2)), "are swapped"),
+    (by(lambda a, b, alpha, sigma: b - a * sigma / alpha), "error in eps_hat, but"),
+    (by(lambda a, b, alpha, sigma: a - alpha * b / sigma), "error in x0_hat, but"),
+    (by(lambda a, b, alpha, sigma: 0.0), "translate from v to x0"),
     (by(lambda a, b, alpha, sigma: 1.0), "the error that came in"),
-    (by(lambda a, b, alpha, sigma: 7.0), "Write x_s with eps_hat"),
+    (by(lambda a, b, alpha, sigma: 7.0), "Write x_s with v_hat"),
     (lambda error, t, s, schedule: thrown(error, t, s, schedule).mean(), "must have the shape"),
     (lambda error, t, s, schedule: thrown(error, t, s, schedule).float(), "let the error of x_s keep the type"),
-    (bent(thrown), "not at s"),
+    (bent(thrown), "translate from v to x0"),
 ]
 
 # ---- 13.3: times that tame the noise ----

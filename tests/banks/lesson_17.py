@@ -6,69 +6,139 @@ import torch
 
 import minidiffusion as md
 
-# ---- 17.1: one step up ----
+# ---- 17.1: the whole way up ----
 
 
 def eps_in(x_t, x0, t, schedule):
     return (x_t - schedule.alpha(t) * x0) / schedule.sigma(t) if schedule.sigma(t) > 0 else torch.zeros_like(x_t)
 
 
-def mixed(mix):
-    """A step made from mix(x_t, x0, eps, alpha, sigma), where alpha and sigma belong to s."""
+def climbing(mix, noise=eps_in):
+    """A way up whose steps are mix(x_t, x0, eps, alpha, sigma), where alpha and sigma belong to s."""
 
-    def step(x_t, x0_hat, t, s, schedule):
-        return mix(x_t, x0_hat, eps_in(x_t, x0_hat, t, schedule), schedule.alpha(s), schedule.sigma(s))
+    def climb(denoise, x0, times, schedule):
+        x = x0
+        for t, s in zip(times[:-1], times[1:], strict=True):
+            x0_hat = denoise(x, t)
+            x = mix(x, x0_hat, noise(x, x0_hat, t, schedule), schedule.alpha(s), schedule.sigma(s))
+        return x
 
-    return step
-
-
-def step_at_zero_first(x_t, x0_hat, t, s, schedule):
-    if t == 0:
-        return schedule.alpha(s) * x0_hat
-    scale = schedule.sigma(s) / schedule.sigma(t)
-    return scale * x_t + (schedule.alpha(s) - schedule.alpha(t) * scale) * x0_hat
+    return climb
 
 
-def step_package(x_t, x0_hat, t, s, schedule):
-    return md.guidance.invert(lambda x, t, cond=None: x0_hat, x_t, schedule, times=[t, s])
+def step(x, x0, eps, a, s):
+    return a * x0 + s * eps
 
 
-def step_that_divides(x_t, x0_hat, t, s, schedule):
-    eps = (x_t - schedule.alpha(t) * x0_hat) / torch.tensor(schedule.sigma(t), dtype=x_t.dtype)
-    return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps
+def climb_in_the_lesson(denoise, x0, times, schedule):
+    x = x0
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x0_hat, eps_hat = x, torch.zeros_like(x)
+        if schedule.sigma(t) > 0:
+            x0_hat = denoise(x, t)
+            eps_hat = (x - schedule.alpha(t) * x0_hat) / schedule.sigma(t)
+        x = schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps_hat
+    return x
 
 
-def step_with_x_for_noise_at_zero(x_t, x0_hat, t, s, schedule):
-    eps = x_t if t == 0 else eps_in(x_t, x0_hat, t, schedule)
-    return schedule.alpha(s) * x0_hat + schedule.sigma(s) * eps
+def climb_by_the_package(denoise, x0, times, schedule):
+    return md.guidance.invert(lambda x, t, cond=None: denoise(x, t), x0, schedule, times=list(times))
 
 
-def step_in_place(x_t, x0_hat, t, s, schedule):
-    x_t -= schedule.alpha(t) * x0_hat
-    return schedule.alpha(s) * x0_hat + schedule.sigma(s) * x_t / schedule.sigma(t)
+def climb_one_more(denoise, x0, times, schedule):
+    x = climb_in_the_lesson(denoise, x0, times, schedule)
+    denoise(x, times[-1])
+    return x
 
 
-UP_RIGHT = [mixed(lambda x, x0, eps, a, s: a * x0 + s * eps), step_at_zero_first, step_package]
+def climb_ahead(denoise, x0, times, schedule):
+    x = x0
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x0_hat = denoise(x, s)
+        x = step(x, x0_hat, eps_in(x, x0_hat, t, schedule), schedule.alpha(s), schedule.sigma(s))
+    return x
+
+
+def climb_from_the_picture(denoise, x0, times, schedule):
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x0_hat = denoise(x0, t)
+        x = step(x0, x0_hat, eps_in(x0, x0_hat, t, schedule), schedule.alpha(s), schedule.sigma(s))
+    return x
+
+
+def climb_short(denoise, x0, times, schedule):
+    x = x0
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        last, x0_hat = x, denoise(x, t)
+        x = step(x, x0_hat, eps_in(x, x0_hat, t, schedule), schedule.alpha(s), schedule.sigma(s))
+    return last
+
+
+def climb_to_a_guess(denoise, x0, times, schedule):
+    x = x0
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x0_hat = denoise(x, t)
+        x = step(x, x0_hat, eps_in(x, x0_hat, t, schedule), schedule.alpha(s), schedule.sigma(s))
+    return x0_hat
+
+
+def climb_in_place(denoise, x0, times, schedule):
+    x = x0
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x0_hat = denoise(x, t)
+        eps = eps_in(x, x0_hat, t, schedule)
+        x *= 0
+        x += step(x, x0_hat, eps, schedule.alpha(s), schedule.sigma(s))
+    return x
+
+
+def climb_down(denoise, x0, times, schedule):
+    return climb_in_the_lesson(denoise, x0, times[::-1], schedule)
+
+
+def climb_halfway(denoise, x0, times, schedule):
+    return climb_in_the_lesson(denoise, x0, times[:2], schedule)
+
+
+def climb_without_looking(denoise, x0, times, schedule):
+    for t in times[:-1]:
+        denoise(x0, t)
+    return x0
+
+
+def dividing(x, x0, t, schedule):
+    return (x - schedule.alpha(t) * x0) / torch.tensor(schedule.sigma(t), dtype=x.dtype)
+
+
+def not_divided(x, x0, t, schedule):
+    return x - schedule.alpha(t) * x0 if t > 0 else torch.zeros_like(x)
+
+
+UP_RIGHT = [climb_in_the_lesson, climbing(step), climb_by_the_package]
 UP_WRONG = [
-    (lambda x_t, x0, t, s, schedule: None, "returns None"),
-    (step_in_place, "changes its input x_t in place"),
-    (step_that_divides, "you divide by sigma(0)"),
-    (step_with_x_for_noise_at_zero, "no noise to carry along"),
-    (lambda x_t, x0, t, s, schedule: x_t, "is still"),
-    (mixed(lambda x, x0, eps, a, s: s * x0 + a * eps), "are swapped"),
-    (mixed(lambda x, x0, eps, a, s: a * x0), "has no noise"),
-    (mixed(lambda x, x0, eps, a, s: a * x0 - s * eps), "wrong sign"),
-    (mixed(lambda x, x0, eps, a, s: a * x0 + s * x), "x_t as the noise"),
-    (mixed(lambda x, x0, eps, a, s: a * x + s * eps), "should be x0_hat"),
-    (mixed(lambda x, x0, eps, a, s: x0 + s * eps), "its factor alpha(s)"),
-    (mixed(lambda x, x0, eps, a, s: eps), "the noise alone"),
-    (mixed(lambda x, x0, eps, a, s: a * x0 + s * torch.randn_like(eps)), "two different answers"),
-    (mixed(lambda x, x0, eps, a, s: (a * x0 + s * eps)[0]), "have the shape"),
-    (mixed(lambda x, x0, eps, a, s: (a * x0 + s * eps).float()), "keep the type"),
-    (
-        lambda x_t, x0, t, s, schedule: schedule.alpha(s) * x0 + schedule.sigma(s) * (x_t - schedule.alpha(t) * x0),
-        "divide it by sigma(t)",
-    ),
+    (lambda denoise, x0, times, schedule: None, "returns None"),
+    (climb_in_place, "changes its input x0 in place"),
+    (climb_one_more, "once too often"),
+    (climb_ahead, "at s, where the step ends"),
+    (climb_down, "here they rise"),
+    (climb_halfway, "call the network at"),
+    (climb_from_the_picture, "every call of denoise gets the same x"),
+    (climb_short, "from before the last step"),
+    (climb_to_a_guess, "you return the last guess"),
+    (climb_without_looking, "is still the picture"),
+    (climbing(step, dividing), "division by 0"),
+    (climbing(step, not_divided), "divide it by sigma(t)"),
+    (climbing(step, lambda x, x0, t, schedule: x if t == 0 else eps_in(x, x0, t, schedule)), "no noise to carry along"),
+    (climbing(lambda x, x0, eps, a, s: s * x0 + a * eps), "are swapped"),
+    (climbing(lambda x, x0, eps, a, s: a * x0), "has no noise"),
+    (climbing(lambda x, x0, eps, a, s: a * x0 - s * eps), "wrong sign"),
+    (climbing(lambda x, x0, eps, a, s: a * x0 + s * x), "x_t as the noise"),
+    (climbing(lambda x, x0, eps, a, s: a * x + s * eps), "should be x0_hat"),
+    (climbing(lambda x, x0, eps, a, s: x0 + s * eps), "its factor alpha(s)"),
+    (climbing(lambda x, x0, eps, a, s: eps), "the noise alone"),
+    (climbing(lambda x, x0, eps, a, s: a * x0 + s * torch.randn_like(eps)), "two different answers"),
+    (lambda *inputs: climb_in_the_lesson(*inputs)[0], "have the shape"),
+    (lambda *inputs: climb_in_the_lesson(*inputs).float(), "keep the type"),
 ]
 
 # ---- 17.2: a point on the arc ----

@@ -1,4 +1,4 @@
-"""Lesson 12: what becomes of a lost axis, how wide a network must be, a skip for any output."""
+"""Lesson 12: what becomes of a lost axis, how wide a network must be, the skip that leaves least to say."""
 
 from __future__ import annotations
 
@@ -157,44 +157,72 @@ def _too_narrow(inputs: dict[str, Any], found: int) -> str:
     return "Add up all the axes that are dropped."
 
 
-def skip_for(answer: Any) -> None:
-    """12.3: skip_for(a, b, alpha, sigma) -> gate and rest with a x0 + b eps = gate x_t + rest x0."""
-    for alpha, sigma in ((0.6, 0.8), (0.3, 0.7), (0.9, 0.2)):
+def least_skip(answer: Any) -> None:
+    """12.3: least_skip(s, a, b, alpha, sigma) -> the factor with least E|a x0 + b eps - factor x_t|^2, and that."""
+    for s, alpha, sigma in _cases():
         for a, b in ((0.5, 3.0), (0.0, 1.0), (1.0, 0.0), (-sigma, alpha), (-1.0, 1.0)):
-            gate, rest = b / sigma, a - b * alpha / sigma
-            found = call(answer, a=a, b=b, alpha=alpha, sigma=sigma)
+            target, shared, total = (a**2 * s + b**2, a * alpha * s + b * sigma, alpha**2 * s + sigma**2)
+            factor = (shared.sum() / total.sum()).item()
+            least = (target.sum() - shared.sum() ** 2 / total.sum()).item()
+            found = call(answer, s=s, a=a, b=b, alpha=alpha, sigma=sigma)
             if isinstance(found, Tensor):
                 found = found.flatten().tolist()
             if not isinstance(found, (tuple, list)) or len(found) != 2:
-                raise Wrong("return two numbers, first the gate and then the rest.")
-            mine, left = number(found[0], "the gate"), number(found[1], "the rest")
-            if _equal(mine, gate) and _equal(left, rest):
+                raise Wrong("return two numbers, first the factor and then what is left.")
+            mine, left = number(found[0], "the factor"), number(found[1], "what is left")
+            if _equal(mine, factor) and _equal(left, least):
                 continue
             at = f"for a = {a:.2g}, b = {b:.2g}, alpha = {alpha}, sigma = {sigma}"
-            if _equal(mine, rest) and _equal(left, gate):
-                raise Wrong("you return the rest first: return the gate, and then the rest.")
-            gates = [
-                (b, "the noise in x_t has the factor sigma, so divide by it."),
-                (b * sigma, "the gate must undo the factor sigma of the noise: divide, do not multiply."),
-                (1 / sigma, "that is the gate for b = 1 only. Use b."),
-                (-gate, "the gate has the wrong sign. Compare the factors of eps on both sides."),
-                (a / alpha, "that takes the picture off its shoulders. We want the noise to be gone."),
-                (b / alpha, "the factor of the noise in x_t is sigma, not alpha."),
-                (a / sigma, "the noise has the factor b on the left side, not a."),
-            ]
-            name_mistake(mine, gates, _equal)
-            if not _equal(mine, gate):
-                raise Wrong(f"{at}, your gate is {mine:.3g}. Compare the factors of eps on both sides.")
+            if _equal(mine, least) and _equal(left, factor):
+                raise Wrong("you return what is left first: return the factor, and then what is left.")
+            if not _equal(mine, factor):
+                name_mistake(mine, _wrong_factors(s, a, b, alpha, sigma), _equal)
+                raise Wrong(
+                    f"{at}, your factor is {mine:.3g}. The mean square is a parabola: where is its lowest point?"
+                )
+            own = target - shared**2 / total
             rests = [
-                (a, "the skip also brings in some of the picture, gate times alpha. Subtract it."),
-                (a + gate * alpha, "subtract the picture that the skip brings in, do not add it."),
-                (gate * alpha - a, "the rest has the wrong sign."),
-                (-gate * alpha, "that is the rest for a = 0 only. Use a."),
-                (a - gate, "the picture in x_t has the factor alpha, so the skip brings in gate times alpha."),
-                (a - b * alpha, "the skip brings in gate times alpha of the picture, and the gate is b / sigma."),
+                (target.sum().item(), "that is all there is to say. Subtract what the skip says."),
+                (
+                    shared.sum().item() ** 2 / total.sum().item(),
+                    "that is what the skip says. Subtract it from the whole.",
+                ),
+                ((target.sum() + shared.sum() ** 2 / total.sum()).item(), "the skip leaves less to say: subtract."),
+                (least / len(s), "that is the mean over the axes. Take the sum: a squared length."),
+                (math.sqrt(max(least, 0.0)), "that is a length. Return its square."),
+                (
+                    own.sum().item(),
+                    "that would be left if each axis had a factor of its own. Here one serves all axes.",
+                ),
             ]
             name_mistake(left, rests, _equal)
-            raise Wrong(f"{at}, the gate is right, but your rest is {left:.3g}. Compare the factors of x0.")
+            raise Wrong(f"{at}, the factor is right, but what is left is {least:.3g}, and yours is {left:.3g}.")
 
 
-CHECKS = {"12.1": left_over, "12.2": width_needed, "12.3": skip_for}
+def _wrong_factors(s: Tensor, a: float, b: float, alpha: float, sigma: float) -> list[tuple[float, str]]:
+    n, shared, total = len(s), a * alpha * s + b * sigma, alpha**2 * s + sigma**2
+    factor = (shared.sum() / total.sum()).item()
+    return [
+        (b / sigma, "that takes all the noise off its shoulders, at any price. Here the whole rest should be small."),
+        (-factor, "the factor has the wrong sign."),
+        ((shared / total).mean().item(), "an axis counts the more, the more x_t varies on it: first sum, then divide."),
+        (
+            ((a * alpha * s.sum() + b * sigma) / (alpha**2 * s.sum() + sigma**2)).item(),
+            "noise is on every axis: n times.",
+        ),
+        (((a * alpha * s).sum() / total.sum()).item(), "the noise is shared by target and x_t as well: add b sigma."),
+        (n * b * sigma / total.sum().item(), "the picture is shared by target and x_t as well: add a alpha s."),
+        (shared.sum().item(), "divide by the variance of x_t, summed over the axes."),
+        ((shared.sum() / (alpha * s + sigma).sum()).item(), "x_t has the variance alpha^2 s + sigma^2: square both."),
+        ((shared.sum() / (n * sigma**2)).item(), "the picture in x_t varies too: its variance is alpha^2 s."),
+        ((shared.sum() / (alpha**2 * s).sum()).item(), "the noise in x_t varies too: its variance is sigma^2."),
+        (
+            ((a * alpha * s**2 + b * sigma).sum() / (alpha**2 * s**2 + sigma**2).sum()).item(),
+            "s holds variances, so do not square it.",
+        ),
+        ((total.sum() / shared.sum()).item(), "yours is upside down: what they share, over the variance of x_t."),
+        (2 * factor, "a factor 2 is too much: the lowest point of A - 2 B c + C c^2 is at c = B / C."),
+    ]
+
+
+CHECKS = {"12.1": left_over, "12.2": width_needed, "12.3": least_skip}

@@ -52,37 +52,45 @@ def factor(answer: Any) -> None:
 
 
 def thrown_by(answer: Any) -> None:
-    """13.2: thrown_by(error, t, s, schedule) -> the error in x_s after a step, for an error in eps_hat.
+    """13.2: thrown_by(error, t, s, schedule) -> the error in x_s after a step, for an error in v_hat.
 
-    It is (sigma_s - alpha_s sigma_t / alpha_t) error.
+    It is (alpha_t sigma_s - sigma_t alpha_s) / (alpha_t^2 + sigma_t^2) error. Only on flow do all mistakes differ.
     """
     generator = torch.Generator().manual_seed(0)
     error = torch.randn(5, 1, 3, 3, generator=generator, dtype=torch.float64)
-    for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
-        for t, s in ((0.9, 0.7), (0.5, 0.45), (0.3, 0.0)):
+    for schedule in (schedules.flow(), schedules.cosine(), schedules.linear()):
+        for t, s in ((0.9, 0.7), (0.5, 0.45), (0.3, 0.0), (1.0, 0.8)):
             a, b, alpha, sigma = schedule.alpha(s), schedule.sigma(s), schedule.alpha(t), schedule.sigma(t)
-            right = b - a * sigma / alpha
+            bracket, step = alpha**2 + sigma**2, alpha * b - sigma * a
+            right = step / bracket
             yours = same_kind(call(answer, error=error, t=t, s=s, schedule=schedule), error, "the error of x_s")
             if close_tensors(yours, right * error):
                 continue
             wrong = [
-                (-right, "the sign is wrong: more predicted noise leaves less image, so x_s moves the other way."),
-                (-a * sigma / alpha, "the error enters twice: the noise that the step adds back is wrong as well."),
-                (b, "the error enters twice: x0_hat is wrong as well."),
-                (-sigma / alpha, "that is the error of x0_hat. Now take the step to s."),
-                (b + a * sigma / alpha, "the error of x0_hat has a minus sign: more noise is less image."),
-                (a - alpha * b / sigma, "that is for an error in x0_hat, but here the network predicts eps."),
-                (sigma - alpha * b / a, "t and s are swapped."),
-                (b - a, "an error in eps becomes -sigma_t / alpha_t times that error in x0: the factor is missing."),
-                (b - a * alpha / sigma, "the factor from eps to x0 is sigma_t / alpha_t: invert yours."),
-                (0.0, "translate from eps to x0 at the time t at which the network made its prediction, not at s."),
-                (b - sigma * a, "x0_hat = (x_t - sigma eps_hat) / alpha, so divide by alpha_t as well."),
+                (-right, "the sign is wrong: a larger v means less image, so x_s moves the other way."),
+                (step, "on flow alpha^2 + sigma^2 is not 1: divide by it, at the time t."),
+                (step / bracket**0.5, "divide by alpha^2 + sigma^2 itself, not by its root."),
+                (step / (a**2 + b**2), "divide by alpha^2 + sigma^2 at the time t of the prediction, not at s."),
+                (step / bracket**2, "you divide by alpha^2 + sigma^2 once too often."),
+                (-sigma * a / bracket, "the error enters twice: the noise that the step adds back is wrong as well."),
+                (alpha * b / bracket, "the error enters twice: x0_hat is wrong as well."),
+                (-sigma / bracket, "that is the error of x0_hat. Now take the step to s."),
+                (alpha / bracket, "that is the error of eps_hat. Now take the step to s."),
+                ((alpha * b + sigma * a) / bracket, "the error of x0_hat has a minus sign: a larger v is less image."),
+                ((sigma * b - alpha * a) / bracket, "sigma_t goes with x0_hat, and alpha_t with eps_hat."),
+                (-step / (a**2 + b**2), "t and s are swapped."),
+                (0.0, "translate from v to x0 and eps at the time t of the prediction, not at s."),
                 (1.0, "you return the error that came in. Take the step."),
             ]
+            if alpha > 0:
+                wrong += [
+                    (b - a * sigma / alpha, "that is for an error in eps_hat, but here the network predicts v."),
+                    (a - alpha * b / sigma, "that is for an error in x0_hat, but here the network predicts v."),
+                ]
             name_mistake(yours, [(factor * error, sentence) for factor, sentence in wrong])
             raise Wrong(
-                f"on {schedule.name} from t = {t} to s = {s}, your error of x_s is wrong. Write x_s with eps_hat, then "
-                "with eps_hat + error, and subtract."
+                f"on {schedule.name} from t = {t} to s = {s}, your error of x_s is wrong. Write x_s with v_hat, then "
+                "with v_hat + error, and subtract."
             )
 
 

@@ -1,27 +1,117 @@
-"""Lesson 17: one step towards the noise, the arc between two noises, and what starts explain beyond luck."""
+"""Lesson 17: the way up to the noise, the arc between two noises, and what starts explain beyond luck."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ... import schedule as schedules
-from .judge import Wrong, call, close, name_mistake, number, same_kind
-from .lesson_00 import check_step
+from .judge import Wrong, call, close, name_mistake, number, recorded, same_kind
 
 
-def step_up(answer: Any) -> None:
-    """17.1: step_up(x_t, x0_hat, t, s, schedule) -> x_s, with the noise found in x_t, or none where sigma(t) = 0."""
-    check_step(answer, ((0.3, 0.8), (0.5, 0.6), (0.2, 0.9)))
-    x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
-    x_s = call(answer, x_t=x, x0_hat=x, t=0.0, s=0.25, schedule=schedules.flow())
-    if isinstance(x_s, Tensor) and not bool(x_s.isfinite().all()):
-        raise Wrong("at t = 0 you divide by sigma(0) = 0. There is no noise in x_0 to find, so use none.")
-    if not close(same_kind(x_s, x, "x_s"), 0.75 * x):
-        raise Wrong("at t = 0 there is no noise to carry along, so x_s must be alpha(s) x0_hat.")
+def climb(answer: Any) -> None:
+    """17.1: climb(denoise, x0, times, schedule) -> x at times[-1], by steps up from x0 at times[0].
+
+    The denoiser here is x -> x at time 0, and (1 + t) c at later times.
+    """
+    x0, c = torch.randn(2, 3, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for schedule, times in (
+        (schedules.cosine(), (0.1, 0.4, 0.7, 1.0)),
+        (schedules.flow(), (0.0, 0.25, 0.6, 1.0)),
+        (schedules.linear(), (0.0, 0.5, 0.8)),
+    ):
+
+        def guess(x_t: Tensor, t: float, c: Tensor = c) -> Tensor:
+            return x_t.clone() if t == 0 else (1 + t) * c
+
+        ends = []
+        for _ in range(2):
+            denoise, calls = recorded(guess, x0)
+            end = call(answer, denoise=denoise, x0=x0, times=times, schedule=schedule)
+            ends.append(same_kind(end, x0, "the x at the end"))
+        if not close(*ends):
+            raise Wrong("two calls with the same inputs give two different answers. The way up has no fresh noise.")
+        _check_climb(calls, times)
+        right = _climbed(guess, x0, times, schedule)
+        if close(ends[0], right[-1]):
+            continue
+        name_mistake(ends[0], _wrong_climbs(guess, x0, times, schedule))
+        for i, (t, x_t) in enumerate(calls):
+            if i > 0 and close(x_t, calls[i - 1][1]):
+                raise Wrong("every call of denoise gets the same x. Give it the x that the last step returned.")
+            if not close(x_t, right[times.index(t)]):
+                raise Wrong(f"at t = {t}, x is not what the step before should return on {schedule.name}.")
+        raise Wrong(f"all calls of denoise are right, but the last step does not end at t = {times[-1]}.")
+
+
+Guess = Callable[[Tensor, float], Tensor]
+Mix = Callable[[float, float, Tensor, Tensor, Tensor], Tensor]  # alpha(s), sigma(s), x_t, guess, noise -> x_s
+
+
+def _climbed(
+    guess: Guess,
+    x: Tensor,
+    times: Sequence[float],
+    schedule: schedules.Schedule,
+    mix: Mix = lambda alpha, sigma, x_t, x0_hat, eps: alpha * x0_hat + sigma * eps,
+    first: float = 0.0,
+    divide: bool = True,
+) -> list[Tensor]:
+    """The states at all times; first: how much of x is taken for noise where there is none."""
+    states = [x]
+    for t, s in pairwise(times):
+        x0_hat, sigma_t = guess(x, t), schedule.sigma(t)
+        eps = first * x if sigma_t == 0 else (x - schedule.alpha(t) * x0_hat) / (sigma_t if divide else 1.0)
+        x = mix(schedule.alpha(s), schedule.sigma(s), x, x0_hat, eps)
+        states.append(x)
+    return states
+
+
+def _wrong_climbs(
+    guess: Guess, x0: Tensor, times: Sequence[float], schedule: schedules.Schedule
+) -> list[tuple[Tensor, str]]:
+    mixes: list[tuple[Mix, str]] = [
+        (lambda a, s, x, x0, eps: s * x0 + a * eps, "alpha and sigma are swapped: sigma(s) multiplies the noise."),
+        (lambda a, s, x, x0, eps: a * x0, "your x_s has no noise. Add sigma(s) eps_hat to alpha(s) x0_hat."),
+        (lambda a, s, x, x0, eps: a * x0 - s * eps, "the noise has the wrong sign: x_s is a sum."),
+        (lambda a, s, x, x0, eps: a * x0 + s * x, "you used x_t as the noise. Take alpha(t) x0_hat away, and divide."),
+        (lambda a, s, x, x0, eps: a * x + s * eps, "the clean part of x_s should be x0_hat, but you used x_t."),
+        (lambda a, s, x, x0, eps: x0 + s * eps, "the guess needs its factor alpha(s), because it fades on the way up."),
+        (lambda a, s, x, x0, eps: eps, "that is the noise alone. Mix it with x0_hat in each step."),
+    ]
+    once = guess(x0, times[0])
+    right = _climbed(guess, x0, times, schedule)
+    return [
+        (x0, "your x at the end is still the picture. Keep what each step returns."),
+        *((_climbed(guess, x0, times, schedule, mix)[-1], sentence) for mix, sentence in mixes),
+        (
+            _climbed(guess, x0, times, schedule, divide=False)[-1],
+            "x_t - alpha(t) x0_hat is sigma(t) eps_hat, so divide it by sigma(t).",
+        ),
+        (_climbed(guess, x0, times, schedule, first=1.0)[-1], "at t = 0 there is no noise to carry along: take none."),
+        (right[-2], "you return the x from before the last step. Return what that step gives."),
+        (guess(right[-2], times[-2]), "you return the last guess. Return the last x_s."),
+        (_climbed(lambda x, t: once, x0, times, schedule)[-1], "you keep the first guess. Use a new one in each step."),
+    ]
+
+
+def _check_climb(calls: Sequence[tuple[float, Tensor]], times: Sequence[float]) -> None:
+    """The network is called once at each time but the last, in order; at time 0 it may be left out."""
+    called, wanted = [t for t, _ in calls], list(times[:-1])
+    if called == wanted or (times[0] == 0 and called == wanted[1:]):
+        return
+    if called == list(times):
+        raise Wrong("you call the network once too often: at the last time you have arrived.")
+    if called == list(times[1:]):
+        raise Wrong("you call the network at s, where the step ends. Call it at t, where x is.")
+    if called in (wanted[::-1], list(times[:0:-1])):
+        raise Wrong("you go through the times backwards: here they rise, from the picture to the noise.")
+    raise Wrong(f"for the times {list(times)}, call the network at {wanted}. You called it at {called}.")
 
 
 def on_the_arc(answer: Any) -> None:
@@ -120,4 +210,4 @@ def _equal(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
 
 
-CHECKS = {"17.1": step_up, "17.2": on_the_arc, "17.3": variance_of_the_start}
+CHECKS = {"17.1": climb, "17.2": on_the_arc, "17.3": variance_of_the_start}
