@@ -55,52 +55,72 @@ LOSS_WRONG = [
     (lambda image, text, scale: loss(image, text, scale) + 1, "for 5 pairs"),
 ]
 
-# ---- 20.2: across the gap ----
+# ---- 20.2: the best single answer ----
 
 
-def across(z, texts, images):
-    moved = z + images.mean(0) - texts.mean(0)
-    return moved / moved.norm(dim=1, keepdim=True)
+def best(z):
+    mean = z.mean(0)
+    length = mean.norm()
+    return mean / length, length, length**2
 
 
-def across_by_loop(z, texts, images):
-    gap = sum(images) / len(images) - sum(texts) / len(texts)
-    return torch.stack([(row + gap) / (row + gap).square().sum().sqrt() for row in z])
+def best_by_pairs(z):
+    answer = F.normalize(z.sum(0), dim=0)
+    return answer, (z @ answer).mean(), (z @ z.T).mean()
 
 
-def across_in_place(z, texts, images):
-    z += images.mean(0) - texts.mean(0)
-    return F.normalize(z, dim=1)
+def best_by_loop(z):
+    total, n = sum(z), len(z)
+    answer = total / total.square().sum().sqrt()
+    own = sum(float(answer @ row) for row in z) / n
+    return [answer, own, sum(float(a @ b) for a in z for b in z) / n**2]
 
 
-ACROSS_RIGHT = [
-    across,
-    across_by_loop,
-    lambda z, texts, images: F.normalize(z - (texts.mean(0) - images.mean(0)), dim=1),
-]
-ACROSS_WRONG = [
-    (lambda z, texts, images: None, "returns None"),
-    (across_in_place, "changes its input z in place"),
-    (lambda z, texts, images: z + images.mean(0) - texts.mean(0), "no longer have length one"),
-    (lambda z, texts, images: across(z, images, texts), "the wrong way"),
-    (lambda z, texts, images: z + texts.mean(0) - images.mean(0), "the wrong way, and your vectors"),
-    (lambda z, texts, images: F.normalize(z + images.mean(0), dim=1), "subtract the mean of the texts"),
-    (lambda z, texts, images: F.normalize(z - texts.mean(0), dim=1), "add the mean of the pictures"),
-    (lambda z, texts, images: F.normalize(z + images.mean() - texts.mean(), dim=1), "over the rows"),
-    (
-        lambda z, texts, images: F.normalize(z + F.normalize(images.mean(0) - texts.mean(0), dim=0), dim=1),
-        "a length of its own",
-    ),
-    (lambda z, texts, images: F.normalize(z + images.mean(0) - texts.mean(0), dim=0), "It must be the rows"),
-    (lambda z, texts, images: z, "have not moved"),
-    (
-        lambda z, texts, images: (z + images.mean(0) - texts.mean(0)) / (z + images.mean(0) - texts.mean(0)).norm(),
-        "by its own length",
-    ),
-    (lambda z, texts, images: across(z, texts, images)[:2], "have the shape"),
-    (lambda z, texts, images: across(z, texts, images).float(), "keep the type"),
-    (lambda z, texts, images: -across(z, texts, images), "off by"),
-    (lambda z, texts, images: z + (images - texts).mean(0), "stops"),
+def best_in_place(z):
+    z -= z.mean(0)
+    return best(z)
+
+
+def with_answer(change):
+    return lambda z: (change(z), *best(z)[1:])
+
+
+def with_own(change):
+    return lambda z: (best(z)[0], change(z, best(z)[1]), best(z)[2])
+
+
+def with_sampled(change):
+    return lambda z: (*best(z)[:2], change(z, best(z)[1]))
+
+
+BEST_RIGHT = [best, best_by_pairs, best_by_loop]
+BEST_WRONG = [
+    (lambda z: None, "returns None"),
+    (lambda z: best(z)[0], "return three things"),
+    (lambda z: best(z)[:2], "return three things"),
+    (best_in_place, "changes its input z in place"),
+    (with_answer(lambda z: z.mean(0)), "the average, but it does not have length one"),
+    (with_answer(lambda z: z.sum(0)), "that is the sum"),
+    (with_answer(lambda z: -best(z)[0]), "the opposite of the average"),
+    (with_answer(lambda z: z[(z @ z.mean(0)).argmax()]), "need not be one of them"),
+    (with_answer(lambda z: F.normalize(z.median(0).values, dim=0)), "that is the median"),
+    (with_answer(lambda z: z.mean() * torch.ones_like(z[0])), "over the rows"),
+    (with_answer(lambda z: z[0]), "is possible"),
+    (with_answer(lambda z: best(z)[0].float()), "keep the type"),
+    (with_answer(lambda z: z), "have the shape"),
+    (with_own(lambda z, length: length**2), "not its square"),
+    (with_own(lambda z, length: 1.0), "and not with itself"),
+    (with_own(lambda z, length: (z @ best(z)[0]).max()), "the nearest row"),
+    (with_own(lambda z, length: len(z) * length), "the sum over the rows"),
+    (with_own(lambda z, length: z @ best(z)[0]), "must be one number"),
+    (with_own(lambda z, length: 0.5), "not 0.5000"),
+    (with_sampled(lambda z, length: length), "what the best answer gets"),
+    (with_sampled(lambda z, length: 1.0), "drawn independently"),
+    (with_sampled(lambda z, length: (z @ z.T)[~torch.eye(len(z), dtype=torch.bool)].mean()), "may be the same"),
+    (with_sampled(lambda z, length: (z @ z.T).sum()), "the sum over all pairs"),
+    (with_sampled(lambda z, length: (z @ z.T).min()), "the worst pair"),
+    (with_sampled(lambda z, length: 0.1), "not 0.1000"),
+    (lambda z: best(z[9]), "stops"),
 ]
 
 # ---- 20.3: moved by words ----
@@ -160,4 +180,4 @@ TURNED_WRONG = [
     (lambda z, before, after, share: turned(z, before, after[9], share), "stops"),
 ]
 
-BANK = {"20.1": (LOSS_RIGHT, LOSS_WRONG), "20.2": (ACROSS_RIGHT, ACROSS_WRONG), "20.3": (TURNED_RIGHT, TURNED_WRONG)}
+BANK = {"20.1": (LOSS_RIGHT, LOSS_WRONG), "20.2": (BEST_RIGHT, BEST_WRONG), "20.3": (TURNED_RIGHT, TURNED_WRONG)}

@@ -1,65 +1,60 @@
 """Answers that students give to the exercises of lesson 21."""
 
-import re
+import math
 
 import torch
+from scipy import stats
 
-# ---- 21.1: take a line apart ----
-
-
-def apart(line):
-    prompt, *pieces = line.split("--")
-    no, seed = "", None
-    for piece in pieces:
-        name, _, value = piece.strip().partition(" ")
-        if name == "no":
-            no = value.strip()
-        if name == "seed":
-            seed = int(value)
-    return prompt.strip(), no, seed
+# ---- 21.1: how sure can you be? ----
 
 
-def apart_by_patterns(line):
-    no, seed = re.search(r"--no\s+([^-]+)", line), re.search(r"--seed\s+(\d+)", line)
-    return line.split("--")[0].strip(), no[1].strip() if no else "", int(seed[1]) if seed else None
+def at_least(right, n, p):
+    return sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(right, n + 1))
 
 
-def apart_by_words(line):
-    found, where = {"prompt": [], "no": [], "seed": []}, "prompt"
-    for word in line.split():
-        if word in ("--no", "--seed"):
-            where = word[2:]
-        else:
-            found[where].append(word)
-    return [" ".join(found["prompt"]), " ".join(found["no"]), int(found["seed"][0]) if found["seed"] else None]
+def where(condition):
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if condition(middle) else (low, middle)
+    return low
 
 
-def changed(change):
-    return lambda line: change(*apart(line))
+def smallest(right, n):
+    return where(lambda p: at_least(right, n, p) < 0.025)
 
 
-def in_this_order(line):
-    prompt, _, rest = line.partition("--no")
-    no, _, seed = rest.partition("--seed")
-    return prompt.split("--")[0].strip(), no.strip(), int(seed) if seed else None
+def smallest_by_beta(right, n):
+    return stats.beta.ppf(0.025, right, n - right + 1) if right else 0.0
 
 
-APART_RIGHT = [apart, apart_by_patterns, apart_by_words]
-APART_WRONG = [
-    (lambda line: None, "returns None"),
-    (lambda line: apart(line)[:2], "return three things"),
-    (lambda line: line.split("--")[0].strip(), "return three things"),
-    (changed(lambda prompt, no, seed: (prompt, no or None, seed)), "must be strings"),
-    (changed(lambda prompt, no, seed: (prompt + " ", no, seed)), "use .strip()"),
-    (lambda line: (line.strip(), *apart(line)[1:]), "still holds an option"),
-    (lambda line: (line.split("-")[0].strip(), *apart(line)[1:]), "A hyphen inside a word"),
-    (changed(lambda prompt, no, seed: (prompt, "", seed)), "the words to avoid are 'red'"),
-    (changed(lambda prompt, no, seed: (prompt, no, seed or 0)), "it must be None"),
-    (changed(lambda prompt, no, seed: (prompt, no, seed if seed is None else str(seed))), "a whole number"),
-    (changed(lambda prompt, no, seed: (prompt, no, seed or None)), "a whole number"),
-    (changed(lambda prompt, no, seed: (prompt, no, seed if seed is None else 7)), "the seed is 12"),
-    (in_this_order, "a whole number"),
-    (lambda line: apart(line)[5], "stops"),
+def smallest_by_the_other_side(right, n):
+    return 0.0 if right == 0 else torch.tensor(where(lambda p: stats.binom.cdf(right - 1, n, p) > 0.975))
+
+
+def thumb(right, n, by):
+    share = right / n
+    return share - by * (share * (1 - share) / n) ** 0.5
+
+
+CHANCE_RIGHT = [smallest, smallest_by_beta, smallest_by_the_other_side]
+CHANCE_WRONG = [
+    (lambda right, n: None, "returns None"),
+    (lambda right, n: right / n, "the share of hits"),
+    (lambda right, n: thumb(right, n, 2), "the rule of thumb"),
+    (lambda right, n: thumb(right, n, 1.96), "the rule of thumb"),
+    (lambda right, n: where(lambda p: at_least(right, n, p) < 0.05), "and not 0.05"),
+    (lambda right, n: where(lambda p: at_least(right, n, p) < 0.5), "one half"),
+    (lambda right, n: where(lambda p: at_least(right + 1, n, p) < 0.975), "the upper end"),
+    (lambda right, n: where(lambda p: at_least(right + 1, n, p) < 0.025), "it is right or more"),
+    (lambda right, n: 0.025 ** (1 / n), "the answer for n of n"),
+    (lambda right, n: (right / n) ** n, "how probable n of n"),
+    (lambda right, n: 1 - smallest(right, n), "1 minus the answer"),
+    (lambda right, n: smallest(right, n) if right else 0.3, "the answer is 0"),
+    (lambda right, n: stats.beta.ppf(0.025, right + 0.5, n - right + 0.5), "should be 0.025"),
+    (lambda right, n: 2.0, "between 0 and 1"),
+    (lambda right, n: stats.binomtest(right, n).proportion_ci(), "must be one number"),
+    (lambda right, n: smallest(right, n) / (n - n), "stops"),
 ]
 
 # ---- 21.2: one good picture in four ----
@@ -156,4 +151,4 @@ LOOK_WRONG = [
     (lambda picture, by: (picture[:, :, by:], look(picture, by)[1]), "have the shape"),
 ]
 
-BANK = {"21.1": (APART_RIGHT, APART_WRONG), "21.2": (GRIDS_RIGHT, GRIDS_WRONG), "21.3": (LOOK_RIGHT, LOOK_WRONG)}
+BANK = {"21.1": (CHANCE_RIGHT, CHANCE_WRONG), "21.2": (GRIDS_RIGHT, GRIDS_WRONG), "21.3": (LOOK_RIGHT, LOOK_WRONG)}

@@ -1,4 +1,4 @@
-"""Lesson 20: the loss of CLIP, the gap between texts and pictures, and a picture that is moved by words."""
+"""Lesson 20: the loss of CLIP, the best single answer, and a picture that is moved by words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .judge import Wrong, call, close, name_mistake, same_kind
+from .judge import NotAttempted, Wrong, call, close, name_mistake, number, same_kind
 
 
 def clip_loss(answer: Any) -> None:
@@ -48,37 +48,63 @@ def clip_loss(answer: Any) -> None:
         )
 
 
-def across(answer: Any) -> None:
-    """20.2: across(z, texts, images) -> z moved by the difference of the means, with length one."""
+def best_answer(answer: Any) -> None:
+    """20.2: best_answer(z) -> the unit vector with the highest expected cosine, that cosine, and that of a sample."""
     generator = torch.Generator().manual_seed(0)
-    for n, m in ((30, 50), (40, 40), (25, 10)):
-        offset = torch.randn(7, generator=generator, dtype=torch.float64)
-        z, texts, images = (
-            F.normalize(torch.randn(size, 7, generator=generator, dtype=torch.float64) + shift * offset, dim=1)
-            for size, shift in ((6, 0.0), (n, 0.0), (m, 0.8))
-        )
-        gap = images.mean(0) - texts.mean(0)
-        moved = z + gap
-        right = moved / moved.norm(dim=1, keepdim=True)
-        found = same_kind(call(answer, z=z, texts=texts, images=images), right, "the embeddings")
-        if close(found, right):
-            continue
-        mistakes = [
-            (moved, "the means are right, but your vectors no longer have length one."),
-            (F.normalize(z - gap, dim=1), "you went the wrong way: from the texts to the pictures it is plus the gap."),
-            (z - gap, "you went the wrong way, and your vectors no longer have length one."),
-            (F.normalize(z + images.mean(0), dim=1), "subtract the mean of the texts, too."),
-            (F.normalize(z - texts.mean(0), dim=1), "add the mean of the pictures, too."),
-            (F.normalize(z + images.mean() - texts.mean(), dim=1), "take the mean over the rows, with .mean(0)."),
-            (F.normalize(z + F.normalize(gap, dim=0), dim=1), "the gap has a length of its own. Do not change it."),
-            (moved / moved.norm(), "divide each row by its own length, not by the length of all of them together."),
-            (F.normalize(moved, dim=0), "you gave the columns length one. It must be the rows."),
-            (z, "your vectors have not moved."),
-        ]
-        if n == m:
-            mistakes.append((F.normalize(z + (images - texts).sum(0), dim=1), "take the mean and not the sum."))
-        name_mistake(found, mistakes)
-        raise Wrong(f"your vectors are off by {(found - right).norm(dim=1).mean():.2g} on average.")
+    for n, width in ((5, 4), (9, 6), (3, 7)):
+        z = F.normalize(torch.randn(n, width, generator=generator, dtype=torch.float64) + 0.6, dim=1)
+        mean = z.mean(0)
+        length, right = float(mean.norm()), F.normalize(mean, dim=0)
+        parts = call(answer, z=z)
+        if not isinstance(parts, (tuple, list)) or len(parts) != 3:
+            raise Wrong("return three things: the best answer, its expected cosine, and that of somebody who samples.")
+        if any(part is ... for part in parts):
+            raise NotAttempted
+        best = same_kind(parts[0], right, "the best answer")
+        own, sampled = number(parts[1], "the expected cosine"), number(parts[2], "the expected cosine of a sample")
+        if not close(best, right):
+            mistakes = [
+                (mean, "that is the average, but it does not have length one."),
+                (z.sum(0), "that is the sum, and it does not have length one."),
+                (-right, "you answer with the opposite of the average."),
+                (z[(z @ mean).argmax()], "that is the best of the rows. The answer need not be one of them."),
+                (F.normalize(z.median(0).values, dim=0), "that is the median. The expected value belongs to the mean."),
+                (F.normalize(z, dim=1).mean() * torch.ones_like(mean), "take the mean over the rows, with .mean(0)."),
+            ]
+            name_mistake(best, mistakes)
+            raise Wrong(
+                f"your answer has an expected cosine of {float(z.mean(0) @ F.normalize(best, dim=0)):.4f}, and "
+                f"{length:.4f} is possible. Write the expected cosine of u as one dot product."
+            )
+        if not _alike(own, length):
+            mistakes = [
+                (
+                    length**2,
+                    "your answer is right, but its expected cosine is the length of the average, not its square.",
+                ),
+                (1.0, "compare the best answer with the rows, and not with itself."),
+                (float((z @ right).max()), "that is its cosine with the nearest row. Take the mean over all rows."),
+                (n * length, "that is the sum over the rows. Take the mean."),
+            ]
+            name_mistake(own, mistakes, _alike)
+            raise Wrong(f"your answer is right, but its expected cosine is {length:.4f}, not {own:.4f}.")
+        if not _alike(sampled, length**2):
+            mistakes = [
+                (length, "that is what the best answer gets. Somebody who samples answers with a row."),
+                (1.0, "somebody who samples does not know the true row: the two are drawn independently."),
+                (
+                    (n * length**2 - 1) / (n - 1),
+                    "the true row and the sampled one may be the same: all n times n pairs are equally likely.",
+                ),
+                (n**2 * length**2, "that is the sum over all pairs. Take the mean."),
+                (float((z @ z.T).min()), "that is the worst pair. Take the mean over all pairs."),
+            ]
+            name_mistake(sampled, mistakes, _alike)
+            raise Wrong(f"somebody who samples has an expected cosine of {length**2:.4f}, not {sampled:.4f}.")
+
+
+def _alike(a: float, b: float) -> bool:
+    return abs(a - b) < 1e-6
 
 
 def moved_by_words(answer: Any) -> None:
@@ -121,4 +147,4 @@ def _arc(x: Tensor, y: Tensor, share: float) -> Tensor:
     return (torch.sin((1 - share) * angle) * x + torch.sin(share * angle) * y) / torch.sin(angle)
 
 
-CHECKS = {"20.1": clip_loss, "20.2": across, "20.3": moved_by_words}
+CHECKS = {"20.1": clip_loss, "20.2": best_answer, "20.3": moved_by_words}

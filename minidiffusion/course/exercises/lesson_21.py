@@ -1,49 +1,60 @@
-"""Lesson 21: a line taken apart, one good picture in a grid, and a pan to the right."""
+"""Lesson 21: how sure twelve pairs can make you, one good picture in a grid, and a pan to the right."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from scipy import stats
 
 from .judge import NotAttempted, Wrong, call, name_mistake, number, same_kind
 
-LINES = (
-    ("blue rose", ("blue rose", "", None)),
-    ("blue rose --no red --seed 7", ("blue rose", "red", 7)),
-    ("red t-shirt, fluent style --seed 12 --no blue, white", ("red t-shirt, fluent style", "blue, white", 12)),
-    ("  old man   --no  a hat ", ("old man", "a hat", None)),
-    ("cat --seed 0", ("cat", "", 0)),
-    ("--seed 3", ("", "", 3)),
-)
+
+def smallest_chance(answer: Any) -> None:
+    """21.1: smallest_chance(right, n) -> the p with which `right` or more of n hits have a probability of 0.025."""
+    for right, n in ((3, 10), (11, 12), (12, 12), (7, 8), (1, 5), (0, 6)):
+        p = number(call(answer, right=right, n=n), "the chance")
+        exact = float(stats.beta.ppf(0.025, right, n - right + 1)) if right else 0.0
+        if abs(p - exact) < 1e-4:
+            continue
+        if right == 0:
+            raise Wrong(f"with no hit at all every small chance is plausible, so the answer is 0, not {p:.4f}.")
+        share = right / n
+        width = (share * (1 - share) / n) ** 0.5
+        mistakes = [
+            (share, "that is the share of hits. How much smaller could the true chance be?"),
+            (
+                share - 2 * width,
+                "that is the rule of thumb, which fails for few pairs and near 1. Add up the binomial.",
+            ),
+            (
+                share - 1.96 * width,
+                "that is the rule of thumb, which fails for few pairs and near 1. Add up the binomial.",
+            ),
+            (_beta(0.05, right, n), "put 0.025 below this end of the interval, and not 0.05."),
+            (_beta(0.5, right, n), "that is the chance with which so many hits have a probability of one half."),
+            (_upper(right, n), "that is the upper end of the interval."),
+            (_beta(0.025, right + 1, n) if right < n else 1.0, "count `right` hits, too: it is right or more."),
+            (0.025 ** (1 / n), "that is the answer for n of n. Add up from `right` to n."),
+            (share**n, "that is how probable n of n hits would be. Look for a chance, not for a probability."),
+            (1 - exact, "that is 1 minus the answer."),
+        ]
+        name_mistake(p, mistakes, lambda a, b: abs(a - b) < 1e-4)
+        if not 0 <= p <= 1:
+            raise Wrong(f"a chance lies between 0 and 1, but yours is {p:.4g}.")
+        again = float(stats.binom.sf(right - 1, n, p))
+        raise Wrong(
+            f"with the chance {p:.4f}, {right} or more of {n} hits have a probability of {again:.4f}, and it should be "
+            "0.025."
+        )
 
 
-def take_apart(answer: Any) -> None:
-    """21.1: take_apart(line) -> the prompt, the words to avoid, and the seed or None."""
-    for line, right in LINES:
-        found = call(answer, line=line)
-        if not isinstance(found, (tuple, list)) or len(found) != 3:
-            raise Wrong("return three things: the prompt, the words to avoid, and the seed.")
-        if any(part is ... for part in found):
-            raise NotAttempted
-        prompt, no, seed = found
-        if type(prompt) is not str or type(no) is not str:
-            raise Wrong("the prompt and the words to avoid must be strings, empty if there are none.")
-        if (prompt.strip(), no.strip()) == right[:2] and (prompt, no) != right[:2]:
-            raise Wrong(f"for {line!r} there are spaces at the ends: use .strip().")
-        if "--" in prompt + no:
-            raise Wrong(f"for {line!r} a part of your answer still holds an option.")
-        if prompt != right[0]:
-            cut = " A hyphen inside a word is no option." if "t-shirt" in line and prompt != "" else ""
-            raise Wrong(f"for {line!r} the prompt is {right[0]!r}, not {prompt!r}.{cut}")
-        if no != right[1]:
-            raise Wrong(f"for {line!r} the words to avoid are {right[1]!r}, not {no!r}. The options come in any order.")
-        if right[2] is None and seed is not None:
-            raise Wrong(f"for {line!r} nobody gave a seed, so it must be None, not {seed!r}.")
-        if right[2] is not None and type(seed) is not int:
-            raise Wrong(f"for {line!r} the seed must be a whole number, not {seed!r}.")
-        if seed != right[2]:
-            raise Wrong(f"for {line!r} the seed is {right[2]}, not {seed}.")
+def _beta(level: float, right: int, n: int) -> float:
+    return float(stats.beta.ppf(level, right, n - right + 1))
+
+
+def _upper(right: int, n: int) -> float:
+    return float(stats.beta.ppf(0.975, right + 1, n - right)) if right < n else 1.0
 
 
 def good_grids(answer: Any) -> None:
@@ -115,4 +126,4 @@ def look_right(answer: Any) -> None:
             raise Wrong(f"the picture is right, but the mask should be True in the first {width - by} columns only.")
 
 
-CHECKS = {"21.1": take_apart, "21.2": good_grids, "21.3": look_right}
+CHECKS = {"21.1": smallest_chance, "21.2": good_grids, "21.3": look_right}
