@@ -294,9 +294,9 @@ def test_the_readme_agrees_with_the_ledger():
             (5, 4, "({} times [1.4, 4.4])"),
         ),
         *(
-            (11, 0, "{} [0.34, 0.61]"),
+            (11, 0, "{} [0.40, 0.58]"),
             (15, 0, "is {} [1.4, 1.7] times as large"),
-            (20, 1, "{} [0.92,"),
+            (20, 1, "by {} [0.94,"),
             (22, 1, "factor of {} and"),
             (6, 0, "With x0 it is {} [0.62, 0.72] from its own"),
             (6, 1, "the distance is {} [0.50, 0.55] of that"),

@@ -63,7 +63,7 @@ def best_answer(answer: Any) -> None:
         best = same_kind(parts[0], right, "the best answer")
         own, sampled = number(parts[1], "the expected cosine"), number(parts[2], "the expected cosine of a sample")
         if not close(best, right):
-            mistakes = [
+            mistakes: list[tuple[Any, str]] = [
                 (mean, "that is the average, but it does not have length one."),
                 (z.sum(0), "that is the sum, and it does not have length one."),
                 (-right, "you answer with the opposite of the average."),
