@@ -241,9 +241,13 @@ def measure(experiment: str, scale: str, seeds: Sequence[int], device: torch.dev
     """Run an experiment. After each seed, yield everything measured so far, in the format of `results`."""
     if scale not in ("lesson", "full"):
         raise ValueError(f"scale must be lesson or full, got {scale!r}")
-    module, runs, started = load(experiment), [], time.perf_counter()
+    module, started = load(experiment), time.perf_counter()
+    runs: list[dict[str, Any]] = []
     for seed in seeds:
-        runs.append(module.run(seed, scale, device))
+        run = module.run(seed, scale, device)
+        if runs:
+            run.pop("shown", None)  # the pictures of one seed are enough, and the results go with the package
+        runs.append(run)
         yield {
             "experiment": experiment,
             "scale": scale,

@@ -69,8 +69,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         x = vae.decode(z)
         distance[name] = md.metrics.frechet_distance(features(x), wanted)
         copies[name] = md.metrics.copy_ratio(x.flatten(1), train.flatten(1)).share
-        if seed % 1000 == 0:  # the first one of a series, which starts at 0 or at 1000
-            shown[name] = md.datasets.to_uint8(x[:8]).flatten(1).tolist()
+        shown[name] = md.datasets.to_uint8(x[:8]).flatten(1).tolist()
 
     x = vae.decode(from_noise)
     log_q = rivals.codes.log_q(from_noise, mean, std)
@@ -88,7 +87,6 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
         "scales": list(SCALES),
         "sharpness": {"by scale": sweep, "test pictures": sharpness(test).mean().item()},
         "badness_by_scale": swept,
-        "scatter": [log_q[:200].tolist(), badness[:200].tolist()] if seed % 1000 == 0 else [],
         "badness_by_log_q": ranks_agree(badness, log_q),
         "badness_by_distance": ranks_agree(badness, from_code),
         "sharpness_by_distance": ranks_agree(sharp, from_code),
@@ -123,7 +121,7 @@ def plot(runs: list[dict]) -> Figure:
     for axis in (upper, lower):
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    shown = next(run["shown"] for run in runs if run["shown"])
+    shown = runs[0]["shown"]
     for axis, (name, x) in zip(right.subplots(len(shown), 1), shown.items(), strict=True):
         x = md.datasets.to_float(torch.tensor(x, dtype=torch.uint8)).view(-1, *SHAPE)
         axis.imshow(md.plots.tile(x, columns=8))

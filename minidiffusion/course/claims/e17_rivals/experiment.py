@@ -123,8 +123,7 @@ def run(seed: int, scale: str, device: torch.device) -> dict:
             if name == "eps":
                 x_once = drawn(name, step.ema, count, torch.Generator().manual_seed(seed), steps=1)
                 scores["eps, one step"] = judged(x_once)
-        if seed % 1000 == 0:  # eight of each, for the figure, from the first seed of a series
-            shown[name] = md.datasets.to_uint8(x[:8]).flatten(1).tolist()
+        shown[name] = md.datasets.to_uint8(x[:8]).flatten(1).tolist()
     distance = {name: score["distance"] for name, score in scores.items()}
     others = [distance[name] for name in ("VAE", "IMLE", "GAN 2014", "GAN 2024")]
     diffusion = min(("eps", "x0", "v"), key=distance.__getitem__)
@@ -182,7 +181,7 @@ def plot(runs: list[dict]) -> Figure:
         axis.tick_params(labelsize=8)
     axes[0].set_yscale("log")
     axes[-1].set_xticks(range(len(names)), names, rotation=60, ha="right")
-    shown = next(run["shown"] for run in runs if run["shown"])
+    shown = runs[0]["shown"]
     lines = right.subplots(len(shown), 1)
     for axis, (name, x) in zip(lines, shown.items(), strict=True):
         x = md.datasets.to_float(torch.tensor(x, dtype=torch.uint8)).view(-1, *SHAPE)
