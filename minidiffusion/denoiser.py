@@ -65,8 +65,9 @@ class Denoiser(nn.Module):
         else:
             scale = math.hypot(level.alpha * d, level.sigma)
             x = x_t if abs(scale - 1) < 1e-12 else x_t / scale
-            times = x_t.new_full((len(x_t),), t, dtype=precision)
-        x, before = x.to(dtype), x_t._version if not x_t.is_inference() else None
+            times = x_t.new_full(x_t.shape[:1], t, dtype=precision)
+        x = x if x.dtype == dtype else x.to(dtype)  # even a `to` that changes nothing takes time at every step
+        before = None if x_t.is_inference() else x_t._version
         if cond is not None:
             check.must_be("None, because net takes x and t only", "cond", cond, self.takes_cond)
             cond = fitting(cond, dtype)
@@ -81,7 +82,7 @@ class Denoiser(nn.Module):
             raise ValueError("net must leave x as it is, for the sampler needs it again: write x = x * a, not x *= a")
         if not isinstance(output, Tensor) or output.shape != wanted:  # otherwise broadcasting hides a wrong shape
             raise ValueError(f"net must give the shape of x, {tuple(wanted)}, got {check.came(output)}")
-        return output.to(x_t.dtype)
+        return output if output.dtype == x_t.dtype else output.to(x_t.dtype)
 
     def output_shape(self, x: Tensor) -> tuple[int, ...]:
         return x.shape
