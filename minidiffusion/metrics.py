@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -297,3 +298,32 @@ def copy_ratio(
     nearest = _nearest(samples, training, 2)
     ratio = (nearest[:, 0] / nearest[:, 1]).nan_to_num(0.0)  # 0 / 0, on two items that rounding cannot tell apart
     return CopyRatio(ratio, (ratio < threshold).double().mean().item())
+
+
+def sharpness(images: Float[Tensor, "count channels height width"]) -> float:
+    """The share of the images' edges that a slight blur (1 px) removes, at most 1: the hazier they are, the less.
+
+    An edge has a direction. In a window of 5 x 5 pixels, let a^2 be the mean square of the gradient along its main
+    direction and b^2 that across it, the eigenvalues of the structure tensor (Foerstner and Guelch 1987). The edges
+    are the mean of a - b over all windows. Speckle adds to a and b alike, so it does not make pictures sharper; nor
+    does contrast, or having more edges. Compare with real pictures of the same things: thin lines lose more than broad
+    edges do. ValueError: images under 13 pixels wide or high, or without any edge.
+    """
+    check.items("images", images)
+    met = images.ndim == 4 and min(images.shape[2:]) >= 13
+    check.must_be("(count, channels, height, width), 13 pixels or more", "images", images, met)
+    x = images.detach().cpu().double().flatten(0, 1)[:, None]
+    weights = torch.exp(-(torch.arange(-3, 4, dtype=torch.float64) ** 2) / 2)
+    weights = weights / weights.sum()
+    before = _edges(x[..., 3:-3, 3:-3])
+    if not before > 0:
+        raise ValueError("images must have edges, got none")
+    return 1 - _edges(F.conv2d(F.conv2d(x, weights.view(1, 1, 1, 7)), weights.view(1, 1, 7, 1))) / before
+
+
+def _edges(x: Tensor) -> float:
+    sobel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], dtype=x.dtype) / 8
+    across, down = F.conv2d(x, torch.stack([sobel, sobel.T])[:, None]).split(1, dim=1)
+    xx, xy, yy = (F.avg_pool2d(g, 5, stride=1) for g in (across**2, across * down, down**2))
+    mean, spread = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
+    return ((mean + spread).sqrt() - (mean - spread).clamp(min=0).sqrt()).mean().item()

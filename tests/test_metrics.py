@@ -20,6 +20,7 @@ from minidiffusion.metrics import (
     mode_mass,
     precision_recall,
     real_data_floor,
+    sharpness,
     sliced_wasserstein,
 )
 
@@ -533,3 +534,63 @@ def test_bad_numbers_are_named(unchecked):
             call()
     # as many as there can be is not too many
     assert density_coverage(b, a, k=4) and precision_recall(a, b, k=4) and real_data_floor(frechet_distance, a, 3) >= 0
+
+
+# Sharpness
+
+
+def blurred(x, width):
+    far = torch.arange(-8, 9, dtype=torch.float64)
+    weights = torch.exp(-(far**2) / 2 / width**2)
+    kernel = (weights[:, None] * weights / weights.sum() ** 2)[None, None]
+    return torch.nn.functional.conv2d(torch.nn.functional.pad(x, (8, 8, 8, 8), mode="replicate"), kernel)
+
+
+def discs(count=20, size=28, seed=0):
+    """Sharp white discs of many sizes and places, with the fine steps of a camera: every edge in every direction."""
+    x, y, r = (torch.rand(3, count, 1, 1, generator=seeded(seed), dtype=torch.float64) * 8 + 7).unbind(0)
+    far = (torch.arange(4 * size, dtype=torch.float64) + 0.5) / 4
+    inside = (far - x - 3) ** 2 + (far[:, None] - y - 3) ** 2 < (r / 2) ** 2
+    return torch.nn.functional.avg_pool2d(2 * inside.double()[:, None] - 1, 4)
+
+
+@pytest.mark.parametrize("k", [0.3, 0.9, 1.7])
+@pytest.mark.parametrize("turned", [False, True])
+def test_sharpness_of_a_wave_is_what_the_blur_takes_of_its_frequency(k, turned):
+    wave = torch.cos(k * torch.arange(40.0, dtype=torch.float64) + 0.4).expand(2, 3, 40, 40)
+    far = torch.arange(-3, 4, dtype=torch.float64)
+    weights = torch.exp(-(far**2) / 2)
+    kept = (weights * torch.cos(k * far)).sum() / weights.sum()  # the transfer function of the kernel
+    assert sharpness(wave.mT if turned else wave) == pytest.approx(1 - abs(kept.item()), rel=1e-9)
+
+
+def test_sharpness_falls_with_every_blur_and_knows_no_contrast():
+    x = discs()
+    found = [sharpness(y) for y in (x, *(blurred(x, width) for width in (0.4, 0.7, 1.0, 1.5)))]
+    assert all(a > 1.05 * b for a, b in itertools.pairwise(found)), found
+    assert sharpness(0.3 * x + 0.5) == pytest.approx(sharpness(x), rel=1e-9)
+
+
+def test_speckle_does_not_make_a_picture_sharper():
+    x, noise = discs(), normal(20, 1, 28, 28, seed=1)
+    for y in (x, blurred(x, 0.7), blurred(x, 1.5)):
+        found = [sharpness(y + size * noise) for size in (0.0, 0.02, 0.05, 0.1)]
+        assert all(a > b for a, b in itertools.pairwise(found)), found
+
+
+def test_sharpness_is_not_more_because_there_are_more_edges():
+    near, far = (torch.nn.functional.pad(discs(), (width,) * 4, value=-1.0) for width in (8, 30))
+    assert sharpness(far) == pytest.approx(sharpness(near), rel=1e-4)  # the roots of rounding errors
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (torch.zeros(2, 1, 12, 28), "13 pixels or more"),
+        (torch.zeros(2, 1, 28, 28), "images must have edges, got none"),
+        (torch.zeros(0, 1, 28, 28), "at least one item"),
+    ],
+)
+def test_sharpness_says_what_it_cannot_judge(images, said):
+    with pytest.raises(ValueError, match=said):
+        sharpness(images)
