@@ -1,5 +1,6 @@
 """Answers that students give to the exercises of lesson 07."""
 
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -164,60 +165,85 @@ LEFT_WRONG = [
     (lambda times, eta, schedule: times[len(times)], "stops"),
 ]
 
-# ---- 07.3: mistakes of equal size ----
+# ---- 07.3: where fresh noise is worth most ----
 
 
-def equal_size(wrong, distance, target):
-    low, high = 0.0, 1.0
-    for _ in range(20):
-        middle = (low + high) / 2
-        low, high = (middle, high) if distance(wrong(middle)) < target else (low, middle)
-    return high
+def factors(times, eta, schedule):
+    return [factor(t, s, eta, schedule) for t, s in steps(times)]
 
 
-def equal_size_on_a_grid(wrong, distance, target):
-    return min((i / 2000 for i in range(2001)), key=lambda c: abs(distance(wrong(c)) - target))
+def spend(times, count, schedule):
+    without, with_it = factors(times, 0.0, schedule), factors(times, 1.0, schedule)
+    ratio = [b / a for a, b in zip(without, with_it, strict=True)]
+    chosen = sorted(range(len(ratio)), key=lambda i: ratio[i])[:count]
+    return [1.0 if i in chosen else 0.0 for i in range(len(ratio))]
 
 
-def equal_size_upwards(wrong, distance, target):
-    c = 0.0
-    while c < 1 and distance(wrong(c)) < target:
-        c += 0.0005
-    return torch.tensor(min(c, 1.0))
+def spend_by_trying_all(times, count, schedule):
+    pairs = steps(times)
+
+    def left_by(plan):
+        return math.prod(factor(t, s, eta, schedule) for (t, s), eta in zip(pairs, plan, strict=True))
+
+    plans = [plan for plan in itertools.product((0, 1), repeat=len(pairs)) if sum(plan) <= count]
+    return min(plans, key=left_by)
 
 
-def halved(times, larger=lambda d, target: d < target, end=lambda low, high: high):
-    def size(wrong, distance, target):
-        low, high = 0.0, 1.0
-        for _ in range(times):
-            middle = (low + high) / 2
-            low, high = (middle, high) if larger(distance(wrong(middle)), target) else (low, middle)
-        return end(low, high)
-
-    return size
+def spend_by_logs(times, count, schedule):
+    gain = torch.tensor(factors(times, 0.0, schedule)).log() - torch.tensor(factors(times, 1.0, schedule)).log()
+    return torch.zeros(len(gain)).index_fill(0, gain.topk(count).indices, 1.0)
 
 
-SIZE_RIGHT = [equal_size, equal_size_on_a_grid, equal_size_upwards]
-SIZE_WRONG = [
-    (lambda wrong, distance, target: None, "returns None"),
-    (0.3, "without brackets"),
-    (lambda wrong, distance, target: 0.5, "after the first middle"),
-    (halved(4, end=lambda low, high: (low + high) / 2), "right to 0.001"),
-    (halved(20, larger=lambda d, target: d > target), "you end at"),
-    (halved(20, end=lambda low, high: 1 - high), "the wrong way"),
-    (halved(20, end=lambda low, high: (low, high)), "must be one number"),
-    (lambda wrong, distance, target: distance(target), "wants a start"),
-    (lambda wrong, distance, target: wrong(target), "must be one number"),
-    (lambda wrong, distance, target: target / distance(wrong(1.0)), "you return the target"),
-    (lambda wrong, distance, target: distance(wrong(0.5)), "after the first middle"),
-    (lambda wrong, distance, target: halved(20)(wrong, distance, target) ** 2, "the distance is"),
-    (lambda wrong, distance, target: equal_size(wrong, distance, target) % 0.99, "return 1"),
-    (lambda wrong, distance, target: min(range(2), key=lambda c: abs(distance(wrong(c)) - target)), "you end at 0"),
-    (lambda wrong, distance, target: wrong.start, "stops"),
+def spent(score):
+    """A plan that takes the steps with the largest score(t, s, schedule)."""
+
+    def plan(times, count, schedule):
+        scores = [score(t, s, schedule) for t, s in steps(times)]
+        chosen = sorted(range(len(scores)), key=lambda i: -scores[i])[:count]
+        return [1.0 if i in chosen else 0.0 for i in range(len(scores))]
+
+    return plan
+
+
+def gain(t, s, schedule):
+    return factor(t, s, 0.0, schedule) / factor(t, s, 1.0, schedule)
+
+
+def planned(change):
+    """The right plan, changed."""
+    return lambda times, count, schedule: change(spend(times, count, schedule))
+
+
+SPEND_RIGHT = [spend, spend_by_trying_all, spend_by_logs]
+SPEND_WRONG = [
+    (lambda times, count, schedule: None, "returns None"),
+    ([1.0, 0.0], "without brackets"),
+    (lambda times, count, schedule: count, "a list with one eta for each step"),
+    (lambda times, count, schedule: [1.0] * count, "one eta for each of the 7 steps"),
+    (planned(lambda plan: [i for i, eta in enumerate(plan) if eta]), "your list has 2 entries"),
+    (planned(lambda plan: [*plan, 0.0]), "not one for each time"),
+    (planned(lambda plan: [0.5 * eta for eta in plan]), "must be 0 or 1"),
+    (planned(lambda plan: [1 - eta for eta in plan]), "only 2 are allowed"),
+    (planned(lambda plan: [0.0 for _ in plan]), "your plan has 0"),
+    (planned(lambda plan: [eta if i != plan.index(1.0) else 0.0 for i, eta in enumerate(plan)]), "your plan has 1"),
+    (lambda times, count, schedule: [1.0 if i < count else 0.0 for i in range(len(times) - 1)], "the first steps"),
+    (
+        lambda times, count, schedule: [0.0 if i < len(times) - 1 - count else 1.0 for i in range(len(times) - 1)],
+        "last",
+    ),
+    (spent(lambda t, s, schedule: 1 / gain(t, s, schedule)), "forget least"),
+    (spent(lambda t, s, schedule: -factor(t, s, 1.0, schedule)), "has a factor below 1, too"),
+    (spent(lambda t, s, schedule: factor(t, s, 0.0, schedule) - factor(t, s, 1.0, schedule)), "not differences"),
+    (spent(lambda t, s, schedule: fresh(t, s, 1.0, schedule)), "the most fresh noise"),
+    (spent(lambda t, s, schedule: t - s), "longest in t"),
+    (spent(lambda t, s, schedule: schedule.log_snr(s) - schedule.log_snr(t)), "noise to replace"),
+    (spent(lambda t, s, schedule: -abs(t - 0.7)), "another one leaves"),
+    (planned(lambda plan: [0.0 if i == plan.index(1.0) else eta for i, eta in enumerate(plan[:-1])] + [1.0]), "t = 0"),
+    (lambda times, count, schedule: times[len(times)], "stops"),
 ]
 
 BANK = {
     "07.1": (STEP_RIGHT, STEP_WRONG),
     "07.2": (LEFT_RIGHT, LEFT_WRONG),
-    "07.3": (SIZE_RIGHT, SIZE_WRONG),
+    "07.3": (SPEND_RIGHT, SPEND_WRONG),
 }

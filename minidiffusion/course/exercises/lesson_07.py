@@ -1,4 +1,4 @@
-"""Lesson 07: the step with fresh noise, how much of the start survives, mistakes of equal size."""
+"""Lesson 07: the step with fresh noise, how much of the start survives, where fresh noise is worth most."""
 
 from __future__ import annotations
 
@@ -117,47 +117,83 @@ def _wrong_products(times: tuple[float, ...], eta: float, schedule: schedules.Sc
     ]
 
 
-def equal_size(answer: Any) -> None:
-    """07.3: equal_size(wrong, distance, target) -> the c in [0, 1] with distance(wrong(c)) = target, to 0.001."""
-    for exponent, target in ((1.0, 0.3), (2.0, 0.05), (0.5, 0.8), (3.0, 0.6)):
-        power, right = _Power(exponent), target ** (1 / exponent)
-        found = number(call(answer, wrong=power.wrong, distance=power.distance, target=target), "c")
-        if power.mixed_up:
-            raise Wrong("distance wants a start, not a number: call distance(wrong(c)).")
-        if abs(found - right) <= 0.001:
-            continue
-        mistakes = [
-            (target, "you return the target. Return the c at which the distance is the target."),
-            (1 - right, "you walk the wrong way: where the distance is too small, a larger c is needed."),
-            (0.0, "you end at 0. Where the distance is below the target, c must grow."),
-            (1.0, "you end at 1. Where the distance is above the target, c must shrink."),
-            (0.5, "you stop after the first middle. Halve the interval again and again."),
-        ]
-        name_mistake(found, mistakes, lambda found, wrong: abs(found - wrong) < 1e-3)
-        if abs(found - right) < 0.06:
-            raise Wrong(f"nearly: c should be {right:.4f}, but yours is {found:.4f}. It must be right to 0.001.")
-        at = max(found, 0.0) ** exponent
-        raise Wrong(f"the target is {target}, but at your c = {found:.3g} the distance is {at:.3g}.")
-    power = _Power(1.0, scale=0.2)
-    found = number(call(answer, wrong=power.wrong, distance=power.distance, target=0.5), "c")
-    if abs(found - 1) > 0.001:
-        raise Wrong(f"where even wrong(1.0) is too near, return 1, but yours is {found:.3g}.")
+def spend(answer: Any) -> None:
+    """07.3: spend(times, count, schedule) -> for each step eta 1 or 0, at most count ones, so that least is left."""
+    for schedule in (schedules.linear(), schedules.scaled_linear(), schedules.cosine()):
+        for times, count in (
+            ((1.0, 0.98, 0.96, 0.7, 0.65, 0.4, 0.2, 0.0), 2),
+            ((1.0, 0.95, 0.8, 0.6, 0.5, 0.3, 0.1, 0.0), 4),
+            ((0.9, 0.7, 0.65, 0.6, 0.3, 0.25, 0.0), 4),
+            ((1.0, 0.9, 0.8, 0.65, 0.25, 0.1, 0.0), 1),
+        ):
+            without, fresh = (_factors(times, eta, schedule) for eta in (0.0, 1.0))
+            plan = _plan(call(answer, times=times, count=count, schedule=schedule), len(without), count)
+            found, least = (_left_by(chosen, without, fresh) for chosen in (plan, _best(count, without, fresh)))
+            if _near(found, least):
+                continue
+            name_mistake(plan, _wrong_plans(times, count, schedule), lambda plan, wrong: plan == wrong)
+            where = f"over the times {times} on {schedule.name}, with fresh noise in {count} steps,"
+            if len(plan) < count:
+                raise Wrong(f"{where} you may forget more: your plan has {len(plan)}.")
+            if len(without) - 1 in plan:
+                raise Wrong("your last step ends at t = 0, where there is no noise: fresh noise changes nothing there.")
+            raise Wrong(f"{where} your plan leaves {found:.3g} of the start, but another one leaves {least:.3g}.")
 
 
-class _Power:
-    """wrong(c) is a start, and distance(wrong(c)) = scale c^exponent."""
+def _plan(etas: Any, steps: int, count: int) -> set[int]:
+    """The steps that get fresh noise."""
+    if not isinstance(etas, (list, tuple, Tensor)) or (isinstance(etas, Tensor) and etas.ndim != 1):
+        raise Wrong(f"return a list with one eta for each step, but yours is a {type(etas).__name__}.")
+    values = [number(eta, "each eta") for eta in etas]
+    if len(values) == steps + 1:
+        raise Wrong(f"{steps + 1} times make {steps} steps: return one eta for each step, not one for each time.")
+    if len(values) != steps:
+        raise Wrong(f"return one eta for each of the {steps} steps, 0 or 1, but your list has {len(values)} entries.")
+    if any(value not in (0.0, 1.0) for value in values):
+        raise Wrong("each eta must be 0 or 1.")
+    if sum(values) > count:
+        raise Wrong(f"you use fresh noise in {sum(values):.0f} steps, but only {count} are allowed.")
+    return {i for i, value in enumerate(values) if value}
 
-    def __init__(self, exponent: float, scale: float = 1.0):
-        self.exponent, self.scale, self.mixed_up = exponent, scale, False
 
-    def wrong(self, c: Any) -> Tensor:
-        return torch.full((3, 2), float(c), dtype=torch.float64)
-
-    def distance(self, start: Any) -> float:
-        if not isinstance(start, Tensor) or start.shape != (3, 2):
-            self.mixed_up = True
-            return 0.0
-        return self.scale * max(start[0, 0].item(), 0.0) ** self.exponent
+def _left_by(plan: set[int], without: list[float], fresh: list[float]) -> float:
+    return math.prod(b if i in plan else a for i, (a, b) in enumerate(zip(without, fresh, strict=True)))
 
 
-CHECKS = {"07.1": step, "07.2": left, "07.3": equal_size}
+def _best(count: int, without: list[float], fresh: list[float]) -> set[int]:
+    return _largest([a / b for a, b in zip(without, fresh, strict=True)], count)
+
+
+def _largest(values: list[float], count: int) -> set[int]:
+    return set(sorted(range(len(values)), key=lambda i: -values[i])[:count])
+
+
+def _wrong_plans(times: tuple[float, ...], count: int, schedule: schedules.Schedule) -> list[tuple[set[int], str]]:
+    pairs = list(zip(times, times[1:], strict=False))
+    without, fresh = (_factors(times, eta, schedule) for eta in (0.0, 1.0))
+    last = len(pairs) - count
+    ratios = [b / a for a, b in zip(without, fresh, strict=True)]
+    differences = [a - b for a, b in zip(without, fresh, strict=True)]
+    small = [-b for b in fresh]
+    noise = [_fresh(t, s, 1.0, schedule) for t, s in pairs]
+    rise = [schedule.log_snr(s) - schedule.log_snr(t) for t, s in pairs]
+    long = [t - s for t, s in pairs]
+    return [
+        (_largest(ratios, count), "you chose the steps that forget least. What is left should be small."),
+        (_largest(small, count), "a step without fresh noise has a factor below 1, too. Compare with that."),
+        (_largest(differences, count), "factors multiply: take ratios, not differences."),
+        (_largest(noise, count), "the steps with the most fresh noise are not always those that forget most."),
+        (
+            set(range(count)),
+            "you chose the first steps. A step that hardly changes the SNR forgets little, even there.",
+        ),
+        (set(range(last, len(pairs))), "you chose the last steps. Near the picture, fresh noise changes little."),
+        (_largest(long, count), "you chose the steps that are longest in t. Compute what they forget."),
+        (
+            _largest(rise, count),
+            "a long step in log SNR forgets only if there is noise to replace. At t = 0 there is none.",
+        ),
+    ]
+
+
+CHECKS = {"07.1": step, "07.2": left, "07.3": spend}
