@@ -134,67 +134,92 @@ STEP_WRONG = [
     (summed(lambda error: error.square().flatten(1).sum(1).float()), "keep the type"),
 ]
 
-# ---- 06.3: one step up ----
+# ---- 06.3: a decoder that allows for its own error ----
 
 
-def climb(x_s, eps, s, t, schedule):
-    ratio = schedule.alpha(t) / schedule.alpha(s)
-    return ratio * x_s + (schedule.sigma(t) ** 2 - ratio**2 * schedule.sigma(s) ** 2) ** 0.5 * eps
+def parts(t, s, error, schedule):
+    """v, d, and 1 - rho: the variance of the encoder turned round, and what the mean of the decoder is off."""
+    lost = 1 - snr(t, schedule) / snr(s, schedule)
+    return schedule.sigma(s) ** 2 * lost, (schedule.alpha(s) * lost) ** 2 * error, lost
 
 
-def climb_package(x_s, eps, s, t, schedule):
-    q = md.likelihood.hvae.forward(x_s, s, t, schedule)
-    return q.mean + q.stddev * eps
+def wider_bell(t, s, error, schedule):
+    v, d, _ = parts(t, s, error, schedule)
+    return v + d, 0.5 * math.log(1 + d / v)
 
 
-def climb_snr(x_s, eps, s, t, schedule):
-    added = 1 - snr(t, schedule) / snr(s, schedule)
-    return schedule.alpha(t) * (x_s / schedule.alpha(s)) + schedule.sigma(t) * math.sqrt(added) * eps
+def wider_bell_snr(t, s, error, schedule):
+    gain = (snr(s, schedule) - snr(t, schedule)) * error
+    narrow = schedule.sigma(s) ** 2 * -math.expm1(schedule.log_snr(t) - schedule.log_snr(s))
+    return [narrow * (1 + gain), math.log1p(gain) / 2]
 
 
-def noised(mix):
-    """mix(x_s, eps, r, fresh, alpha_t, sigma_s, sigma_t) with r = alpha_t / alpha_s and the right variance."""
-
-    def climb(x_s, eps, s, t, schedule):
-        r = schedule.alpha(t) / schedule.alpha(s)
-        fresh = schedule.sigma(t) ** 2 - r**2 * schedule.sigma(s) ** 2
-        return mix(x_s, eps, r, fresh, schedule.alpha(t), schedule.sigma(s), schedule.sigma(t))
-
-    return climb
+def wider_bell_package(t, s, error, schedule):
+    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    (near, std), (far, _) = (md.posterior(zero, x, t, s, schedule) for x in (zero, one * error**0.5))
+    distance = (far - near).square().sum()
+    variance = torch.as_tensor(std, dtype=torch.float64).square().sum() + distance
+    divergence = kl_divergence(Normal(near, std), Normal(far, variance.sqrt()))
+    return variance, divergence.sum()
 
 
-def climb_in_place(x_s, eps, s, t, schedule):
-    x_s *= schedule.alpha(t) / schedule.alpha(s)
-    return x_s + eps
+def bell(variance):
+    """variance(v, d, error, lost, alpha, sigma) of the bell, and what a step then costs."""
+
+    def wider(t, s, error, schedule):
+        v, d, lost = parts(t, s, error, schedule)
+        w = variance(v, d, error, lost, schedule.alpha(s), schedule.sigma(s))
+        return w, 0.5 * (math.log(abs(w) / v) + (v + d) / w - 1)
+
+    return wider
 
 
-CLIMB_RIGHT = [climb, climb_package, climb_snr]
-CLIMB_WRONG = [
-    (lambda x_s, eps, s, t, schedule: None, "returns None"),
-    (climb_in_place, "changes its input x_s in place"),
-    (lambda x_s, eps, s, t, schedule: climb(x_s, torch.randn_like(eps), s, t, schedule), "two different answers"),
-    (lambda x_s, eps, s, t, schedule: climb(x_s, eps, t, s, schedule), "Are s and t swapped"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + st * e), "too much noise"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + f * e), "Multiply eps by its square root"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + (st**2 - ss**2) ** 0.5 * e), "fades with the picture"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + (st - r * ss) * e), "You subtracted standard deviations"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + (st - ss) * e), "You subtracted standard deviations"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x), "no fresh noise"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x - f**0.5 * e), "wrong sign"),
-    (noised(lambda x, e, r, f, a, ss, st: a * x + st * e), "x_s is not clean"),
-    (noised(lambda x, e, r, f, a, ss, st: a * x + f**0.5 * e), "already faded by alpha(s)"),
-    (noised(lambda x, e, r, f, a, ss, st: x + f**0.5 * e), "should fade from alpha(s)"),
-    (noised(lambda x, e, r, f, a, ss, st: x / r + f**0.5 * e), "upside down"),
-    (noised(lambda x, e, r, f, a, ss, st: r**2 * x + f**0.5 * e), "you squared the ratio"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + e), "the square root of the missing variance"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + (1 - r**2) ** 0.5 * st * e), "the missing variance is"),
-    (noised(lambda x, e, r, f, a, ss, st: r * x + 2 * f**0.5 * e), "your x_t is"),
-    (noised(lambda x, e, r, f, a, ss, st: (r * x + f**0.5 * e)[0]), "have the shape"),
-    (noised(lambda x, e, r, f, a, ss, st: (r * x + f**0.5 * e).float()), "keep the type"),
+def priced(cost):
+    """The right variance, and cost(v, d)."""
+
+    def wider(t, s, error, schedule):
+        v, d, _ = parts(t, s, error, schedule)
+        return v + d, cost(v, d)
+
+    return wider
+
+
+BELL_RIGHT = [wider_bell, wider_bell_snr, wider_bell_package]
+BELL_WRONG = [
+    (lambda t, s, error, schedule: None, "returns None"),
+    (lambda t, s, error, schedule: wider_bell(t, s, error, schedule)[0], "return two numbers"),
+    (lambda t, s, error, schedule: (*wider_bell(t, s, error, schedule), 0.0), "return two numbers"),
+    (lambda t, s, error, schedule: wider_bell(t, s, error, schedule)[::-1], "the variance comes first"),
+    (lambda t, s, error, schedule: wider_bell(s, t, error, schedule), "swapped"),
+    (lambda t, s, error, schedule: (torch.ones(2), 0.1), "must be one number"),
+    (bell(lambda v, d, error, lost, a, sigma: v), "the old bell"),
+    (bell(lambda v, d, error, lost, a, sigma: d), "only how far the mean is off"),
+    (bell(lambda v, d, error, lost, a, sigma: (v + d) ** 0.5), "Return its square"),
+    (bell(lambda v, d, error, lost, a, sigma: (v**0.5 + d**0.5) ** 2), "add the variances"),
+    (bell(lambda v, d, error, lost, a, sigma: v + error), "so it shrinks"),
+    (bell(lambda v, d, error, lost, a, sigma: v + a**2 * error), "You left out 1 - rho"),
+    (bell(lambda v, d, error, lost, a, sigma: v + lost**2 * error), "You left out alpha(s)"),
+    (bell(lambda v, d, error, lost, a, sigma: v + a * lost * error), "the square of the factor"),
+    (bell(lambda v, d, error, lost, a, sigma: v + (a * lost * error) ** 2), "a squared error already"),
+    (bell(lambda v, d, error, lost, a, sigma: sigma**2 + d), "sigma(s)^2 (1 - rho)"),
+    (bell(lambda v, d, error, lost, a, sigma: v - d), "not narrower"),
+    (bell(lambda v, d, error, lost, a, sigma: v + d / 2), "the whole squared distance"),
+    (bell(lambda v, d, error, lost, a, sigma: v + 2 * d), "counts once"),
+    (bell(lambda v, d, error, lost, a, sigma: 1.1 * (v + d)), "the best variance is"),
+    (priced(lambda v, d: d / (2 * v)), "with the old, narrow bell"),
+    (priced(lambda v, d: d / (2 * (v + d))), "has a logarithm"),
+    (priced(lambda v, d: math.log(1 + d / v)), "1/2 is missing"),
+    (priced(lambda v, d: -0.5 * math.log(1 + d / v)), "never negative"),
+    (priced(lambda v, d: 0.5 * math.log2(1 + d / v)), "in bits"),
+    (priced(lambda v, d: 0.5 * (math.log(1 + d / v) + 1)), "two equal bells cost nothing"),
+    (priced(lambda v, d: 0.5 * (math.log(1 + d / v) - 1)), "you left out a term"),
+    (priced(lambda v, d: 0.5 * (math.log(1 + d / v) + v / (v + d) - 1)), "a perfect guess"),
+    (priced(lambda v, d: 0.5 * math.log(v + d)), "the ratio of the variances"),
+    (priced(lambda v, d: 0.4 * math.log(1 + d / v)), "the step costs"),
 ]
 
 BANK = {
     "06.1": (CODE_RIGHT, CODE_WRONG),
     "06.2": (STEP_RIGHT, STEP_WRONG),
-    "06.3": (CLIMB_RIGHT, CLIMB_WRONG),
+    "06.3": (BELL_RIGHT, BELL_WRONG),
 }

@@ -1,4 +1,4 @@
-"""Lesson 06: what a code costs, what a step costs in noise, and one step up the ladder of noise levels."""
+"""Lesson 06: what a code costs, what a step costs in noise, and a decoder that allows for its own error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ... import schedule as schedules
-from .judge import Wrong, call, close, name_mistake, same_kind, steady
+from .judge import Wrong, call, close, name_mistake, number, same_kind
 
 STEPS = ((0.9, 0.6), (0.5, 0.45), (0.3, 0.1))  # (t, s)
 
@@ -89,52 +89,73 @@ def _wrong_costs(error: Tensor, high: float, low: float, t: float, s: float) -> 
     ]
 
 
-def climb(answer: Any) -> None:
-    """06.3: climb(x_s, eps, s, t, schedule) -> r x_s + sqrt(sigma_t^2 - r^2 sigma_s^2) eps, r = alpha_t / alpha_s."""
-    generator = torch.Generator().manual_seed(0)
-    hint = "Use the eps that comes in, not fresh noise."
+def wider_bell(answer: Any) -> None:
+    """06.3: wider_bell(t, s, error, schedule) -> the best decoder's variance v + d and its cost 1/2 log(1 + d / v).
+
+    v = sigma_s^2 (1 - rho) is the variance of the encoder turned round, d = alpha_s^2 (1 - rho)^2 error is the mean
+    squared distance of the two means, and rho = SNR(t) / SNR(s).
+    """
     for schedule in (schedules.cosine(), schedules.flow(), schedules.linear()):
         for t, s in STEPS:
-            x_s, eps = torch.randn(2, 3, 1, 4, 4, generator=generator, dtype=torch.float64)
-            inputs = dict(x_s=x_s, eps=eps, s=s, t=t, schedule=schedule)
-            a_s, a_t, sigma_s, sigma_t = (curve(u) for curve in (schedule.alpha, schedule.sigma) for u in (s, t))
-            fresh = math.sqrt(sigma_t**2 - (a_t / a_s * sigma_s) ** 2)
-            right = a_t / a_s * x_s + fresh * eps
-            x_t = call(answer, **inputs)
-            if isinstance(x_t, Tensor) and (x_t.is_complex() or bool(x_t.isnan().any())):
-                raise Wrong("you take the square root of a negative variance. Are s and t swapped?")
-            x_t = steady(answer, x_s, "x_t", hint, **inputs)
-            if not close(x_t, right):
-                name_mistake(x_t, _wrong_climbs(x_s, eps, a_s, a_t, sigma_s, sigma_t))
-                error = (x_t - right).abs().mean()
-                raise Wrong(f"on {schedule.name}, from s = {s} up to t = {t}, your x_t is {error:.2g} away.")
-    x = torch.randn(2, 3, generator=generator)
-    same_kind(call(answer, x_s=x, eps=-x, s=0.25, t=0.5, schedule=schedules.cosine()), x, "x_t")
+            for error in (0.04, 0.3):
+                found = call(answer, t=t, s=s, error=error, schedule=schedule)
+                if not isinstance(found, (tuple, list)) or len(found) != 2:
+                    raise Wrong("return two numbers, the variance of your bell and the mean cost of the step.")
+                variance, cost = number(found[0], "the variance"), number(found[1], "the cost")
+                alpha, sigma = schedule.alpha(s), schedule.sigma(s)
+                high, low = (schedule.alpha(u) ** 2 / schedule.sigma(u) ** 2 for u in (s, t))
+                lost = 1 - low / high
+                v, d = sigma**2 * lost, (alpha * lost) ** 2 * error
+                right = v + d, 0.5 * math.log1p(d / v)
+                if _same(variance, right[1]) and _same(cost, right[0]):
+                    raise Wrong("the variance comes first, then the cost.")
+                where = f"on {schedule.name}, from t = {t} to s = {s}, with the error {error}"
+                if not _same(variance, right[0]):
+                    name_mistake(variance, _wrong_bells(v, d, error, lost, alpha, sigma), _same)
+                    if variance <= 0:
+                        raise Wrong("your variance is not positive. rho is SNR(t) / SNR(s): are s and t swapped?")
+                    raise Wrong(f"{where}, the best variance is {right[0]:.4g}, but yours is {variance:.4g}.")
+                if not _same(cost, right[1]):
+                    name_mistake(cost, _wrong_prices(v, d), _same)
+                    raise Wrong(f"{where}, the step costs {right[1]:.4g} nats, but yours costs {cost:.4g}.")
 
 
-def _wrong_climbs(
-    x: Tensor, eps: Tensor, a_s: float, a_t: float, sigma_s: float, sigma_t: float
-) -> list[tuple[Tensor, str]]:
-    r = a_t / a_s
-    var = sigma_t**2 - r**2 * sigma_s**2
-    std, plain = var**0.5, (sigma_t**2 - sigma_s**2) ** 0.5
-    subtract = "subtract the variances, then take the root. You subtracted standard deviations."
+def _wrong_bells(v: float, d: float, error: float, lost: float, alpha: float, sigma: float) -> list[tuple[float, str]]:
     return [
-        (r * x + sigma_t * eps, "there is too much noise: x_s brings its own, so add less than sigma(t)."),
-        (r * x + var * eps, "that is the variance of the fresh noise. Multiply eps by its square root."),
-        (r * x + plain * eps, "the old noise fades with the picture: its variance becomes r^2 sigma(s)^2."),
-        (r * x + (sigma_t - r * sigma_s) * eps, subtract),
-        (r * x + (sigma_t - sigma_s) * eps, subtract),
-        (r * x, "your x_t has no fresh noise."),
-        (r * x - std * eps, "the noise has the wrong sign."),
-        (a_t * x + sigma_t * eps, "x_s is not clean: it has the factor alpha(s) already. Multiply it by the ratio."),
-        (a_t * x + std * eps, "x_s has already faded by alpha(s). Multiply it by alpha(t) / alpha(s)."),
-        (x + std * eps, "the picture should fade from alpha(s) to alpha(t)."),
-        (x / r + std * eps, "the ratio is upside down: the picture fades as t grows."),
-        (r**2 * x + std * eps, "you squared the ratio that multiplies x_s. Use it as it is."),
-        (r * x + eps, "multiply eps by the square root of the missing variance."),
-        (r * x + (1 - r**2) ** 0.5 * sigma_t * eps, "the missing variance is sigma(t)^2 - r^2 sigma(s)^2."),
+        (v, "that is the old bell, which is as narrow as if it knew x0. Its mean is wrong, too: allow for that."),
+        (d, "that is only how far the mean is off. A bell that knew x0 would have a width of its own: add it."),
+        ((v + d) ** 0.5, "that is a standard deviation. Return its square."),
+        (v**0.5 + d**0.5, "add the variances, not the standard deviations."),
+        ((v**0.5 + d**0.5) ** 2, "add the variances, not the standard deviations."),
+        (v + error, "the error of the guess enters the mean of x_s with a factor, alpha(s) (1 - rho), so it shrinks."),
+        (v + alpha**2 * error, "the factor of x0 in the mean is alpha(s) (1 - rho). You left out 1 - rho."),
+        (v + lost**2 * error, "the factor of x0 in the mean is alpha(s) (1 - rho). You left out alpha(s)."),
+        (v + alpha * lost * error, "a squared error is multiplied by the square of the factor."),
+        (v + (alpha * lost * error) ** 2, "`error` is a squared error already. Do not square it again."),
+        (sigma**2 + d, "the variance of the encoder turned round is sigma(s)^2 (1 - rho). You left out 1 - rho."),
+        (v - d, "not knowing x0 makes the best bell wider, not narrower."),
+        (v + d / 2, "the whole squared distance counts. Set the derivative of the mean cost to zero once more."),
+        (v + 2 * d, "the squared distance counts once. Set the derivative of the mean cost to zero once more."),
     ]
+
+
+def _wrong_prices(v: float, d: float) -> list[tuple[float, str]]:
+    right = 0.5 * math.log1p(d / v)
+    return [
+        (d / (2 * v), "that is what the step costs with the old, narrow bell. Put your own variance in."),
+        (d / (2 * (v + d)), "a KL divergence between unequal widths has a logarithm, too, and the ratio of variances."),
+        (2 * right, "the factor 1/2 is missing: the logarithm of a standard deviation is half that of a variance."),
+        (-right, "the sign is wrong: a KL divergence is never negative."),
+        (right / math.log(2), "yours is in bits. It should be in nats, so do not divide by log 2."),
+        (right + 0.5, "the - 1 in the KL divergence is missing: two equal bells cost nothing."),
+        (right - 0.5, "you left out a term: after the logarithm comes (v + d) / w^2 - 1, and here that is 0."),
+        (right - d / (2 * (v + d)), "that is the cost of a perfect guess. The squared distance counts, too."),
+        (0.5 * math.log(v + d), "compare the two widths: the cost depends on the ratio of the variances."),
+    ]
+
+
+def _same(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-5)
 
 
 def _near(a: Tensor, b: Tensor) -> bool:
@@ -154,4 +175,4 @@ def _one_per_item(answer: Any, right: Tensor, each: Tensor) -> Tensor:
     return same_kind(answer, right, "the cost")
 
 
-CHECKS = {"06.1": code_cost, "06.2": step_cost, "06.3": climb}
+CHECKS = {"06.1": code_cost, "06.2": step_cost, "06.3": wider_bell}
