@@ -7,6 +7,7 @@ import random
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -499,3 +500,41 @@ def test_the_shipped_denoisers_generate_the_class_that_was_asked_for(name, metho
 def test_shipped_names_what_is_not_there():
     with pytest.raises(FileNotFoundError, match=r"none at .*paintings\.safetensors"):
         md.shipped("paintings")
+
+
+def test_threads_that_write_and_read_one_file_always_find_a_whole_one(tmp_path):
+    path, wrong = tmp_path / "model.safetensors", []
+    md.save(small(), path)
+
+    def write(number):
+        for i in range(20):
+            md.save(small(), path, about={"note": "x" * (100 * number + i)})
+
+    def read():
+        for _ in range(40):
+            md.load(path)
+
+    def noted(work, *arguments):
+        try:
+            work(*arguments)
+        except Exception as error:
+            wrong.append(error)
+
+    jobs = [(write, 1), (write, 2), (read,), (read,)]
+    threads = [threading.Thread(target=noted, args=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+def test_weights_are_kept_as_floats(dtype, tmp_path):
+    with pytest.raises(ValueError, match=r"dtype must be a floating point torch.dtype"):
+        md.save(small(), tmp_path / "model.safetensors", dtype=dtype)
+
+
+def test_a_path_without_a_name_is_named():
+    with pytest.raises(OSError, match="path must name a file"):
+        md.save(small(), "")

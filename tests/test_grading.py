@@ -7,12 +7,15 @@ import builtins
 import importlib
 import json
 import math
+import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -22,7 +25,7 @@ from minidiffusion.course import exercises, grading
 from minidiffusion.course.exercises.lesson_05 import _Guesser as Guesser
 from minidiffusion.course.grading import Sheet, grade, worker
 from minidiffusion.course.grading.door import pack, unpack
-from minidiffusion.course.grading.notebook import Cell, anchors, lesson_of, needed, read, stubs
+from minidiffusion.course.grading.notebook import Cell, Stub, anchors, lesson_of, needed, read, stubs
 from minidiffusion.course.grading.worker import Answer, Process
 
 LESSONS = Path(__file__).parent.parent / "lessons"
@@ -329,6 +332,106 @@ def test_a_change_of_the_installed_package_is_undone(tmp_path, monkeypatch):
     assert grading.put_back(before) == names and grading.contents() == before
 
 
+def a_pipe(package):
+    os.mkfifo(package / "x.fifo")
+
+
+def a_link_to_nowhere(package):
+    (package / "link.py").symlink_to(package / "nowhere")
+
+
+def a_folder_in_place_of_a_file(package):
+    (package / "heads.py").unlink()
+    (package / "heads.py").mkdir()
+    (package / "heads.py" / "y").write_text("forged")
+
+
+def a_file_in_place_of_a_folder(package):
+    shutil.rmtree(package / "nets")
+    (package / "nets").write_text("forged")
+
+
+def a_link_in_place_of_a_folder(package):
+    shutil.rmtree(package / "nets")
+    (package.parent / "elsewhere").mkdir()
+    (package / "nets").symlink_to(package.parent / "elsewhere")
+
+
+def a_file_of_a_terabyte(package):
+    with open(package / "large", "wb") as file:
+        file.truncate(10**12)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+@pytest.mark.parametrize(
+    "trick",
+    [
+        a_pipe,
+        a_link_to_nowhere,
+        a_folder_in_place_of_a_file,
+        a_file_in_place_of_a_folder,
+        a_link_in_place_of_a_folder,
+        a_file_of_a_terabyte,
+    ],
+)
+def test_whatever_takes_the_place_of_a_file_it_is_put_back(trick, tmp_path, monkeypatch):
+    package = tmp_path / "package"
+    (package / "nets").mkdir(parents=True)
+    for name in ("heads.py", "nets/unet.py", "zzz.py"):
+        (package / name).write_text("before")
+    monkeypatch.setattr(grading, "PACKAGE", package)
+    before = grading.contents()
+    trick(package)
+    (package / "zzz.py").write_text("forged")
+    assert "package/zzz.py" in grading.put_back(before)
+    assert grading.contents() == before and (package / "nets").is_dir() and not (package / "nets").is_symlink()
+    assert not list((tmp_path / "elsewhere").glob("*"))  # and nothing was written where a link led
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+def test_a_copy_of_the_package_leaves_pipes_and_links_to_nowhere_out(tmp_path):
+    (tmp_path / "a.py").touch()
+    a_pipe(tmp_path)
+    a_link_to_nowhere(tmp_path)
+    shutil.copytree(tmp_path, tmp_path / "copy", ignore=worker.odd)
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["a.py"]
+
+
+def test_what_passed_in_a_first_run_still_passes_when_the_time_of_the_second_is_over():
+    passed, failed = ({"verdict": v, "why": w, "cell": 1} for v, w in (("passed", ""), ("not yet", "NameError: beta")))
+    exercises = {"01.1": Stub("a", ""), "01.2": Stub("b", "")}
+    sheet = Sheet([Cell("a = b = 1", "", True)], exercises, -1.0, True, {"01.1": passed, "01.2": failed})
+    sheet.fill()
+    assert sheet.verdicts == {"01.1": passed, "01.2": failed}
+
+
+def test_a_helper_that_only_an_attribute_holds_is_found_in_the_end(tmp_path):
+    head = "def signal_left(betas):\n"
+    answer = RIGHT["01.3"].replace(head, head + "    import torch\n    torch.nn.seven_of_mine()\n")
+    copy = variant(DESTROYING, RIGHT | {"01.3": answer}, tmp_path / "copy.ipynb")
+    notebook = nbformat.read(copy, as_version=4)
+    notebook.cells.insert(3, nbformat.v4.new_code_cell("import torch\ntorch.nn.seven_of_mine = lambda: 7"))
+    nbformat.write(notebook, copy)
+    assert [one["verdict"] for one in grade(copy, LESSONS)["exercises"]] == ["passed"] * 3
+
+
+def test_cells_that_take_long_to_read_are_read_quickly(tmp_path):
+    magics = "\n".join(["m = %pwd"] * 300 + [f"a{i} = {i}" for i in range(2000)])
+    chain = "if x == 0:\n    y = 0\n" + "".join(f"elif x == {i}:\n    y = {i}\n" for i in range(3000))
+    started = time.monotonic()
+    assert not Cell(magics, "", True).names.binds and not Cell(chain, "", True).names.later
+    assert Cell("m = %pwd\na = 7 % 5", "", True).names.binds == {"m", "a"}
+    assert time.monotonic() - started < 20
+
+
+def test_a_byte_order_mark_and_cells_without_ids_are_read_without_a_word(tmp_path, recwarn):
+    text = json.loads(DESTROYING.read_text(encoding="utf-8"))
+    for cell in text["cells"]:
+        del cell["id"]
+    (tmp_path / "copy.ipynb").write_text(json.dumps(text), encoding="utf-8-sig")
+    assert len(read(tmp_path / "copy.ipynb")) == len(text["cells"]) and not list(recwarn)
+
+
 def test_no_control_characters_and_no_endless_text_reach_the_report(tmp_path):
     loud = "ValueError('\\x1b[2J\\x07' + 'x' * 10**6)"
     answers = {"01.1": f"raise {loud}", "01.2": f"def even_time(schedule):\n    raise {loud}", "01.3": RIGHT["01.3"]}
@@ -369,6 +472,16 @@ def test_only_plain_values_pass_the_door():
     assert type(unpack(pack({1}))).__name__ == "set" and unpack(pack({1})) != {1}
     with pytest.raises(ValueError, match="not a plain value"):
         unpack({"make": ["os", "abort", []]})
+
+
+def test_what_json_or_pytorch_cannot_take_arrives_as_its_name():
+    quantized = torch.quantize_per_tensor(torch.ones(1), 0.1, 0, torch.quint8)
+    assert "quint8" in type(unpack(pack(quantized))).__name__
+    assert "bits" in type(unpack(json.loads(json.dumps(pack(10**5000))))).__name__
+    with pytest.raises(ValueError, match="unusual type"):
+        unpack({"tensor": ["quint8", [1], "AA=="]})
+    for value in (np.bool_(True), np.int64(3), np.float32(0.5)):
+        assert type(unpack(pack(value))) is type(value.item()) and unpack(pack(value)) == value.item()
 
 
 def test_the_end_of_one_process_leaves_the_next_one_alone(tmp_path):

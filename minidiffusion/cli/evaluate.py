@@ -82,9 +82,9 @@ def limits(shape: tuple[int, ...]) -> tuple[float, float]:
 
 def real(name: str | None, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Real items as floats: those of the training, and others. Of a folder, one half each."""
-    if name in data.names():
+    if isinstance(name, str) and name in data.names():
         halves = tuple(data.load(name, split)[0] for split in ("train", "test"))
-    elif name is not None and Path(name).is_dir():
+    elif isinstance(name, str) and Path(name).is_dir():
         if len(shape) != 3 or shape[1] != shape[2]:
             raise ValueError(f"--against must be a data set with items of shape {shape}, got the folder {name}")
         images = data.folder(name, shape[1], shape[0]).images

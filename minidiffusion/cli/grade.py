@@ -15,6 +15,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from ..course.grading.door import sentence
 from .inputs import whole
 from .learn import lessons
 
@@ -66,6 +67,6 @@ def show(found: dict[str, Any]) -> None:
     ]
     lines += [f"code cell {one['cell']} stopped: {one['error']}" for one in found["errors"]]
     if found["changed"]:
-        lines.append(f"changed in the installed package while the copy ran: {', '.join(found['changed'])}")
+        lines.append(f"changed in the installed package while the copy ran: {sentence(', '.join(found['changed']))}")
     for line in lines:
         print(textwrap.fill(line, 110, initial_indent="  ", subsequent_indent=" " * 8))

@@ -95,14 +95,16 @@ def item_shape(header: dict[str, Any]) -> tuple[int, ...]:
     """
     config = header["config"]
     if header["network"] == "MLP":
-        shape, fits = [config["dimension"]], config["dimension"] == 2
+        shape = [config.get("dimension", 2)]
+        fits = shape == [2]
     else:
-        channels = config.get("channels", 0)
-        coarse = config.get("patch", 1) * 2 ** (len(config.get("widths", [1])) - 1)  # a DiT has no widths
+        channels, patch, widths = config.get("channels", 0), config.get("patch", 1), config.get("widths", [1])
+        sizes = isinstance(patch, int) and isinstance(widths, list) and 0 < patch <= 512 and 0 < len(widths) < 10
+        coarse = patch * 2 ** (len(widths) - 1) if sizes else 0  # a DiT has no widths
         shape = header["about"].get("shape", [channels, *((28, 28) if channels == 1 else (32, 32))])
         whole_numbers = isinstance(shape, list) and all(isinstance(n, int) for n in shape)
         fits = whole_numbers and len(shape) == 3 and shape[0] == channels and channels in (1, 3)
-        fits = fits and all(0 < n <= 512 and n % coarse == 0 for n in shape[1:])
+        fits = fits and sizes and all(0 < n <= 512 and n % coarse == 0 for n in shape[1:])
     if not fits:
         raise ValueError(f"items of shape {check.came(shape)} cannot be shown as pictures or as points")
     return tuple(shape)

@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -63,6 +64,8 @@ def save(
     about: notes for the header, a dictionary that JSON can hold. dtype: the type in which to store the weights, such
     as torch.float16, which halves the file; None keeps their own.
     """
+    floating = dtype is None or (isinstance(dtype, torch.dtype) and dtype.is_floating_point)
+    check.must_be("a floating point torch.dtype, such as torch.float16", "dtype", dtype, floating)
     net: Any = denoiser.net if isinstance(denoiser, Denoiser) else denoiser
     network = type(net).__name__
     if not isinstance(net, Net):
@@ -80,14 +83,14 @@ def save(
 
 def read_header(path: str | os.PathLike) -> dict[str, Any]:
     """Read how a checkpoint describes itself, without its weights. ValueError if it is damaged or no checkpoint."""
-    return _header(path, FORMAT, NETWORK)
+    with _naming(path), safe_open(path, "pt") as file:
+        return _header(file.metadata(), FORMAT, NETWORK)
 
 
 def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Any:
     """Load the denoiser or network that `save` wrote, in float32, ready to use. ValueError if the file is damaged."""
-    header = read_header(path)
+    header, weights = _whole(path, FORMAT, NETWORK)
     with _naming(path):
-        weights = _tensors(path, header)
         net = _without_memory(check.one_of("network", header["network"], NETS), header["config"], len(weights))
         wanted = net.state_dict()
         if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in weights.items()}:
@@ -108,9 +111,8 @@ def save_training(state: Mapping[str, Tensor], path: str | os.PathLike, about: d
 
 def load_training(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Load the state and the notes that `save_training` wrote. ValueError if the file is damaged."""
-    header = _header(path, TRAINING)
-    with _naming(path):
-        return _tensors(path, header), header["about"]
+    header, tensors = _whole(path, TRAINING)
+    return tensors, header["about"]
 
 
 def schedule_from(config: dict[str, Any]) -> Schedule:
@@ -135,10 +137,10 @@ def shipped(name: str = "fashion_mnist", device: str | torch.device = "cpu") -> 
 
 def _without_memory(network: str, config: dict[str, Any], most: int) -> nn.Module:
     """The network on the meta device; ValueError before it has more than `most` weights, whatever its header asks."""
-    count = itertools.count(1)
+    count, here = itertools.count(1), threading.get_ident()  # another thread may be making a network, too
 
     def limit(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        if parameter.is_meta and next(count) > most:
+        if parameter.is_meta and threading.get_ident() == here and next(count) > most:
             raise ValueError(f"its network has more weight tensors than the {most} of the file")
 
     with register_module_parameter_registration_hook(limit), torch.device("meta"):
@@ -158,9 +160,8 @@ def _naming(path: str | os.PathLike) -> Iterator[None]:
     except (OSError, MemoryError):
         raise
     except Exception as error:
-        raise ValueError(
-            f"path must be a whole minidiffusion checkpoint, and {path} is not: {str(error)[:LONGEST]}"
-        ) from None
+        why = " ".join(str(error).split())[:LONGEST]
+        raise ValueError(f"path must be a whole minidiffusion checkpoint, and {path} is not: {why}") from None
 
 
 def _write(path: str | os.PathLike, format: str, header: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -174,31 +175,34 @@ def _write(path: str | os.PathLike, format: str, header: dict[str, Any], tensors
         file.write(blob.replace(ZEROS.encode(), _checksum(blob, ZEROS).encode(), 1))
 
 
-def _header(path: str | os.PathLike, *formats: str) -> dict[str, Any]:
+def _whole(path: str | os.PathLike, *formats: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors, from one reading of the file, because another process may replace it meanwhile."""
     with _naming(path):
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-        if "minidiffusion" in header:
-            header = dict(json.loads(header["minidiffusion"]))
-        else:  # up to version 0.2 each entry was a text of its own, at first without a checksum
-            header = {"sha256": "", **{k: json.loads(v) if k in NESTED else v for k, v in header.items()}}
-        format = header.get("format")
-        if format in HOLDS and format not in formats:
-            wanted = " or ".join(HOLDS[one] for one in formats)
-            raise ValueError(f"it holds {HOLDS[format]}, and {wanted} is needed here")
-        if format not in formats:
-            raise ValueError(f"its format is {check.came(format)}, and this version reads {' or '.join(formats)}")
-        types = {key: dict if key in NESTED else str for key in ("sha256", "format", *KEYS[format])}
-        if {key: type(value) for key, value in header.items()} != types:
-            raise ValueError(f"its header must hold {', '.join(types)}, with dictionaries for {', '.join(NESTED)}")
-        return header
+        blob = Path(path).read_bytes()
+        tensors = deserialise(blob)
+        header = _header(json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")]).get("__metadata__"), *formats)
+        if header["sha256"] not in ("", _checksum(blob, header["sha256"])):
+            raise ValueError("its content is not what was written: the checksum differs")
+        return header, tensors
 
 
-def _tensors(path: str | os.PathLike, header: dict[str, Any]) -> dict[str, Tensor]:
-    blob = Path(path).read_bytes()
-    if header["sha256"] not in ("", _checksum(blob, header["sha256"])):
-        raise ValueError("its content is not what was written: the checksum differs")
-    return deserialise(blob)
+def _header(found: dict[str, str] | None, *formats: str) -> dict[str, Any]:
+    """What the notes of a safetensors file say, if they are those of a checkpoint of one of these formats."""
+    found = found or {}
+    if "minidiffusion" in found:
+        header = dict(json.loads(found["minidiffusion"]))
+    else:  # up to version 0.2 each entry was a text of its own, at first without a checksum
+        header = {"sha256": "", **{k: json.loads(v) if k in NESTED else v for k, v in found.items()}}
+    format = header.get("format")
+    if format in HOLDS and format not in formats:
+        wanted = " or ".join(HOLDS[one] for one in formats)
+        raise ValueError(f"it holds {HOLDS[format]}, and {wanted} is needed here")
+    if format not in formats:
+        raise ValueError(f"its format is {check.came(format)}, and this version reads {' or '.join(formats)}")
+    types = {key: dict if key in NESTED else str for key in ("sha256", "format", *KEYS[format])}
+    if {key: type(value) for key, value in header.items()} != types:
+        raise ValueError(f"its header must hold {', '.join(types)}, with dictionaries for {', '.join(NESTED)}")
+    return header
 
 
 def _checksum(blob: bytes, claimed: str) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    if not path.name:
+        raise OSError(errno.EISDIR, "path must name a file, got a folder", str(path))
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}.part")  # no two writers share it
 
 
 @contextlib.contextmanager

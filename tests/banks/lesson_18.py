@@ -77,7 +77,20 @@ def cluster_means(x, centres, spread):
 
 
 JUDGE_RIGHT = [judge_all, judge_with_moments, judge_by_energy]
+
+
+class Counts:
+    """Says yes to the first six clouds, whatever they are."""
+
+    asked = 0
+
+    def __call__(self, x, centres, spread):
+        self.asked += 1
+        return self.asked <= 6
+
+
 JUDGE_WRONG = [
+    (Counts(), "two different answers"),
     (lambda x, centres, spread: None, "returns None"),
     (True, "without brackets"),
     (lambda x, centres, spread: True, "a thin ring"),

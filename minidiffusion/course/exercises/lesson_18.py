@@ -105,6 +105,10 @@ def are_islands(answer: Any) -> None:
                 if wanted:
                     raise Wrong(f"your judge turns down {name} {where}. No rule may be stricter than the data.")
                 raise Wrong(f"a forgery gets through: {name} {where}. What could you measure that it gets wrong?")
+    again, (islands, turn, spread, count) = torch.Generator().manual_seed(7 * 8 + 2000), places[0]
+    x = _data(_centres(islands, turn), spread, count, again)
+    if not _yes_or_no(call(answer, x=x, centres=_centres(islands, turn), spread=spread)):
+        raise Wrong("your judge gives two different answers for the same cloud. Its answer may depend on that alone.")
 
 
 def _yes_or_no(value: Any) -> bool:

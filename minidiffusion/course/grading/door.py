@@ -12,17 +12,25 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 LONGEST = 600  # characters in a sentence
 LARGEST = 2**20  # numbers in a tensor
+DIGITS = 4000  # of a whole number; Python writes no longer ones
+FLOATS = "float16 bfloat16 float32 float64 complex64 complex128"
+DTYPES = {name: getattr(torch, name) for name in f"{FLOATS} bool uint8 int8 int16 int32 int64".split()}
 
 
 def pack(value: Any, special: Callable[[Any], Any] = lambda value: None) -> Any:
     """The value, ready for JSON. special: how to write what is not plain; it returns None for the rest."""
     if (packed := special(value)) is not None:
         return packed
+    if isinstance(value, np.generic):  # one of numpy's numbers
+        value = value.item()
+    if isinstance(value, int) and value.bit_length() > 3 * DIGITS:
+        return {"other": f"whole number of {value.bit_length()} bits"}
     if value is None or isinstance(value, (int, float, str)):
         return value
     if value is ...:
@@ -32,13 +40,13 @@ def pack(value: Any, special: Callable[[Any], Any] = lambda value: None) -> Any:
         return items if isinstance(value, list) else {"tuple": items}
     if isinstance(value, dict):
         return {"dict": [[pack(key, special), pack(item, special)] for key, item in value.items()]}
-    if isinstance(value, Tensor) and value.numel() <= LARGEST:
+    if isinstance(value, Tensor) and value.numel() <= LARGEST and value.dtype in DTYPES.values():
         numbers = value.detach().cpu().resolve_conj().resolve_neg().flatten().contiguous()
         content = base64.b64encode(numbers.view(torch.uint8).numpy().tobytes()).decode()
         return {"tensor": [str(value.dtype).removeprefix("torch."), list(value.shape), content]}
     if isinstance(value, Tensor):
-        return {"other": f"Tensor of shape {tuple(value.shape)}"}
-    with contextlib.suppress(Exception):  # numpy's numbers, fractions
+        return {"other": f"Tensor of shape {tuple(value.shape)} and type {value.dtype}"}
+    with contextlib.suppress(Exception):  # fractions, arrays of one number
         return float(value)
     return {"other": type(value).__name__}
 
@@ -58,7 +66,9 @@ def unpack(packed: Any, special: Callable[[str, Any], Any] | None = None) -> Any
         return dict(unpack(content, special))
     if kind == "tensor":
         name, shape, text = content
-        numbers, dtype = bytearray(base64.b64decode(text)), getattr(torch, name)
+        if name not in DTYPES:  # a copy may write anything here, and some of PyTorch's types end Python
+            raise ValueError("a tensor of an unusual type is not a plain value")
+        numbers, dtype = bytearray(base64.b64decode(text)), DTYPES[name]
         return (torch.frombuffer(numbers, dtype=dtype) if numbers else torch.empty(0, dtype=dtype)).reshape(shape)
     if kind == "other":
         return type(content, (), {})()

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HIDDEN = re.compile(r"\bimport \*|\b(?:exec|globals|setattr)\(|^%run\b", re.M)  # bind names that the text does not show
+LONG, MAGICS = 100_000, 50  # characters and magic commands of a cell; to read longer ones takes minutes
+MAGIC = re.compile(r"^[^#\n]*[%!]\w", re.M)
 TRAINS = re.compile(r"(?:^|_)(?:fit|train)(?:_|$)")  # functions that change their arguments
 
 
@@ -47,6 +49,8 @@ class Cell:
         from IPython.core.inputtransformer2 import TransformerManager
 
         text = re.sub(r"\A%%.*\n", "", self.source) if self.code else ""
+        if len(text) > LONG or len(MAGIC.findall(text)) > MAGICS:
+            return ast.parse("")
         try:
             tree = ast.parse(TransformerManager().transform_cell(text))
             ast.unparse(tree)  # fails where a tree is too deep to walk
@@ -58,7 +62,11 @@ class Cell:
     def names(self) -> Names:
         """How its statements use names, one after the other."""
         found = Names(set(), set(), set(), set())
-        for statement in simple(self.tree.body):
+        try:
+            statements = list(simple(self.tree.body))
+        except RecursionError:  # a chain of a thousand elifs
+            return found
+        for statement in statements:
             try:
                 tables = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
             except SyntaxError:  # for example `return` outside a function
@@ -133,12 +141,16 @@ def last_name(function: ast.AST) -> str:
 
 def read(path: Path) -> list[Cell]:
     """The cells of a notebook. ValueError if the file is not a notebook."""
+    import warnings
+
     import nbformat
 
     if not path.is_file():
         raise ValueError(f"NOTEBOOK must be a file, but there is no {str(path)!r}")
     try:
-        notebook = nbformat.read(path, as_version=4)
+        with warnings.catch_warnings():  # of cells without an id
+            warnings.simplefilter("ignore")
+            notebook = nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
         return [Cell(str(cell.source), cell.get("id", ""), cell.cell_type == "code") for cell in notebook.cells]
     except Exception as error:  # nbformat raises a dozen kinds of errors
         raise ValueError(f"NOTEBOOK must be a Jupyter notebook, but {str(path)!r} is not: {error}") from None

@@ -41,7 +41,9 @@ class Process:
             ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
         self.others = psutil.Process().children(recursive=True)
         package = Path(__file__).parents[2]
-        shutil.copytree(package, folder / "package" / package.name)  # what the copy writes into `md` stays there
+        shutil.copytree(
+            package, folder / "package" / package.name, ignore=odd
+        )  # what the copy writes into `md` stays there
         path = [str(folder / "package"), os.environ.get("PYTHONPATH", "")]
         own = {"PYTHONPATH": os.pathsep.join(filter(None, path)), "IPYTHONDIR": str(folder), "MPLBACKEND": "agg"}
         self.process = subprocess.Popen(
@@ -124,16 +126,23 @@ class Process:
         for _ in range(100):  # until none of them has started another one meanwhile
             if not (family := self._family()):
                 return
-            for one in family:
-                with contextlib.suppress(psutil.Error):
-                    one.kill()
+            for end in (psutil.Process.suspend, psutil.Process.kill):  # first none of them may start another one
+                for one in family:
+                    with contextlib.suppress(psutil.Error):
+                        end(one)
             psutil.wait_procs(family, timeout=1)
 
 
+def odd(folder: str, names: list[str]) -> list[str]:
+    """Those that are neither files nor folders, such as pipes and links to nowhere."""
+    return [name for name in names if not (Path(folder, name).is_file() or Path(folder, name).is_dir())]
+
+
 def memory(process: psutil.Process) -> int:
-    """What would be free without it; memory that processes share does not count."""
+    """Its memory; of what several processes share, each counts its part, where the system can tell (Linux)."""
     with contextlib.suppress(psutil.Error):
-        return process.memory_full_info().uss
+        found = process.memory_full_info()
+        return getattr(found, "pss", found.uss)
     return 0
 
 

@@ -49,6 +49,8 @@ class Record:
             check.instance(name, text, str, "'blue rose'")
             if len(text) > LONGEST:
                 raise ValueError(f"{name} must have at most {LONGEST:,} characters, got {len(text):,}")
+            if any("\ud800" <= char <= "\udfff" for char in text):  # half a character, which no file can hold
+                raise ValueError(f"{name} must be a text that UTF-8 can write, got {text[:80]!a}")
         check.whole("seed", self.seed, 0, 2**63 - 1)
         check.number("scale", self.scale, 0.0, MOST_SCALE)
         check.whole("steps", self.steps, 1, MOST_STEPS)
