@@ -141,9 +141,7 @@ def draw(rows: list[dict]) -> Figure:
         "cosine, t = 0.9 to 0.1, even in log-SNR": [r for r in paths if r["grid"] == "inside"],
         "cosine, t = 1 to 0, Karras' grid": [r for r in paths if r["grid"] == "karras"],
         "cosine, t = 1 to 0, uniform grid": [r for r in paths if r["grid"] == "uniform"],
-        "with fresh noise, on the same grid as the second: error of the variance": [
-            r for r in rows if r["method"] in NOISY
-        ],
+        "fresh noise, t = 1 to 0, Karras' grid: error of the variance": [r for r in rows if r["method"] in NOISY],
     }
     figure = Figure(figsize=(9, 6.6), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True, sharey=True)
@@ -160,7 +158,9 @@ def draw(rows: list[dict]) -> Figure:
         axis.minorticks_off()
         axis.set_xlim(STEPS[0] * 0.85, STEPS[-1] * 2.2)
         axis.set_title(title, fontsize=10)
-        axis.legend(frameon=False, fontsize=8, loc="lower left", title="slope, last three", title_fontsize=8)
+        axis.legend(
+            frameon=False, fontsize=8, loc="lower left", title="slope of the last three points", title_fontsize=8
+        )
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[1]:
         axis.set_xlabel("steps")

@@ -60,7 +60,13 @@ def plot(runs: list[dict]) -> Figure:
         return torch.tensor([run[key] for run in runs]).mean(0).tolist()
 
     steps = runs[0]["steps"]
-    lines = {"exact denoiser": (steps, mean("exact")), "trained network": (steps, mean("trained"))}
+    floor = sum(run["floor"] for run in runs) / len(runs)
+    exact = [max(value, 0.5 * floor) for value in mean("exact")]  # near the floor, an estimate can be negative
+    lines = {"exact denoiser": (steps, exact), "trained network": (steps, mean("trained"))}
     lines["taught to need one step"] = ([1], [mean("distilled")])
     axes = "steps", "energy distance to the data"
-    return md.plots.curves(lines, *axes, levels={"data": mean("floor")}, x_scale="log", y_scale="log")
+    levels = {"two samples of the data": floor}
+    figure = md.plots.curves(lines, *axes, levels=levels, x_scale="log", y_scale="log")
+    figure.axes[0].set_xticks(steps, [str(n) for n in steps])
+    figure.axes[0].minorticks_off()
+    return figure

@@ -96,7 +96,7 @@ def plot(runs: list[dict]) -> Figure:
         rows = torch.tensor([run["distance"][start] for run in runs]) / floor
         return rows.mean(0).clamp(min=0.5).tolist()  # below half a floor there is only sampling noise
 
-    lines = {start: (runs[0]["etas"], mean(start)) for start in runs[0]["distance"]}
-    return md.plots.curves(
-        lines, "share of fresh noise, eta", "distance to the data, in floors", {"five floors": 5.0}, y_scale="log"
-    )
+    names = {"right": "start: N(0, I)", "all at 0": "start: all at 0", "shifted by 2": "start: shifted by 2"}
+    lines = {names[start]: (runs[0]["etas"], mean(start)) for start in runs[0]["distance"]}
+    y_label = "distance to the data /\ndistance of two samples of it"
+    return md.plots.curves(lines, "share of fresh noise, eta", y_label, {"five times": 5.0}, y_scale="log")

@@ -259,26 +259,30 @@ def run(seed: int, scale: str, device: torch.device) -> dict[str, Any]:
 
 def plot(runs: list[dict[str, Any]]) -> Figure:
     """Above, the Frechet distance of every arm, a point for each seed; below, pictures of the arms with min-SNR."""
-    names = [name for name in runs[0]["arms"]]
     figure = Figure(figsize=(9, 6.4), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1.2, 1))
-    axis = above.subplots()
-    for i, name in enumerate(names):
-        head = HEADS.index(name.split()[0])
-        values = [
-            run["arms"][name]["scores"]["-7 clipped"]["frechet"] for run in runs if not run["arms"][name]["diverged"]
-        ]
-        axis.plot([i] * len(values), values, md.plots.MARKERS[head], color=md.plots.COLOURS[head], ms=5)
-    axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
-    axis.set_ylabel("Frechet distance")
-    axis.set_yscale("log")
-    axis.set_yticks([1.5, 2, 3, 4, 6, 8], ["1.5", "2", "3", "4", "6", "8"])
-    axis.minorticks_off()
-    axis.grid(axis="y", color="0.9")
-    shown = [name for name in names if "min_snr own" in name]
+    weights = {"min_snr": "min-SNR", "snr_plus_one": "SNR + 1", "uniform": "own plain loss"}
+    titles = {"own": "each output from its own first guess", "one": "all from one first guess"}
+    for axis, (guess, title) in zip(above.subplots(1, 2, sharey=True), titles.items(), strict=True):
+        for i, head in enumerate(HEADS):
+            for j, weight in enumerate(weights):
+                found = [run["arms"].get(f"{head} {weight} {guess}", {"diverged": True}) for run in runs]
+                values = [arm["scores"]["-7 clipped"]["frechet"] for arm in found if not arm["diverged"]]
+                label = head if j == 0 else None
+                place = [j + 0.2 * (i - 1)] * len(values)
+                axis.plot(place, values, md.plots.MARKERS[i], color=md.plots.COLOURS[i], ms=5, label=label)
+        axis.set_xticks(range(len(weights)), list(weights.values()), fontsize=9)
+        axis.set_title(title, fontsize=9)
+        axis.set_yscale("log")
+        axis.set_yticks([1.5, 2, 3, 4, 6, 8], ["1.5", "2", "3", "4", "6", "8"])
+        axis.minorticks_off()
+        axis.grid(axis="y", color="0.9")
+    above.axes[0].set_ylabel("Frechet distance", fontsize=9)
+    above.axes[1].legend(frameon=False, fontsize=9, loc="upper right")
+    shown = [name for name in runs[0]["arms"] if "min_snr own" in name]
     for line, name in zip(below.subplots(len(shown), 1), shown, strict=True):
         x = md.datasets.to_float(torch.tensor(runs[0]["arms"][name]["shown"], dtype=torch.uint8)).view(-1, 1, 14, 14)
         line.imshow(md.plots.tile(x, columns=10, gap=1))
         line.set_axis_off()
-        line.set_title(name, fontsize=8, loc="left", pad=2)
+        line.set_title(f"{name.split()[0]}, min-SNR, own first guess", fontsize=8, loc="left", pad=2)
     return figure
