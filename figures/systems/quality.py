@@ -33,7 +33,7 @@ SPLITS = ("train", "unseen_tone", "unseen_style")
 
 
 def top1(judge: Judge, pictures: Tensor, prompts: list[str], pool: int = POOL, rounds: int = 8) -> tuple[float, Tensor]:
-    """How often a picture's own prompt is the nearest of `pool`: the mean, and the share for each picture."""
+    """How often a picture's own prompt is the nearest of `pool`: the mean, and each picture's share, nan if not asked."""
     image, text = embed(judge, pictures), judge.text(prompts)
     generator, right, asked = torch.Generator().manual_seed(0), torch.zeros(len(prompts)), torch.zeros(len(prompts))
     for _ in range(rounds):
@@ -41,8 +41,8 @@ def top1(judge: Judge, pictures: Tensor, prompts: list[str], pool: int = POOL, r
         likeness = image[index] @ text[index].T
         right[index] += (likeness >= likeness.diagonal()[:, None]).sum(1) == 1
         asked[index] += 1
-    each = right / asked.clamp(min=1)
-    return each[asked > 0].mean().item(), each
+    each = right / asked
+    return each.nanmean().item(), each
 
 
 def embed(judge: Judge, pictures: Tensor) -> Tensor:
@@ -93,7 +93,8 @@ def judged(judge: Judge, drawn: Tensor, real: Tensor, prompts: list[str], groups
     by_group = {}
     for group in sorted(set(groups)):
         mine = torch.tensor([g == group for g in groups])
-        by_group[group] = [int(mine.sum()), each[mine].mean().item(), best_each[mine].mean().item()]
+        asked = int(each[mine].isfinite().sum())
+        by_group[group] = [asked, each[mine].nanmean().item(), best_each[mine].nanmean().item()]
     return result | {"by_group [count, drawn, real]": by_group}
 
 
