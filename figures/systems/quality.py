@@ -33,7 +33,7 @@ SPLITS = ("train", "unseen_tone", "unseen_style")
 
 
 def top1(judge: Judge, pictures: Tensor, prompts: list[str], pool: int = POOL, rounds: int = 8) -> tuple[float, Tensor]:
-    """How often a picture's own prompt is the nearest of `pool`: the mean, and each picture's share, nan if not asked."""
+    """How often a picture's own prompt is the nearest of `pool`: the mean, and the share of each, nan if not asked."""
     image, text = embed(judge, pictures), judge.text(prompts)
     generator, right, asked = torch.Generator().manual_seed(0), torch.zeros(len(prompts)), torch.zeros(len(prompts))
     for _ in range(rounds):
