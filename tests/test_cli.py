@@ -600,3 +600,19 @@ def test_a_mistake_ends_the_process_with_2_and_one_line(model):
     result = run("-m", "minidiffusion", "sample", "--checkpoint", model, "--method", "x")
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.startswith("minidiffusion: error: --method") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "network, config",
+    [
+        ("MLP", {"dimension": "2"}),
+        ("UNet", {"channels": 1, "widths": 5}),
+        ("UNet", {"channels": 1, "widths": None}),
+        ("UNet", {"channels": 1, "widths": []}),
+        ("DiT", {"channels": 1, "patch": 0}),
+        ("DiT", {"channels": 1, "patch": "4"}),
+    ],
+)
+def test_a_header_with_odd_sizes_is_one_error(network, config):
+    with pytest.raises(ValueError, match="cannot be shown"):
+        sample.item_shape({"network": network, "config": config, "about": {"shape": [1, 28, 28]}})

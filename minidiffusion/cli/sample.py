@@ -99,7 +99,9 @@ def item_shape(header: dict[str, Any]) -> tuple[int, ...]:
         fits = shape == [2]
     else:
         channels, patch, widths = config.get("channels", 0), config.get("patch", 1), config.get("widths", [1])
-        sizes = isinstance(patch, int) and isinstance(widths, list) and 0 < patch <= 512 and 0 < len(widths) < 10
+        sizes = (
+            isinstance(patch, int) and isinstance(widths, list | tuple) and 0 < patch <= 512 and 0 < len(widths) < 10
+        )
         coarse = patch * 2 ** (len(widths) - 1) if sizes else 0  # a DiT has no widths
         shape = header["about"].get("shape", [channels, *((28, 28) if channels == 1 else (32, 32))])
         whole_numbers = isinstance(shape, list) and all(isinstance(n, int) for n in shape)
