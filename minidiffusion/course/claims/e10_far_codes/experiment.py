@@ -113,7 +113,7 @@ def plot(runs: list[dict]) -> Figure:
                 axis.axhline(level, color="0.3", ls=style, label=text)
         axis.set_ylim(0, None)
         axis.set_ylabel(label, fontsize=9)
-        axis.legend(frameon=False, fontsize=8, loc="lower right")
+        axis.legend(frameon=False, fontsize=8, loc="center right")
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     lower.set_xlabel("codes from N(0, I): distance to the nearest training code", fontsize=9)
