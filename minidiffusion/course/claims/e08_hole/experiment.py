@@ -111,7 +111,9 @@ def plot(runs: list[dict]) -> Figure:
     scales = runs[0]["scales"]
     sharp = torch.tensor([run["sharpness"]["by scale"] for run in runs]).mean(0)
     bad = torch.tensor([run["badness_by_scale"] for run in runs]).mean(0)
-    lower.plot(scales, sharp / sharp[2], color=md.plots.COLOURS[0], marker="o", label="difference of neighbouring pixels")
+    lower.plot(
+        scales, sharp / sharp[2], color=md.plots.COLOURS[0], marker="o", label="difference of neighbouring pixels"
+    )
     lower.plot(
         scales, bad / bad[2], color=md.plots.COLOURS[3], marker="s", label="distance to the nearest real picture"
     )
