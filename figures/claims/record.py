@@ -30,5 +30,5 @@ if __name__ == "__main__":
     seeds = range(FIRST_SEED, FIRST_SEED + arguments.seeds)
     for name in arguments.experiments or names:
         *_, results = tqdm(ledger.measure(name, "full", seeds, torch.device("cpu")), name, len(seeds))
-        (ledger.FOLDER / name / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        (ledger.FOLDER / name / "results.json").write_text(json.dumps(results) + "\n")
         ledger.load(name).plot(results["runs"]).savefig(HERE / name / "picture.png", dpi=120)

@@ -41,9 +41,8 @@ class Process:
             ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
         self.others = psutil.Process().children(recursive=True)
         package = Path(__file__).parents[2]
-        shutil.copytree(
-            package, folder / "package" / package.name, ignore=odd
-        )  # what the copy writes into `md` stays there
+        own_package = folder / "package" / package.name  # what the copy writes into `md` stays there
+        shutil.copytree(package, own_package, ignore=odd)
         path = [str(folder / "package"), os.environ.get("PYTHONPATH", "")]
         own = {"PYTHONPATH": os.pathsep.join(filter(None, path)), "IPYTHONDIR": str(folder), "MPLBACKEND": "agg"}
         self.process = subprocess.Popen(
