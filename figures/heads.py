@@ -79,8 +79,9 @@ if __name__ == "__main__":
             cell.set_text_props(weight="bold")
         elif column == 0:
             cell.set_text_props(color=md.plots.COLOURS[row - 1], weight="bold")
-    for (name, weight), colour, marker in zip(weights.items(), md.plots.COLOURS, md.plots.MARKERS, strict=False):
-        bottom.plot(log_snr, weight, color=colour, marker=marker, markersize=4, label=name)
+    for i, (name, weight) in enumerate(weights.items()):  # the first lines are wide, to be seen under the last ones
+        style = dict(color=md.plots.COLOURS[i], marker=md.plots.MARKERS[i], markersize=6, markevery=(i, 6))
+        bottom.plot(log_snr, weight, lw=8 - 1.3 * i, label=name, **style)
     bottom.set_yscale("log")
     bottom.set_ylim(1e-5, 1e9)
     bottom.set_xlabel("log SNR (left: nearly noise, right: nearly data)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -62,14 +63,15 @@ def strips(rows: Sequence[tuple[str, Tensor]], titles: Sequence[str] = ()) -> Fi
     rows: pairs (name, images); images are (count, channel, height, width) in [-1, 1], and the counts may differ.
     """
     columns = max(len(images) for _, images in rows)
-    left = 0.075 * max(len(name) for name, _ in rows) + 0.12  # in inches, wide enough for the longest name
+    names = [textwrap.wrap(name, 30) or [""] for name, _ in rows]
+    left = 0.075 * max(len(line) for name in names for line in name) + 0.12  # in inches, wide enough for all names
     top = 0.25 if titles else 0.05
     width, height = left + 0.75 * columns, top + 0.75 * len(rows)
     figure = Figure(figsize=(width, height))
     margins = {"left": left / width, "right": 1, "bottom": 0, "top": 1 - top / height}
     axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw=margins | {"wspace": 0.05, "hspace": 0.05})
-    for line, (name, images) in zip(axes, rows, strict=True):
-        line[0].text(-0.1, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
+    for line, name, (_, images) in zip(axes, names, rows, strict=True):
+        line[0].text(-0.1, 0.5, "\n".join(name), transform=line[0].transAxes, ha="right", va="center", fontsize=9)
         for i, axis in enumerate(line):
             axis.set_axis_off()
             if i < len(images):
@@ -107,11 +109,15 @@ def curves(
 def panels(
     titled: Mapping[str, Lines], x_label: str, y_label: str, x_scale: str = "linear", y_scale: str = "linear"
 ) -> Figure:
-    """Plot `curves` in panels side by side, by title. All panels have lines of the same names, and share a legend."""
-    figure = Figure(figsize=(3.5 * len(titled) + 0.8, 3.4), layout="constrained")
-    axes = figure.subplots(1, len(titled), squeeze=False)[0]
-    for axis, (title, lines) in zip(axes, titled.items(), strict=True):
-        _plot(axis, lines, x_scale, y_scale, "", y_label if axis is axes[0] else "")
+    """Plot `curves` in panels by title, up to three side by side. All have lines of the same names, and one legend."""
+    columns = len(titled) if len(titled) <= 3 else 2
+    rows = math.ceil(len(titled) / columns)
+    figure = Figure(figsize=(3.5 * columns + 0.8, 0.4 + 3 * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes[len(titled) :]:
+        axis.set_axis_off()
+    for i, (axis, (title, lines)) in enumerate(zip(axes, titled.items(), strict=False)):
+        _plot(axis, lines, x_scale, y_scale, "", y_label if i % columns == 0 else "")
         axis.set_title(title, fontsize=9)
     figure.supxlabel(x_label, fontsize=9)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
@@ -173,5 +179,5 @@ def _plot(axis: Axes, lines: Lines, x_scale: str, y_scale: str, x_label: str, y_
 def _label(axis: Axes, x_label: str, y_label: str) -> None:
     axis.set_xlabel(x_label, fontsize=9)
     axis.set_ylabel(y_label, fontsize=9)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(which="both", labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)

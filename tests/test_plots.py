@@ -62,6 +62,11 @@ def test_strips_draw_each_picture_where_it_belongs():
     assert [line[0].texts[0].get_text() for line in axes] == ["x_t", "guess"]
 
 
+def test_strips_break_long_names():
+    figure = strips([("woman with veil, medium-light skin tone, noto style", pictures(1))])
+    assert figure.axes[0].texts[0].get_text() == "woman with veil, medium-light\nskin tone, noto style"
+
+
 def test_strips_leave_room_for_the_names():
     figure = strips([("a name of some length", pictures(2))])
     figure.canvas.draw()
@@ -98,6 +103,14 @@ def test_panels_draw_each_set_under_its_title_and_one_legend():
     assert (figure.get_supxlabel(), left.get_ylabel(), right.get_ylabel()) == ("n", "e", "")
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["up", "down"]
+
+
+@pytest.mark.parametrize("count, places", [(3, [0, 1, 2]), (4, [0, 1, 0, 1]), (5, [0, 1, 0, 1, 0])])
+def test_more_than_three_panels_stand_in_two_columns(count, places):
+    figure = panels({str(i): {"line": ([0.0, 1.0], [0.0, 1.0])} for i in range(count)}, "n", "e")
+    shown = [axis for axis in figure.axes if axis.axison]
+    assert [axis.get_subplotspec().colspan.start for axis in shown] == places
+    assert [axis.get_ylabel() for axis in shown] == ["e" if place == 0 else "" for place in places]
 
 
 def test_clouds_share_their_axes():

@@ -1,10 +1,12 @@
-"""A sheet of numbered pictures for a reader who does not know their prompts, and the count of what is right.
+"""Can a reader who does not know the prompts say what the pictures show?
 
-    python figures/systems/blind.py sheet PICTURES SHEET.png      # PICTURES: a folder of PNGs and its prompts.txt
-    python figures/systems/blind.py score SHEET.json ANSWERS.txt
+    python figures/systems/blind.py draw FOLDER      # sheets of numbered pictures: FOLDER/<source>/1.png ... 5.png
+    python figures/systems/blind.py score FOLDER     # counts FOLDER/<source>/answers.txt, and writes blind.json
 
-prompts.txt has one prompt a line, in the order of the files' names. The pictures are shuffled, and the key goes into
-SHEET.json. ANSWERS.txt has lines such as "7: a red apple"; a number without an answer counts as wrong.
+The same 100 seen prompts, as many from each group as from any other, once as the real pictures and once drawn by each
+system; picture i has seed i. A reader gets the sheets of one source, and writes lines such as "7: a red apple" into
+answers.txt. Then somebody who sees neither the pictures nor where an answer comes from compares each answer with its
+prompt (FOLDER/to_mark.txt), and writes the numbers of those that name the same thing into FOLDER/marked.txt.
 """
 
 from __future__ import annotations
@@ -12,50 +14,72 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from matplotlib.figure import Figure
-from matplotlib.image import imread
+from quality import chosen, draw
+from torch import Tensor
 
-from minidiffusion.nets.text import Tokenizer
+import minidiffusion as md
+from minidiffusion.data.emoji import load_emoji
 
-COLUMNS = 10
-LOOKS = {"style", "noto", "fluent", "fluent-flat", "twemoji"}  # a reader is asked what it shows, not how it is drawn
-
-
-def write_sheet(folder: Path, sheet: Path, seed: int = 0) -> None:
-    """Write the numbered pictures, and beside them a JSON file with the prompt of each number."""
-    prompts = [line.strip() for line in (folder / "prompts.txt").read_text().splitlines() if line.strip()]
-    pairs = list(zip(sorted(folder.glob("*.png")), prompts, strict=True))
-    random.Random(seed).shuffle(pairs)
-    rows = -(-len(pairs) // COLUMNS)
-    figure = Figure(figsize=(COLUMNS, 1.2 * rows), layout="constrained")
-    for axis in figure.subplots(rows, COLUMNS, squeeze=False).flat:
-        axis.axis("off")
-    for number, (axis, (file, _)) in enumerate(zip(figure.axes, pairs, strict=False), start=1):
-        axis.imshow(imread(file))
-        axis.set_title(str(number), fontsize=8)
-    figure.savefig(sheet, dpi=120)
-    key = {str(number): prompt for number, (_, prompt) in enumerate(pairs, start=1)}
-    sheet.with_suffix(".json").write_text(json.dumps(key, indent=1) + "\n")
+HERE, COUNT, SHEET, COLUMNS = Path(__file__).parent, 100, 20, 5
+SOURCES = ("real", "stable_diffusion", "dalle2")
 
 
-def score(key: Mapping[str, str], answers: Mapping[str, str]) -> dict[str, float]:
-    """For each number, the share of the words of its prompt that the answer has; at least half of them is named."""
-    shares = {}
-    for number, prompt in key.items():
-        words = set(Tokenizer.split(prompt)) - LOOKS
-        shares[number] = len(words & set(Tokenizer.split(answers.get(number, "")))) / len(words)
-    return shares
+def asked() -> tuple[list[str], Tensor]:
+    """The prompts and the real pictures, group by group in turn."""
+    real, captions, index = chosen("train", len(load_emoji("train")[1]))
+    every = captions.prompts()
+    waiting: dict[str, list[int]] = {}
+    for place, i in enumerate(index):
+        waiting.setdefault(captions.group[i], []).append(place)
+    places = [places[turn] for turn in range(COUNT) for _, places in sorted(waiting.items())][:COUNT]
+    random.Random(0).shuffle(places)
+    return [every[index[place]] for place in places], real[places]
+
+
+def write_sheets(folder: Path) -> None:
+    prompts, real = asked()
+    folder.mkdir(parents=True)
+    (folder / "prompts.json").write_text(json.dumps(prompts, indent=1) + "\n")
+    for source in SOURCES:
+        pictures = real if source == "real" else draw(getattr(md.systems, source)(), prompts)
+        (folder / source).mkdir()
+        for first in range(0, COUNT, SHEET):
+            figure = Figure(figsize=(10, 9), layout="constrained")
+            for number, axis in enumerate(figure.subplots(SHEET // COLUMNS, COLUMNS).flat, start=first):
+                axis.imshow(md.datasets.to_uint8(pictures[number].clamp(-1, 1)).permute(1, 2, 0))
+                axis.set_title(str(number + 1))
+                axis.axis("off")
+            figure.savefig(folder / source / f"{first // SHEET + 1}.png", dpi=100)
+
+
+def score(folder: Path) -> None:
+    prompts = json.loads((folder / "prompts.json").read_text())
+    answers = {source: read_answers(folder / source / "answers.txt") for source in SOURCES}
+    lines = [(source, number) for source in SOURCES for number in range(1, COUNT + 1)]
+    random.Random(1).shuffle(lines)
+    said = [f"{i}: {prompts[n - 1]}  |  {answers[s].get(n, '')}" for i, (s, n) in enumerate(lines, start=1)]
+    (folder / "to_mark.txt").write_text("\n".join(said) + "\n")
+    if not (folder / "marked.txt").exists():
+        raise SystemExit(f"wrote {folder / 'to_mark.txt'}; run this again when marked.txt is there")
+    marked = {lines[int(i) - 1] for i in (folder / "marked.txt").read_text().split()}
+    named = {source: sum(place in marked for place in lines if place[0] == source) for source in SOURCES}
+    rows = [
+        {"prompt": prompt} | {s: [answers[s].get(n, ""), (s, n) in marked] for s in SOURCES}
+        for n, prompt in enumerate(prompts, start=1)
+    ]
+    (HERE / "blind.json").write_text(json.dumps({"count": COUNT, "named": named, "answers": rows}, indent=1) + "\n")
+    print(named)
+
+
+def read_answers(file: Path) -> dict[int, str]:
+    lines = (line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+    return {int(number): answer.strip() for number, answer in lines}
 
 
 if __name__ == "__main__":
-    what, first, second = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    if what == "sheet":
-        write_sheet(first, second)
-    else:
-        lines = (line.split(":", 1) for line in second.read_text().splitlines() if ":" in line)
-        shares = score(json.loads(first.read_text()), {number.strip(): answer for number, answer in lines})
-        named = sum(share >= 0.5 for share in shares.values())
-        print(f"named {named} of {len(shares)}; not named: {', '.join(n for n, s in shares.items() if s < 0.5)}")
+    with torch.no_grad():
+        {"draw": write_sheets, "score": score}[sys.argv[1]](Path(sys.argv[2]))

@@ -40,14 +40,14 @@ def seeded(seeds: range | list[int]) -> list[Generator]:
 def labelled(pictures: Tensor, names: list[str], columns: int = 10) -> Figure:
     """Pictures with their prompts below them."""
     rows = -(-len(pictures) // columns)
-    figure = Figure(figsize=(1.15 * columns, 1.65 * rows))
-    margins = dict(left=0, right=1, bottom=0.28 / rows, top=1, wspace=0.1, hspace=0.35)
+    figure = Figure(figsize=(1.25 * columns, 1.85 * rows))
+    margins = dict(left=0, right=1, bottom=0.36 / rows, top=1, wspace=0.1, hspace=0.45)
     axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=margins)
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, picture, name in zip(axes.flat, pictures, names, strict=False):
         axis.imshow(tile(picture[None]), interpolation="nearest")
-        axis.text(0.5, -0.02, textwrap.fill(name, 21), transform=axis.transAxes, ha="center", va="top", fontsize=6)
+        axis.text(0.5, -0.02, textwrap.fill(name, 19), transform=axis.transAxes, ha="center", va="top", fontsize=8)
     return figure
 
 
@@ -175,7 +175,7 @@ def attention(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
     """Where the U-Net looked for each word: bright is much."""
     prompts = ["woman firefighter, dark skin tone, fluent style", "cat face with tears of joy, noto style", "red heart"]
     columns = 1 + max(len(sd.clip.tokenizer.words(prompt)[0]) for prompt in prompts)
-    figure = Figure(figsize=(1.15 * columns, 1.35 * len(prompts)))
+    figure = Figure(figsize=(1.15 * columns, 1.4 * len(prompts) + 0.5), layout="constrained")
     for line, prompt in zip(figure.subplots(len(prompts), columns), prompts, strict=True):
         picture, words, maps = sd.attention(prompt, seeded([0]))
         for axis in line:
@@ -184,8 +184,10 @@ def attention(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
         shade = md.datasets.to_uint8(picture.mean(1))[0]
         for axis, word, one in zip(line[1:], words, maps, strict=False):
             axis.imshow(shade, cmap="gray", extent=(0, 1, 0, 1))
-            axis.imshow(one, cmap="inferno", alpha=0.65, extent=(0, 1, 0, 1), interpolation="bilinear")
-            axis.set_title(word, fontsize=8)
+            shown = axis.imshow(one, cmap="inferno", alpha=0.65, extent=(0, 1, 0, 1), interpolation="bilinear")
+            axis.set_title(word, fontsize=10)
+    bar = figure.colorbar(shown, ax=figure.axes, location="bottom", shrink=0.3, aspect=30)
+    bar.set_ticks([float(one.min()), float(one.max())], labels=["looked least", "looked most"])
     return figure
 
 

@@ -167,7 +167,7 @@ def tune() -> None:
 
 
 def plot(runs: list[dict]) -> Figure:
-    names = ["real", *RATES, "eps, one step"]
+    names = [*RATES, "eps, one step"]
     figure = Figure(figsize=(9, 6.6), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1))
     axes = left.subplots(3, 1, sharex=True)
@@ -175,11 +175,12 @@ def plot(runs: list[dict]) -> Figure:
         for i, name in enumerate(names):
             values = [run["scores"][name][key] for run in runs]
             axis.plot([i] * len(values), values, md.plots.MARKERS[i % 8], color=md.plots.COLOURS[i % 8], ms=5)
+        axis.axhline(runs[0]["scores"]["real"][key], color="0.4", lw=1, ls="--", label="real pictures")
         axis.set_ylabel(key if key != "distance" else "Frechet distance", fontsize=9)
-        axis.grid(axis="y", color="0.9")
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=8)
     axes[0].set_yscale("log")
+    axes[0].legend(frameon=False, fontsize=8)
     axes[-1].set_xticks(range(len(names)), names, rotation=60, ha="right")
     shown = runs[0]["shown"]
     lines = right.subplots(len(shown), 1)

@@ -120,4 +120,7 @@ def plot(runs: list[dict]) -> Figure:
         }
         panels[title]["exact denoiser"] = (weights, middle([run["exact"] for run in runs]))
     axes = "true share of the mode", "found, as a share of what is there"
-    return md.plots.panels(panels, *axes, x_scale="log", y_scale="log")
+    figure = md.plots.panels(panels, *axes, x_scale="log", y_scale="log")
+    for axis in figure.axes:
+        axis.set_ylim(0.02, 1.3)
+    return figure
