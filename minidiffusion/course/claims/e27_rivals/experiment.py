@@ -2,8 +2,9 @@
 
 All networks are built of the blocks of the U-Net (residual, 32 channels at 14x14 and 64 at 7x7). All trainings of a
 budget take the same number of floating-point operations, which are counted; `budget` 1 is what the U-Net of e18_unets
-takes for 600 steps, and 4 is four times that. Each model gets four trials of its settings, at a quarter of the budget
-and with a seed that is not used again (`tune`; rates.json); for the GANs a trial is a learning rate with a penalty.
+takes for 600 steps, and 4 is four times that. Each model gets four to eight trials of its settings, at a quarter of the
+budget and with a seed that is not used again (`tune`; rates.json); for the GANs a trial is a learning rate with a
+penalty. Where the best of the first four was the largest or the smallest that was tried, more were added beyond it.
 
 The VAE draws its codes from ten Gaussians that were fitted to them ("VAE, fitted"), and from N(0, I) ("VAE"). The
 diffusion models predict eps, x0 or v with min-SNR weights, and are sampled as in e18_unets: 16 steps from log SNR -7.
@@ -34,9 +35,13 @@ LATENT, BATCH, BUDGETS, TUNING_SEED = 64, 64, (1, 4), 100
 STEPS = {"lesson": 20, "full": 600}  # of the U-Net, at budget 1
 COUNT = {"lesson": 200, "full": 1000}
 TRIALS: dict[str, list[tuple[float, ...]]] = {
-    **{name: [(1e-3,), (2e-3,), (4e-3,), (8e-3,)] for name in ("eps", "x0", "v", "VAE", "IMLE")},
-    "GAN 2014": [(2e-4, 0.0), (5e-4, 0.0), (1e-3, 0.0), (2e-3, 0.0)],
-    "GAN 2024": [(5e-4, 0.1), (5e-4, 1.0), (2e-3, 0.1), (2e-3, 1.0)],
+    **{name: [(1e-3,), (2e-3,), (4e-3,), (8e-3,)] for name in ("eps", "x0", "v")},
+    **{name: [(1e-3,), (2e-3,), (4e-3,), (8e-3,), (16e-3,)] for name in ("VAE", "IMLE")},
+    "GAN 2014": [(2e-4, 0.0), (5e-4, 0.0), (1e-3, 0.0), (2e-3, 0.0), (4e-3, 0.0), (8e-3, 0.0)],
+    "GAN 2024": [
+        *((5e-4, 0.1), (5e-4, 1.0), (2e-3, 0.1), (2e-3, 1.0)),
+        *((2e-4, 1.0), (1e-3, 1.0), (5e-4, 5.0), (1e-3, 5.0)),
+    ],
 }
 LOSSES = {"GAN 2014": "non_saturating", "GAN 2024": "relativistic"}
 HEADS, RIVALS = ("eps", "x0", "v"), ("VAE, fitted", "IMLE", "GAN 2014", "GAN 2024")
@@ -147,9 +152,11 @@ def tune(arm: str) -> list[float | None]:
 
 
 def settings_of(arm: str) -> tuple[float, ...]:
-    """The best of the four settings of this arm, from rates.json."""
+    """The best of the settings of this arm, from rates.json."""
     tried = json.loads(Path(__file__).with_name("rates.json").read_text(encoding="utf-8"))[arm]
-    return TRIALS[arm.split(" x")[0]][min((i for i in range(4) if tried[i] is not None), key=tried.__getitem__)]
+    return TRIALS[arm.split(" x")[0]][
+        min((i for i, found in enumerate(tried) if found is not None), key=tried.__getitem__)
+    ]
 
 
 yardsticks = e18.yardsticks
