@@ -63,7 +63,7 @@ def strips(rows: Sequence[tuple[str, Tensor]], titles: Sequence[str] = ()) -> Fi
     rows: pairs (name, images); images are (count, channel, height, width) in [-1, 1], and the counts may differ.
     """
     columns = max(len(images) for _, images in rows)
-    names = [textwrap.wrap(name, 30) or [""] for name, _ in rows]
+    names = [textwrap.wrap(name, 30, break_on_hyphens=False) or [""] for name, _ in rows]
     left = 0.075 * max(len(line) for name in names for line in name) + 0.12  # in inches, wide enough for all names
     top = 0.25 if titles else 0.05
     width, height = left + 0.75 * columns, top + 0.75 * len(rows)

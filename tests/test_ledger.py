@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -71,7 +72,7 @@ def test_a_part_holds_inside_fails_outside_and_is_undecided_on_the_border():
     assert outcome(2.9, 3.0, 3.1) is False and outcome(-1.0, -1.1, -0.9) is False
     assert outcome(1.9, 2.0, 2.1) is None and outcome(0.9, 1.0, 1.1) is None
     assert outcome(0.0, 1.5, 3.0) is None  # wider than the range
-    assert outcome(1.5, 1.5, 1.5) is True and outcome(2.5, 2.5, 2.5) is False  # all seeds agree
+    assert outcome(1.5, 1.5, 1.5) is None and outcome(2.5, 2.5, 2.5) is None  # no scatter to judge by
     above = claim((5.0, math.inf))
     assert ledger.outcomes({"an experiment": runs((8.0, 9.0))}, [above])[1, 0] is None  # two seeds tell little
     assert ledger.outcomes({"an experiment": runs((8.0, 8.1, 9.0, 9.1))}, [above])[1, 0] is True
@@ -185,13 +186,14 @@ def test_a_verdict_follows_the_rule_and_changes_with_the_data(claim):
     def moved(into: bool) -> list[dict]:
         """The same runs, with each effect moved to the middle of its range, or out of it."""
         new = []
-        for _ in range(5):
+        for seed in range(5):
             run = {}
             for part in claim.parts:
                 low, high = part.holds
                 high = min(high, low + 1e3)
                 out = high * 10 if part.ratio and math.isfinite(part.holds[1]) else low - 10 * (high - low)
-                run[part.effect] = (low + high) / 2 if into else low / 10 if part.ratio and low > 0 else out
+                middle = (low + high) / 2 if into else low / 10 if part.ratio and low > 0 else out
+                run[part.effect] = middle + 1e-5 * seed * (high - low)  # equal numbers would not say how much they vary
             new.append(run)
         return new
 
@@ -314,3 +316,10 @@ def test_the_page_of_the_claims_says_what_the_ledger_measured(number, i, said):
     value = row["parts"][i]["value"]
     assert said.format(short(value)) in text
     assert "-0.01%" not in said or -0.00015 < value < -0.00005
+
+
+def test_seeds_that_all_agree_do_not_decide():
+    part = Part("failures", "share of trainings that fail", "share", "failed", (0.2, 1.0), "preregistered")
+    assert part.probability([0.0] * 5) == 1.0
+    assert part.probability([0.0, 0.0, 0.0, 0.0, 0.01]) < 1e-3
+    assert replace(part, kind="exact").probability([0.0] * 5) == 0.0

@@ -77,7 +77,10 @@ class Part:
         return math.exp(low), math.exp(high)
 
     def probability(self, values: Sequence[float]) -> float:
-        """How probable a mean this far from a border is if the truth is on the border; 0 for an exact part."""
+        """How probable a mean at least this far from a border is if the truth is on it; 0 for an exact part.
+
+        1 if all values are equal: then they do not say how much they vary (five trainings without a failure, say).
+        """
         from scipy import stats  # slow to import, and only the ledger needs it
 
         if self.kind == "exact":
@@ -88,7 +91,7 @@ class Part:
             borders = [math.log(border) if border > 0 else -math.inf for border in borders]
         mean, error = statistics.fmean(scaled), float(stats.sem(scaled))
         away = min((abs(mean - border) for border in borders if math.isfinite(border)), default=math.inf)
-        return float(2 * stats.t.sf(away / error, len(scaled) - 1)) if error > 0 else float(away == 0)
+        return float(2 * stats.t.sf(away / error, len(scaled) - 1)) if error > 0 else 1.0
 
     def inside(self, values: Sequence[float]) -> bool:
         return self.holds[0] <= self.mean(values) <= self.holds[1]
