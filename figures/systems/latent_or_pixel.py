@@ -4,7 +4,7 @@
 
 Every arm takes as many floating-point operations as Stable Diffusion's U-Net in so many steps, and the pixels get those
 of training the autoencoder on top. On pixels the U-Net looks at squares of 8x8 or 4x4: with 8x8 a step costs what it
-costs on latents, and with 4x4 about four times as much, so there are fewer of them. The output is v, and on pixels x0 as
+costs on latents, and with 4x4 about four times as much, so there are fewer. The output is v, and on pixels x0 as
 well, which suits large squares better (Li and He 2025). Each arm first tries TRIALS of its learning rate and noise, at
 a tenth of the arithmetic and with another seed, and keeps the one that the judge finds best. An arm that FOLDER holds
 is skipped; when all are there, latent_or_pixel.json and .png are written here.
