@@ -136,7 +136,7 @@ def spread(each: Result) -> str:
 
 
 def distance(project: Result) -> str:
-    return number(project["frechet_distance"]) if "frechet_distance" in project else "not measured yet"
+    return number(project["frechet_distance"]) if "frechet_distance" in project else "not trained"
 
 
 def times(item: Item) -> list[str]:
@@ -222,8 +222,8 @@ def section(file: Path) -> str:
     about = result["machine"]
     bfloat16 = f", instructions for bfloat16: {about['fast_bfloat16']}" if about["device"] == "cpu" else ""
     lines = [
-        f"### {about['processor']}, {about['cores']} cores\n",
-        f"Device: {about['device']} with {about['threads']} threads on {about['system']}{bfloat16}. "
+        f"### {about['processor']}, {about['cores']} cores{bfloat16}\n",
+        f"Device: {about['device']} with {about['threads']} threads on {about['system']}. "
         f"The numbers are in [{file.name}]({file.name}).\n",
     ]
     lines += [provenance(name, part) for name, part in result.items() if "load" in part]
