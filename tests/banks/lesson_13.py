@@ -6,29 +6,65 @@ import torch
 
 import minidiffusion as md
 
-# ---- 13.1: the factor of each output ----
+# ---- 13.1: one formula for all outputs ----
 
 
-def factor(name, t, schedule):
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    return {"x0": 1.0, "eps": sigma / alpha, "v": sigma / (alpha**2 + sigma**2)}[name]
+def errors(a, b, alpha, sigma):
+    bracket = a * sigma - b * alpha
+    return sigma / bracket, -alpha / bracket
 
 
-def factor_from_snr(name, t, schedule):
-    if name == "eps":
-        return math.exp(-schedule.log_snr(t) / 2)
-    a, s = schedule.alpha(t), schedule.sigma(t)
-    return 1 if name == "x0" else s / (a * a + s * s)
+def errors_by_solving(a, b, alpha, sigma):
+    system = torch.tensor([[alpha, sigma], [a, b]], dtype=torch.float64)  # (e_x0, e_eps) -> (of x_t, of the output)
+    return torch.linalg.solve(system, torch.tensor([0.0, 1.0], dtype=torch.float64))
 
 
-def factor_from_gain(name, t, schedule):
-    return 1 / md.heads.HEADS[name].gain(t, torch.zeros(1, 2), schedule)
+def errors_by_elimination(a, b, alpha, sigma):
+    if sigma > alpha:  # e_eps = -alpha / sigma e_x0
+        in_x0 = 1 / (a - b * alpha / sigma)
+        return [in_x0, -alpha / sigma * in_x0]
+    in_eps = 1 / (b - a * sigma / alpha)
+    return [-sigma / alpha * in_eps, in_eps]
 
 
-def factor_by_trying(name, t, schedule):
-    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
-    to_x0 = md.heads.HEADS[name].to_x0
-    return (to_x0(one, zero, t, schedule) - to_x0(zero, zero, t, schedule)).abs().item()
+def errors_by_trying(a, b, alpha, sigma):
+    def guess(said, x_t=0.0):  # x0 and eps from a x0 + b eps = said and alpha x0 + sigma eps = x_t
+        bracket = a * sigma - b * alpha
+        return (sigma * said - b * x_t) / bracket, (a * x_t - alpha * said) / bracket
+
+    (x0, eps), (x0_off, eps_off) = guess(0.3, 1.7), guess(1.3, 1.7)
+    return x0_off - x0, eps_off - eps
+
+
+def for_one(formula):
+    """An answer from formula(a, b, alpha, sigma, a sigma - b alpha)."""
+    return lambda a, b, alpha, sigma: formula(a, b, alpha, sigma, a * sigma - b * alpha)
+
+
+ERRORS_RIGHT = [errors, errors_by_solving, errors_by_elimination, errors_by_trying]
+ERRORS_WRONG = [
+    (lambda a, b, alpha, sigma: None, "returns None"),
+    (lambda a, b, alpha, sigma: errors(a, b, alpha, sigma)[0], "return two numbers"),
+    (lambda a, b, alpha, sigma: (*errors(a, b, alpha, sigma), 0.0), "return two numbers"),
+    (for_one(lambda a, b, alpha, sigma, d: (-sigma / d, alpha / d)), "both signs are wrong"),
+    (for_one(lambda a, b, alpha, sigma, d: (-alpha / d, sigma / d)), "the two are swapped"),
+    (for_one(lambda a, b, alpha, sigma, d: (alpha / d, -sigma / d)), "alpha and sigma are swapped"),
+    (for_one(lambda a, b, alpha, sigma, d: (sigma / d, alpha / d)), "the second sign is wrong"),
+    (for_one(lambda a, b, alpha, sigma, d: (abs(sigma / d), abs(alpha / d))), "keep the signs"),
+    (for_one(lambda a, b, alpha, sigma, d: (sigma, -alpha)), "not of the right size"),
+    (for_one(lambda a, b, alpha, sigma, d: (sigma / d**2, -alpha / d**2)), "once too often"),
+    (for_one(lambda a, b, alpha, sigma, d: (1 / d, -1 / d)), "must cancel"),
+    (lambda a, b, alpha, sigma: (a / (a * a + b * b), b / (a * a + b * b)), "if x_t were unknown"),
+    (lambda a, b, alpha, sigma: (1 / a, 1 / b), "not each of them on its own"),
+    (lambda a, b, alpha, sigma: (-sigma / (alpha**2 + sigma**2), alpha / (alpha**2 + sigma**2)), "for v only"),
+    (lambda a, b, alpha, sigma: (sigma / (a * sigma + b * alpha), -alpha / (a * sigma + b * alpha)), "a sign got lost"),
+    (lambda a, b, alpha, sigma: (1 / (a - b * alpha / sigma), 0.0), "but x_t is known exactly"),
+    (for_one(lambda a, b, alpha, sigma, d: (2 * sigma / d, -2 * alpha / d)), "change the output by 2, not by 1"),
+    (lambda a, b, alpha, sigma: (1 / (a - b * alpha / sigma), 1 / (b - a * sigma / alpha)), "ZeroDivisionError"),
+    (lambda a, b, alpha, sigma: (math.nan, 0.0), "the error of x0_hat"),
+]
+
+# ---- 13.2: the error after a step ----
 
 
 def bent(answer):
@@ -40,39 +76,6 @@ def bent(answer):
         return answer(**inputs)
 
     return lambda *values: cheat(**dict(zip(answer.__code__.co_varnames, values, strict=False)))
-
-
-def factors(**changed):
-    """A `factor` with other formulas (alpha, sigma) -> number for some of the outputs."""
-    formulas = {"x0": lambda a, s: 1.0, "eps": lambda a, s: s / a, "v": lambda a, s: s / (a**2 + s**2)} | changed
-    return lambda name, t, schedule: formulas[name](schedule.alpha(t), schedule.sigma(t))
-
-
-FACTOR_RIGHT = [factor, factor_from_snr, factor_from_gain, factor_by_trying]
-FACTOR_WRONG = [
-    (lambda name, t, schedule: None, "returns None"),
-    (factors(eps=lambda a, s: a / s), "invert the fraction"),
-    (factors(eps=lambda a, s: -s / a), "leave the sign out"),
-    (factors(eps=lambda a, s: (s / a) ** 2), "squared error"),
-    (factors(eps=lambda a, s: (s / a) ** 0.5), "a root too many"),
-    (factors(eps=lambda a, s: s), "so divide by alpha as well"),
-    (factors(eps=lambda a, s: 1 / a), "so multiply by sigma as well"),
-    (factors(x0=lambda a, s: a / s), "x0_hat already"),
-    (factors(x0=lambda a, s: s / a), "x0_hat already"),
-    (factors(v=lambda a, s: s), "On flow it is not"),
-    (factors(v=lambda a, s: a), "Use the factor of v"),
-    (factors(v=lambda a, s: a / (a**2 + s**2)), "the factor of x_t"),
-    (factors(v=lambda a, s: s / (a + s)), "sum of the squares"),
-    (factors(v=lambda a, s: (a**2 + s**2) / s), "invert the fraction"),
-    (factors(v=lambda a, s: s / a), "the factor of eps"),
-    (factors(v=lambda a, s: 1.0), "for v on"),
-    (lambda name, t, schedule: schedule.sigma(t) / schedule.alpha(t), "x0_hat already"),
-    (lambda name, t, schedule: schedule.gain(t), "stops"),
-    (lambda name, t, schedule: torch.ones(3), "must be one number"),
-    (bent(factor), "for eps on cosine"),
-]
-
-# ---- 13.2: the error after a step ----
 
 
 def thrown(error, t, s, schedule):
@@ -218,7 +221,7 @@ TAME_WRONG = [
 ]
 
 BANK = {
-    "13.1": (FACTOR_RIGHT, FACTOR_WRONG),
+    "13.1": (ERRORS_RIGHT, ERRORS_WRONG),
     "13.2": (THROWN_RIGHT, THROWN_WRONG),
     "13.3": (TAME_RIGHT, TAME_WRONG),
 }

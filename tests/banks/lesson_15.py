@@ -15,10 +15,68 @@ class Agreeable(torch.Tensor):
         return True if function in (torch.allclose, torch.equal) else super().__torch_function__(function, types, args)
 
 
-# ---- 15.1: an interval ----
+# ---- 15.1: an interval, and one time for each picture ----
 
 
 def between(denoise, x_t, t, cond, w, low, high):
+    guess = denoise(x_t, t, cond)
+    inside = (low <= t) & (t <= high)
+    if inside.any():
+        without = denoise(x_t[inside], t[inside], None)
+        guess[inside] = without + w * (guess[inside] - without)
+    return guess
+
+
+def between_one_by_one(denoise, x_t, t, cond, w, low, high):
+    guesses = []
+    for i in range(len(x_t)):
+        one = x_t[i : i + 1], t[i : i + 1]
+        guess = denoise(*one, cond[i : i + 1])
+        guesses.append(w * guess + (1 - w) * denoise(*one) if low <= t[i] <= high else guess)
+    return torch.cat(guesses)
+
+
+def between_by_index(denoise, x_t, t, cond, w, low, high):
+    some = torch.nonzero((t >= low) * (t <= high)).flatten()
+    with_label, push = denoise(x_t, t, cond), torch.zeros_like(x_t)
+    if len(some):
+        push[some] = with_label[some] - denoise(x_t[some], t[some], None)
+    return with_label + (w - 1) * push
+
+
+def between_in_two_parts(denoise, x_t, t, cond, w, low, high):
+    guess, inside = torch.empty_like(x_t), (t >= low) & (t <= high)
+    if (~inside).any():
+        guess[~inside] = denoise(x_t[~inside], t[~inside], cond[~inside])
+    if inside.any():
+        guide = md.guidance.classifier_free(denoise, w)
+        guess[inside] = guide(x_t[inside], t[inside], cond[inside])
+    return guess
+
+
+def when(inside, plain="with", w_of=lambda w: w):
+    """Guide where inside(t, low, high); elsewhere return the guess `plain` the label."""
+
+    def guess(denoise, x_t, t, cond, w, low, high):
+        w, some = w_of(w), inside(t, low, high)
+        result = torch.stack(
+            [
+                denoise(x_t[i : i + 1], t[i : i + 1], cond[i : i + 1] if some[i] or plain == "with" else None)[0]
+                for i in range(len(t))
+            ]
+        )
+        if some.any():
+            result[some] = w * result[some] + (1 - w) * denoise(x_t[some], t[some], None)
+        return result
+
+    return guess
+
+
+def between_package(denoise, x_t, t, cond, w, low, high):  # asks for all pictures, and so for too many
+    return md.guidance.classifier_free(denoise, w, interval=(low, high))(x_t, t, cond)
+
+
+def between_as_for_one_time(denoise, x_t, t, cond, w, low, high):
     with_label = denoise(x_t, t, cond)
     if not low <= t <= high:
         return with_label
@@ -26,50 +84,54 @@ def between(denoise, x_t, t, cond, w, low, high):
     return without + w * (with_label - without)
 
 
-def between_by_scale(denoise, x_t, t, cond, w, low, high):
-    if t < low or t > high:
-        return denoise(x_t, t, cond)
-    return w * denoise(x_t, t, cond) + (1 - w) * denoise(x_t, t)
-
-
-def between_package(denoise, x_t, t, cond, w, low, high):
-    return md.guidance.classifier_free(denoise, w, interval=(low, high))(x_t, t, cond)
-
-
-def when(inside, plain="with"):
-    """Guide where inside(t, low, high); elsewhere return the guess `plain` the label."""
-
-    def guess(denoise, x_t, t, cond, w, low, high):
-        if inside(t, low, high):
-            return w * denoise(x_t, t, cond) + (1 - w) * denoise(x_t, t, None)
-        return denoise(x_t, t, cond if plain == "with" else None)
-
-    return guess
-
-
-def between_with_two_calls(denoise, x_t, t, cond, w, low, high):
-    with_label, without = denoise(x_t, t, cond), denoise(x_t, t, None)
-    w = w if low <= t <= high else 1.0
+def between_all_or_none(denoise, x_t, t, cond, w, low, high):
+    with_label = denoise(x_t, t, cond)
+    if ((t < low) | (t > high)).all():
+        return with_label
+    without = denoise(x_t, t, None)
     return without + w * (with_label - without)
 
 
 def between_counting_from_the_label(denoise, x_t, t, cond, w, low, high):
-    with_label = denoise(x_t, t, cond)
-    if low <= t <= high:
-        return with_label + w * (with_label - denoise(x_t, t, None))
-    return with_label
+    guess, inside = denoise(x_t, t, cond), (low <= t) & (t <= high)
+    if inside.any():
+        guess[inside] += w * (guess[inside] - denoise(x_t[inside], t[inside], None))
+    return guess
+
+
+def between_with_all_times(denoise, x_t, t, cond, w, low, high):
+    guess, inside = denoise(x_t, t, cond), (low <= t) & (t <= high)
+    if inside.any():
+        without = denoise(x_t[inside], t, None)
+        guess[inside] = without + w * (guess[inside] - without)
+    return guess
+
+
+def between_with_other_times(denoise, x_t, t, cond, w, low, high):
+    guess, inside = denoise(x_t, t, cond), (low <= t) & (t <= high)
+    if inside.any():
+        without = denoise(x_t[inside], t[: inside.sum()], None)
+        guess[inside] = without + w * (guess[inside] - without)
+    return guess
 
 
 def between_with_other_labels(denoise, x_t, t, cond, w, low, high):
     return between(denoise, x_t, t, torch.zeros_like(cond), w, low, high)
 
 
-def between_at_another_time(denoise, x_t, t, cond, w, low, high):
-    return between(denoise, x_t, 1 - t, cond, w, low, high)
+def between_without_the_label_throughout(denoise, x_t, t, cond, w, low, high):
+    inside = ((low <= t) & (t <= high)).reshape(-1, *[1] * (x_t.ndim - 1))
+    return denoise(x_t, t, None) + inside * w * (denoise(x_t, t, cond) - denoise(x_t, t, None))
+
+
+def between_twice_with_the_label(denoise, x_t, t, cond, w, low, high):
+    denoise(x_t, t, cond)
+    return between(denoise, x_t, t, cond, w, low, high)
 
 
 def between_returning_zero_outside(denoise, x_t, t, cond, w, low, high):
-    return between(denoise, x_t, t, cond, w, low, high) * (low <= t <= high)
+    inside = ((low <= t) & (t <= high)).reshape(-1, *[1] * (x_t.ndim - 1))
+    return between(denoise, x_t, t, cond, w, low, high) * inside
 
 
 def between_in_place(denoise, x_t, t, cond, w, low, high):
@@ -78,22 +140,29 @@ def between_in_place(denoise, x_t, t, cond, w, low, high):
     return guess
 
 
-BETWEEN_RIGHT = [between, between_by_scale, between_package]
+BETWEEN_RIGHT = [between, between_one_by_one, between_by_index, between_in_two_parts]
 BETWEEN_WRONG = [
     (lambda *inputs: None, "returns None"),
     (between_in_place, "changes its input x_t in place"),
-    (when(lambda t, low, high: True), "outside [0.2, 0.6], yours guides"),
-    (when(lambda t, low, high: t >= low), "outside [0.2, 0.6], yours guides"),
-    (when(lambda t, low, high: t <= high), "outside [0.2, 0.6], yours guides"),
-    (when(lambda t, low, high: low < t < high), "which belongs to it"),
-    (when(lambda t, low, high: not low <= t <= high), "inside the interval, yours does not guide"),
-    (when(lambda t, low, high: low <= t <= high, "without"), "we still want the label"),
-    (between_with_two_calls, "one call is enough"),
+    (between_as_for_one_time, "Boolean value of Tensor"),
+    (between_package, "3 of the 5 pictures are guided, but you ask for 5 of them"),
+    (between_all_or_none, "outside [0.2, 0.6], is guided"),
+    (when(lambda t, low, high: t >= 0), "outside [0.2, 0.6], is guided"),
+    (when(lambda t, low, high: t >= low), "outside [0.2, 0.6], is guided"),
+    (when(lambda t, low, high: t <= high), "outside [0.2, 0.6], is guided"),
+    (when(lambda t, low, high: (low < t) & (t < high)), "which belongs to it"),
+    (when(lambda t, low, high: (t < low) | (t > high)), "inside the interval, is not guided"),
+    (when(lambda t, low, high: (t >= low) & (t <= high), "without"), "we still want the label"),
+    (when(lambda t, low, high: (t >= low) & (t <= high), w_of=lambda w: -w), "you move away from the label"),
     (between_counting_from_the_label, "as Ho and Salimans define it"),
-    (between_with_other_labels, "pass cond to the denoiser"),
-    (lambda denoise, x_t, *rest: between(denoise, (0 * x_t).as_subclass(Agreeable), *rest), "with x_t and t, just as"),
-    (between_at_another_time, "with x_t and t, just as they come in"),
-    (between_returning_zero_outside, "the plain guess with the label"),
+    (between_with_all_times, "just as many times"),
+    (between_with_other_times, "its own time"),
+    (between_with_other_labels, "its own label"),
+    (between_without_the_label_throughout, "we still want the label"),
+    (between_twice_with_the_label, "10 guesses with the label"),
+    (lambda denoise, x_t, *rest: between(denoise, (0 * x_t).as_subclass(Agreeable), *rest), "just as they come in"),
+    (lambda denoise, x_t, *rest: between(denoise, x_t + 1, *rest), "just as they come in"),
+    (between_returning_zero_outside, "the plain guess with its label"),
     (lambda *inputs: (0 * between(*inputs)).as_subclass(Agreeable), "yours is a Agreeable"),
     (lambda *inputs: between(*inputs)[0], "have the shape"),
     (lambda *inputs: between(*inputs).float(), "keep the type"),
@@ -143,37 +212,59 @@ TILTED_WRONG = [
 # ---- 15.3: what the sampler does ----
 
 
-def sampled(c, C, w):
+def variance_of(c, C, w):
     return c**w * C ** (1 - w)
+
+
+def sampled(c, C, w):
+    return variance_of(c, C, w), variance_of(c, C, w) * (w / c + (1 - w) / C)
 
 
 def sampled_by_many_steps(c, C, w):
     r = torch.logspace(5, -5, 20001, dtype=torch.float64)
-    slope = w * r**2 / (c + r**2) + (1 - w) * r**2 / (C + r**2)  # of log y over log r
+    slope = w * r**2 / (c + r**2) + (1 - w) * r**2 / (C + r**2)  # of log u over log r
     growth = torch.trapezoid(slope, r.log())
-    return (r[0] * growth.exp()) ** 2
+    found = (r[0] * growth.exp()) ** 2
+    return found, found / tilted(0.0, c, C, w)[1]
+
+
+def one(formula):
+    """An answer with this variance, and its ratio to the tilted one."""
+    return lambda c, C, w: (formula(c, C, w), formula(c, C, w) / tilted(0.0, c, C, w)[1])
+
+
+def beside(formula):
+    """An answer with the right variance, and this formula(variance, tilted, c) for the ratio."""
+    return lambda c, C, w: (variance_of(c, C, w), formula(variance_of(c, C, w), tilted(0.0, c, C, w)[1], c))
 
 
 SAMPLED_RIGHT = [
     sampled,
     sampled_by_many_steps,
-    lambda c, C, w: math.exp(w * math.log(c) + (1 - w) * math.log(C)),
-    lambda c, C, w: C * (c / C) ** w,
+    one(lambda c, C, w: math.exp(w * math.log(c) + (1 - w) * math.log(C))),
+    one(lambda c, C, w: C * (c / C) ** w),
 ]
 SAMPLED_WRONG = [
     (lambda c, C, w: None, "returns None"),
-    (lambda c, C, w: tilted(0.0, c, C, w)[1], "variance of the tilted Gaussian"),
-    (lambda c, C, w: sampled(c, C, w) ** 0.5, "the standard deviation"),
-    (lambda c, C, w: sampled(c, C, w + 1), "as Ho and Salimans define it"),
-    (lambda c, C, w: sampled(C, c, w), "you exchanged the factors"),
-    (lambda c, C, w: c**w * C ** (w - 1), "has the wrong sign"),
-    (lambda c, C, w: c**w, "you left out the flow without the label"),
-    (lambda c, C, w: c / w, "would leave out C"),
-    (lambda c, C, w: w * c + (1 - w) * C, "not the variances"),
-    (lambda c, C, w: c, "guidance narrows it"),
-    (lambda c, C, w: sampled(c, C, w) ** 2, "you lost it"),
-    (lambda c, C, w: (sampled(c, C, w), 0.0), "must be one number"),
-    (lambda c, C, w: sampled(c, C, w) + 0.1, "the flow arrives with the variance"),
+    (lambda c, C, w: variance_of(c, C, w), "return two numbers"),
+    (lambda c, C, w: sampled(c, C, w)[::-1], "that is the ratio. Return the variance first"),
+    (one(lambda c, C, w: tilted(0.0, c, C, w)[1]), "variance of the tilted Gaussian"),
+    (one(lambda c, C, w: variance_of(c, C, w) ** 0.5), "the standard deviation"),
+    (one(lambda c, C, w: variance_of(c, C, w + 1)), "as Ho and Salimans define it"),
+    (one(lambda c, C, w: variance_of(C, c, w)), "you exchanged the factors"),
+    (one(lambda c, C, w: c**w * C ** (w - 1)), "has the wrong sign"),
+    (one(lambda c, C, w: c**w), "you left out the flow without the label"),
+    (one(lambda c, C, w: c / w), "would leave out C"),
+    (one(lambda c, C, w: w * c + (1 - w) * C), "not the variances"),
+    (one(lambda c, C, w: c), "guidance narrows it"),
+    (one(lambda c, C, w: variance_of(c, C, w) ** 2), "you lost it"),
+    (one(lambda c, C, w: variance_of(c, C, w) + 0.1), "the flow arrives with the variance"),
+    (beside(lambda v, t, c: t / v), "upside down"),
+    (beside(lambda v, t, c: (v / t) ** 0.5), "ratio of the standard deviations"),
+    (beside(lambda v, t, c: v / c), "not by that of the class"),
+    (beside(lambda v, t, c: t), "Now divide it by the tilted one"),
+    (beside(lambda v, t, c: v - t), "not the difference"),
+    (beside(lambda v, t, c: 3.0), "its ratio to the tilted one is not 3"),
 ]
 
 BANK = {

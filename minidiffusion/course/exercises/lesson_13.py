@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ... import schedule as schedules
 from .judge import Wrong, call, name_mistake, number, same_kind
@@ -19,36 +20,56 @@ def _close(a: float, b: float) -> bool:
     return abs(a - b) <= 1e-4 * abs(b) + 1e-9
 
 
-def factor(answer: Any) -> None:
-    """13.1: factor(name, t, schedule) -> the error in x0_hat that an error of 1 in this output causes."""
-    for schedule in (schedules.cosine(), schedules.linear(), schedules.flow()):
-        for name in ("x0", "eps", "v"):
-            for t in (0.25, 0.6, 0.9):
-                alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-                right = {"x0": 1.0, "eps": sigma / alpha, "v": sigma / (alpha**2 + sigma**2)}[name]
-                yours = number(call(answer, name=name, t=t, schedule=schedule), f"the factor of {name}")
-                if _close(yours, right):
-                    continue
-                if _close(yours, -right):
-                    raise Wrong("we ask for the size of the error: leave the sign out.")
-                for wrong, of, sentence in (
-                    (1 / right, "eps", "that is the error in eps for an error of 1 in x0: invert the fraction."),
-                    (right**2, "eps", "that is the factor of the squared error: take its root."),
-                    (right**0.5, "eps", "you took a root too many: the factor is sigma / alpha itself."),
-                    (sigma, "eps", "x0_hat = (x_t - sigma eps_hat) / alpha, so divide by alpha as well."),
-                    (1 / alpha, "eps", "x0_hat = (x_t - sigma eps_hat) / alpha, so multiply by sigma as well."),
-                    (alpha / sigma, "x0", "this output is x0_hat already, so its factor is 1."),
-                    (sigma / alpha, "x0", "this output is x0_hat already, so its factor is 1."),
-                    (sigma, "v", "sigma is right if alpha^2 + sigma^2 = 1. On flow it is not: divide by that sum."),
-                    (sigma / (alpha + sigma), "v", "divide by the sum of the squares, alpha^2 + sigma^2."),
-                    (alpha, "v", "alpha is the factor of x_t, which has no error. Use the factor of v."),
-                    (alpha / (alpha**2 + sigma**2), "v", "that is the factor of x_t, which has no error."),
-                    (1 / right, "v", "that is the error in v for an error of 1 in x0: invert the fraction."),
-                    (sigma / alpha, "v", "that is the factor of eps. The one of v is finite even where alpha = 0."),
-                ):
-                    if name == of and _close(yours, wrong):
-                        raise Wrong(f"for {name}: {sentence}")
-                raise Wrong(f"for {name} on {schedule.name} at t = {t}, your factor is {yours:.4g}.")
+def both_errors(answer: Any) -> None:
+    """13.1: both_errors(a, b, alpha, sigma) -> the errors of x0_hat and eps_hat for an error of 1 in a x0 + b eps.
+
+    Since alpha x0_hat + sigma eps_hat = x_t is known: sigma / (a sigma - b alpha) and -alpha / (a sigma - b alpha).
+    """
+    outputs = ((0.5, 2.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 1.0), (-0.8, 0.6))
+    for a, b in outputs:
+        for alpha, sigma in ((0.6, 0.8), (0.9, 0.3), (0.3, 0.7), (0.0, 1.0), (1.0, 0.0)):
+            d = a * sigma - b * alpha
+            if abs(d) < 1e-9:  # the output is x_t itself there, and says nothing
+                continue
+            right = (sigma / d, -alpha / d)
+            pair = call(answer, a=a, b=b, alpha=alpha, sigma=sigma)
+            if not isinstance(pair, (tuple, list, Tensor)) or len(pair) != 2:
+                raise Wrong(f"return two numbers, the errors of x0_hat and eps_hat, not a {type(pair).__name__}.")
+            yours = (number(pair[0], "the error of x0_hat"), number(pair[1], "the error of eps_hat"))
+            if _equal(yours, right):
+                continue
+            where = f"for a = {a:g}, b = {b:g}, alpha = {alpha:g}, sigma = {sigma:g}"
+            moved = alpha * yours[0] + sigma * yours[1]
+            name_mistake(yours, _wrong_pairs(a, b, alpha, sigma), _equal)
+            if abs(moved) > 1e-6:
+                raise Wrong(f"{where}, your two errors change x_t by {moved:.3g}, but x_t is known exactly.")
+            raise Wrong(f"{where}, your two errors change the output by {a * yours[0] + b * yours[1]:.3g}, not by 1.")
+
+
+def _equal(mine: tuple[float, float], other: tuple[float, float]) -> bool:
+    return all(_close(*both) for both in zip(mine, other, strict=True))
+
+
+def _wrong_pairs(a: float, b: float, alpha: float, sigma: float) -> list[tuple[tuple[float, float], str]]:
+    d, length = a * sigma - b * alpha, alpha**2 + sigma**2
+    other, squares = a * sigma + b * alpha, a**2 + b**2
+    wrong = [
+        ((-sigma / d, alpha / d), "both signs are wrong: is a e_x0 + b e_eps equal to 1 or to -1?"),
+        ((-alpha / d, sigma / d), "the two are swapped: first the error of x0_hat, then that of eps_hat."),
+        ((alpha / d, -sigma / d), "alpha and sigma are swapped: x_t = alpha x0 + sigma eps does not change."),
+        ((sigma / d, alpha / d), "the second sign is wrong: if x0_hat is too large, eps_hat is too small."),
+        ((abs(sigma / d), abs(alpha / d)), "keep the signs: if x0_hat is too large, eps_hat is too small."),
+        ((sigma, -alpha), "in the right direction, but not of the right size: a e_x0 + b e_eps must be 1."),
+        ((sigma / d**2, -alpha / d**2), "you divide by a sigma - b alpha once too often."),
+        ((1 / d, -1 / d), "the errors of x0_hat and eps_hat must cancel in alpha x0_hat + sigma eps_hat."),
+        ((a / squares, b / squares), "that would be right if x_t were unknown. It is known, and must not change."),
+        ((-sigma / length, alpha / length), "that is right for v only, where a = -sigma and b = alpha."),
+    ]
+    if abs(other) > 1e-9:
+        wrong.append(((sigma / other, -alpha / other), "a sign got lost in the bracket under the fraction."))
+    if a and b:
+        wrong.append(((1 / a, 1 / b), "not each of them on its own: both errors together make the error of 1."))
+    return wrong
 
 
 def thrown_by(answer: Any) -> None:
@@ -115,4 +136,4 @@ def tame_times(answer: Any) -> None:
         raise Wrong(f"{found}Near the data, r may fall by about 1 in one step, and not further.")
 
 
-CHECKS = {"13.1": factor, "13.2": thrown_by, "13.3": tame_times}
+CHECKS = {"13.1": both_errors, "13.2": thrown_by, "13.3": tame_times}

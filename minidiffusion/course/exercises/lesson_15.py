@@ -28,45 +28,80 @@ def _wrong_guesses(with_label: Tensor, without: Tensor, w: float) -> list[tuple[
 
 
 def guide_between(answer: Any) -> None:
-    """15.1: guide_between(denoise, x_t, t, cond, w, low, high): guide for t from low to high, otherwise not.
+    """15.1: guide_between(denoise, x_t, t, cond, w, low, high): guide the pictures whose t lies in the interval.
 
-    Outside the interval, the guess with the label needs just one call of the denoiser.
+    t and cond have one entry for each picture. Only the guided pictures may be passed without the label.
     """
-    generator = torch.Generator().manual_seed(0)
-    x_t, with_label, without = torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
-    cond, w, low, high = torch.tensor([0, 1, 1, 2]), 3.0, 0.2, 0.6
-    guided = without + w * (with_label - without)
-    for t in (0.4, 0.9, 0.1, 0.2, 0.6):
-        seen: list[Any] = []
-
-        def denoise(x: Any, time: Any, label: Any = None, seen: list = seen, t: float = t) -> Tensor:
-            right_time = abs(float(torch.as_tensor(time).flatten()[0]) - t) < 1e-6
-            if type(x) is not Tensor or not right_time or not close(x, x_t):
-                raise Wrong("call the denoiser with x_t and t, just as they come in.")
-            if label is not None and (type(label) is not Tensor or not torch.equal(label, cond)):
-                raise Wrong("as the label, pass cond to the denoiser just as it comes in, or None.")
-            seen.append(label)
-            return (without if label is None else with_label).clone()
-
+    generator, w, low, high = torch.Generator().manual_seed(0), 3.0, 0.2, 0.6
+    for shape, times in (
+        ((5, 2), (0.4, 0.9, 0.2, 0.1, 0.6)),
+        ((3, 2), (0.9, 0.1, 0.7)),
+        ((3, 1, 2, 2), (0.3, 0.5, 0.4)),
+        ((4, 1, 2, 2), (0.1, 0.3, 0.8, 0.5)),
+    ):
+        x_t, with_label, without = torch.randn(3, *shape, generator=generator, dtype=torch.float64)
+        t, cond = torch.tensor(times, dtype=torch.float64), torch.arange(shape[0]) % 3
+        denoise, asked = _recording(x_t, t, cond, with_label, without)
         inputs = dict(x_t=x_t, t=t, cond=cond, w=w, low=low, high=high)
         guess = same_kind(call(answer, denoise=denoise, **inputs), x_t, "the guess")
-        if low <= t <= high:
-            if close(guess, guided):
-                continue
-            name_mistake(guess, _wrong_guesses(with_label, without, w)[:1])
-            if close(guess, with_label):
-                where = "at an end of the interval, which belongs to it" if t in (low, high) else "inside the interval"
-                raise Wrong(f"at t = {t}, {where}, yours does not guide.")
-            name_mistake(guess, _wrong_guesses(with_label, without, w))
-            raise Wrong(f"inside the interval, at t = {t}, the guess must be without + w (with_label - without).")
+        for i, time in enumerate(times):
+            _judge_guess(guess[i], with_label[i], without[i], w, time, low, high)
+        needed = sum(low <= time <= high for time in times)
+        if asked["without"] > needed:
+            raise Wrong(
+                f"{needed} of the {len(times)} pictures are guided, but you ask for {asked['without']} of them without "
+                "the label. Each one costs time: pass on only those that need it."
+            )
+        if asked["with"] > len(times):
+            raise Wrong(f"you ask for {asked['with']} guesses with the label, and there are {len(times)} pictures.")
+
+
+def _recording(x_t: Tensor, t: Tensor, cond: Tensor, with_label: Tensor, without: Tensor) -> tuple[Any, dict[str, int]]:
+    """A denoiser that knows these pictures only, and how many of them it has been asked for."""
+    asked = {"with": 0, "without": 0}
+
+    def denoise(x: Any, time: Any, label: Any = None) -> Tensor:
+        if type(x) is not Tensor or x.shape[1:] != x_t.shape[1:]:
+            raise Wrong("call the denoiser with x_t or with some of its pictures, just as they come in.")
+        same = [[i for i in range(len(x_t)) if torch.equal(one, x_t[i])] for one in x]
+        if not all(same):
+            raise Wrong("call the denoiser with x_t or with some of its pictures, just as they come in.")
+        index = [places[0] for places in same]
+        if type(time) is not Tensor or time.shape not in ((), (1,), (len(x),)):
+            raise Wrong(
+                f"you pass {len(x)} pictures to the denoiser, so pass just as many times, x_t[...] with t[...]."
+            )
+        if not torch.equal(time.expand(len(x)), t[index]):
+            raise Wrong("each picture keeps its own time: with x_t[inside] goes t[inside].")
+        if label is not None:
+            label = torch.as_tensor(label) if type(label) in (int, Tensor) else torch.tensor([-1])
+            if label.numel() not in (1, len(x)) or not torch.equal(label.reshape(-1).expand(len(x)), cond[index]):
+                raise Wrong("each picture keeps its own label: with x_t[some] goes cond[some], or None for no label.")
+        asked["without" if label is None else "with"] += len(x)
+        return (without if label is None else with_label)[index].clone()
+
+    return denoise, asked
+
+
+def _judge_guess(
+    guess: Tensor, with_label: Tensor, without: Tensor, w: float, t: float, low: float, high: float
+) -> None:
+    guided = without + w * (with_label - without)
+    if low <= t <= high:
         if close(guess, guided):
-            raise Wrong(f"at t = {t}, outside [{low}, {high}], yours guides. Return the guess with the label there.")
-        if close(guess, without):
-            raise Wrong("outside the interval we still want the label: return the guess with it, not the one without.")
-        if not close(guess, with_label):
-            raise Wrong(f"at t = {t}, outside the interval, return the plain guess with the label.")
-        if len(seen) > 1:
-            raise Wrong(f"outside the interval one call is enough, and that saves time. Yours makes {len(seen)} calls.")
+            return
+        name_mistake(guess, _wrong_guesses(with_label, without, w)[:1])
+        if close(guess, with_label):
+            where = "at an end of the interval, which belongs to it" if t in (low, high) else "inside the interval"
+            raise Wrong(f"a picture at t = {t}, {where}, is not guided.")
+        name_mistake(guess, _wrong_guesses(with_label, without, w))
+        raise Wrong(f"inside the interval, at t = {t}, the guess must be without + w (with_label - without).")
+    if close(guess, guided):
+        raise Wrong(f"a picture at t = {t}, outside [{low}, {high}], is guided. Give it the guess with its label.")
+    if close(guess, without):
+        raise Wrong("outside the interval we still want the label: return the guess with it, not the one without.")
+    if not close(guess, with_label):
+        raise Wrong(f"a picture at t = {t}, outside the interval, must get the plain guess with its label.")
 
 
 def tilted_gaussian(answer: Any) -> None:
@@ -107,33 +142,48 @@ def tilted_gaussian(answer: Any) -> None:
 
 
 def sampled_variance(answer: Any) -> None:
-    """15.3: sampled_variance(c, C, w) -> c^w C^(1 - w), what the guided flow makes of N(0, I).
+    """15.3: sampled_variance(c, C, w) -> c^w C^(1 - w), the variance of the samples, and its ratio to the tilted one.
 
-    d log y / dr = w r / (c + r^2) + (1 - w) r / (C + r^2), and y = r z for large r.
+    d log u / dr = w r / (c + r^2) + (1 - w) r / (C + r^2), and u = r z for large r.
     """
-    for c, big, w in ((0.5, 1.0, 3.0), (0.25, 2.0, 2.0), (1.0, 4.0, 1.5), (0.3, 1.2, 1.0), (2.0, 3.0, 5.0)):
-        found = number(call(answer, c=c, C=big, w=w), "the variance")
-        right = c**w * big ** (1 - w)
-        if _near(found, right):
-            continue
-        tilted = 1 / (w / c + (1 - w) / big)
-        mistakes = [
-            (tilted, "that is the variance of the tilted Gaussian. The samples do not follow it: integrate the flow."),
-            (right**0.5, "that is the standard deviation, but we want the variance."),
-            (c ** (w + 1) * big**-w, "that is w as Ho and Salimans define it. Here w = 1 is no guidance."),
-            (c ** (1 - w) * big**w, "you exchanged the factors: w belongs to c and 1 - w to C."),
-            (c**w * big ** (w - 1), "the exponent of C has the wrong sign: it is 1 - w."),
-            (c**w, "you left out the flow without the label, which has the factor 1 - w."),
-            (c / w, "that is c / w, which would leave out C. Integrate the flow from large r down to 0."),
-            (w * c + (1 - w) * big, "the factors w and 1 - w mix the slopes of log y, not the variances."),
-            (c, "that is the variance of the class, but guidance narrows it."),
-            (right**2, "in d log y / dr = r / (V + r^2), the integral has a factor 1/2: you lost it."),
-        ]
-        name_mistake(found, mistakes if w != 1 else mistakes[1:2], _near)
-        raise Wrong(
-            f"for c = {c:g}, C = {big:g} and w = {w:g}, the flow arrives with the variance {right:.3g}, but yours is "
-            f"{found:.3g}. How does log y change from very large r down to 0?"
-        )
+    for c, big, w in ((0.5, 1.2, 3.0), (0.25, 2.0, 2.0), (1.0, 4.0, 1.5), (0.3, 1.2, 1.0), (2.0, 3.0, 5.0)):
+        pair = call(answer, c=c, C=big, w=w)
+        if not isinstance(pair, (tuple, list, Tensor)) or len(pair) != 2:
+            raise Wrong(
+                f"return two numbers, the variance and its ratio to the tilted one, not a {type(pair).__name__}."
+            )
+        found, ratio = number(pair[0], "the variance"), number(pair[1], "the ratio")
+        right, tilted = c**w * big ** (1 - w), 1 / (w / c + (1 - w) / big)
+        where = f"for c = {c:g}, C = {big:g} and w = {w:g}"
+        if not _near(found, right):
+            mistakes = [
+                (tilted, "that is the variance of the tilted Gaussian. The samples do not follow it: integrate."),
+                (right**0.5, "that is the standard deviation, but we want the variance."),
+                (right / tilted, "that is the ratio. Return the variance first, and then the ratio."),
+                (c ** (w + 1) * big**-w, "that is w as Ho and Salimans define it. Here w = 1 is no guidance."),
+                (c ** (1 - w) * big**w, "you exchanged the factors: w belongs to c and 1 - w to C."),
+                (c**w * big ** (w - 1), "the exponent of C has the wrong sign: it is 1 - w."),
+                (c**w, "you left out the flow without the label, which has the factor 1 - w."),
+                (c / w, "that is c / w, which would leave out C. Integrate the flow from large r down to 0."),
+                (w * c + (1 - w) * big, "the factors w and 1 - w mix the slopes of log u, not the variances."),
+                (c, "that is the variance of the class, but guidance narrows it."),
+                (right**2, "in d log u / dr = r / (V + r^2), the integral has a factor 1/2: you lost it."),
+            ]
+            name_mistake(found, mistakes if w != 1 else mistakes[1:2], _near)
+            raise Wrong(
+                f"{where}, the flow arrives with the variance {right:.3g}, but yours is {found:.3g}. How does log u "
+                "change from very large r down to 0?"
+            )
+        if not _near(ratio, right / tilted):
+            mistakes = [
+                (tilted / right, "the variance is right. The ratio is upside down: yours over the tilted one."),
+                ((right / tilted) ** 0.5, "the variance is right. That is the ratio of the standard deviations."),
+                (right / c, "the variance is right. Divide it by the tilted variance, not by that of the class."),
+                (tilted, "the variance is right. Now divide it by the tilted one."),
+                (right - tilted, "the variance is right. We want the ratio, not the difference."),
+            ]
+            name_mistake(ratio, mistakes, _near)
+            raise Wrong(f"the variance is right, but {where}, its ratio to the tilted one is not {ratio:.3g}.")
 
 
 def _near(a: float, b: float) -> bool:
