@@ -75,58 +75,54 @@ DIFFUSE_WRONG = [
     (lambda x0, t, eps, schedule: diffuse(x0, 1000 * t, eps, schedule), "stops"),
 ]
 
-# ---- 01.2: the time of equal parts ----
+# ---- 01.2: how small is small enough ----
 
 
-def even_by_halving(schedule):
+def correlation(alpha, n, S):
+    return alpha * S / (alpha**2 * S**2 + (1 - alpha**2) / n) ** 0.5
+
+
+def enough_by_halving(n, S, rho):
     low, high = 0.0, 1.0
-    while high - low > 1e-6:
+    for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if schedule.alpha(middle) > schedule.sigma(middle) else (low, middle)
+        low, high = (middle, high) if correlation(middle, n, S) < rho else (low, middle)
     return low
 
 
-def even_by_search(schedule):
-    t = np.linspace(0, 1, 1001)
-    return t[np.abs(schedule.alpha(t) - schedule.sigma(t)).argmin()]
+def enough_in_two_lines(n, S, rho):
+    ratio = rho**2 / (n * S**2 * (1 - rho**2))  # of alpha(1) squared and sigma(1) squared
+    return torch.tensor(ratio / (1 + ratio), dtype=torch.float64).sqrt()
 
 
-EVEN_RIGHT = [
-    lambda schedule: schedule.time(0.0),
-    lambda schedule: schedule.time(torch.zeros((), dtype=torch.float64)),
-    even_by_halving,
-    even_by_search,
+ENOUGH_RIGHT = [
+    lambda n, S, rho: rho / (n * S**2 * (1 - rho**2) + rho**2) ** 0.5,
+    lambda n, S, rho: np.sqrt(rho**2 / (rho**2 + n * S**2 - n * S**2 * rho**2)),
+    enough_by_halving,
+    enough_in_two_lines,
 ]
-
-
-def even_first_below_half(schedule):
-    t = np.linspace(0, 1, 1001)
-    return t[(schedule.alpha(t) < 0.5).argmax()]
-
-
-def even_by_decree(schedule):
-    object.__setattr__(schedule, "time", lambda log_snr: 0.5)
-    return schedule.time(0.0)
-
-
-EVEN_WRONG = [
-    (lambda schedule: None, "returns None"),
-    (lambda schedule: 0.5, "they should be equal"),
-    (lambda schedule: schedule.time(1.0), "whose logarithm is 0"),
-    (lambda schedule: 1 - schedule.time(0.0), "time runs backwards"),
-    (lambda schedule: round(1000 * schedule.time(0.0)), "from 0 to 1"),
-    (lambda schedule: schedule.time(torch.zeros(2)), "must be one number"),
-    (lambda schedule: str(schedule.time(0.0)), "must be one number"),
-    (lambda schedule: float("nan"), "must be one number"),
-    (even_by_decree, "they should be equal"),
-    (lambda schedule: schedule.time, "must be one number"),
-    (lambda schedule: schedule.log_snr(0.5), "yours"),
-    (lambda schedule: schedule.alpha(schedule.time(0.0)), "they should be equal"),
-    (even_first_below_half, "they should be equal"),
-    (lambda schedule: 5.0, "lies in [0, 1]"),
-    (lambda schedule: schedule.time(0.5), "they should be equal"),
-    (lambda schedule: schedule.snr(0.5), "stops"),
-    (md.schedule.cosine().time(0.0), "hand in the function itself"),
+ENOUGH_WRONG = [
+    (lambda n, S, rho: None, "returns None"),
+    (lambda n, S, rho: rho**2 / (n * S**2 * (1 - rho**2) + rho**2), "that is alpha(1) squared"),
+    (lambda n, S, rho: -rho / (n * S**2 * (1 - rho**2) + rho**2) ** 0.5, "take the positive root"),
+    (lambda n, S, rho: (1 - rho**2 / (n * S**2 * (1 - rho**2) + rho**2)) ** 0.5, "that is sigma(1), the noise"),
+    (lambda n, S, rho: rho / (n * S**2 * (1 - rho**2)) ** 0.5, "you took sigma(1) as 1"),
+    (lambda n, S, rho: rho / (S * n**0.5), "Do it exactly"),
+    (lambda n, S, rho: rho / (n * S**2 + rho**2) ** 0.5, "and not with the noise alone"),
+    (lambda n, S, rho: rho / ((n * S**2 * (1 - rho**2)) ** 0.5 + rho), "Here the squares add up to 1"),
+    (lambda n, S, rho: rho / (S**2 * (1 - rho**2) + rho**2) ** 0.5, "where is n?"),
+    (lambda n, S, rho: rho / (n**2 * S**2 * (1 - rho**2) + rho**2) ** 0.5, "one n too many"),
+    (lambda n, S, rho: rho / (n * S * (1 - rho**2) + rho**2) ** 0.5, "A variance needs its square"),
+    (lambda n, S, rho: rho, "that is the correlation itself"),
+    (lambda n, S, rho: 3.0, "lies in [0, 1]"),
+    (lambda n, S, rho: 0.5, "and the correlation is"),
+    (lambda n, S, rho: 0.0, "and the correlation is"),
+    (lambda n, S, rho: S, "and the correlation is"),
+    (lambda n, S, rho: torch.tensor([rho, S]), "must be one number"),
+    (lambda n, S, rho: str(rho), "must be one number"),
+    (lambda n, S, rho: float("nan"), "must be one number"),
+    (lambda n, S: S, "stops"),
+    (0.0028, "hand in the function itself"),
 ]
 
 # ---- 01.3: what is left at the end ----
@@ -167,6 +163,6 @@ LEFT_WRONG = [
 
 BANK = {
     "01.1": (DIFFUSE_RIGHT, DIFFUSE_WRONG),
-    "01.2": (EVEN_RIGHT, EVEN_WRONG),
+    "01.2": (ENOUGH_RIGHT, ENOUGH_WRONG),
     "01.3": (LEFT_RIGHT, LEFT_WRONG),
 }

@@ -54,65 +54,129 @@ HITS_WRONG = [
     (lambda image, text: (image @ text.T)[999], "stops"),
 ]
 
-# ---- 19.2: attention ----
+# ---- 19.2: who made the edit ----
 
 
-def weights_of(q, k, real, scale=None, fill=-torch.inf, dim=1):
-    scores = q @ k.T / (q.shape[1] ** 0.5 if scale is None else scale)
-    return scores.masked_fill(~real, fill).softmax(dim)
+def along(change, edit):
+    return (change * edit).flatten(1).sum(1) / edit.square().flatten(1).sum(1)
 
 
-def attend(q, k, v, real):
-    weights = weights_of(q, k, real)
-    return weights @ v, weights
+def acts(before, only, rest, after):
+    alone, others = along(only - before, after - before), along(rest - before, after - before)
+    return alone, others, 1 - alone - others
 
 
-def attend_by_leaving_out(q, k, v, real):
-    part = (q @ k[real].T / math.sqrt(q.shape[1])).exp()
-    weights = q.new_zeros(len(q), len(k))
-    weights[:, real] = part / part.sum(1, keepdim=True)
-    return weights @ v, weights
+def acts_by_loop(before, only, rest, after):
+    rows = []
+    for i in range(len(before)):
+        edit = (after[i] - before[i]).flatten()
+        rows.append([((x[i] - before[i]).flatten() @ edit / (edit @ edit)).item() for x in (only, rest)])
+    alone, others = torch.tensor(rows, dtype=before.dtype).T
+    return [alone, others, 1 - (alone + others)]
 
 
-def attend_by_dividing(q, k, v, real):
-    part = (q @ k.T / q.shape[1] ** 0.5).exp() * real
-    weights = part / part.sum(1, keepdim=True)
-    return torch.einsum("nm,md->nd", weights, v), weights
+def acts_by_einsum(before, only, rest, after):
+    edit = after - before
+    change = torch.stack([only, rest, after - only - rest + 2 * before]) - before
+    return tuple(torch.einsum("knchw,nchw->kn", change, edit) / torch.einsum("nchw,nchw->n", edit, edit))
 
 
-def with_weights(weigh):
-    """Attention with the weights weigh(q, k, real)."""
+def with_share(share):
+    """An answer whose shares are share(x, before, after)."""
 
-    def answer(q, k, v, real):
-        weights = weigh(q, k, real)
-        return weights @ v, weights
+    def answer(before, only, rest, after):
+        alone, others = share(only, before, after), share(rest, before, after)
+        return alone, others, 1 - alone - others
 
     return answer
 
 
-def attend_in_place(q, k, v, real):
-    q /= q.shape[1] ** 0.5
-    weights = (q @ k.T).masked_fill(~real, -torch.inf).softmax(1)
-    return weights @ v, weights
+def with_both(both):
+    """An answer whose first two shares are right, and whose third is both(alone, others)."""
+
+    def answer(before, only, rest, after):
+        alone, others, _ = acts(before, only, rest, after)
+        return alone, others, both(alone, others)
+
+    return answer
 
 
-ATTEND_RIGHT = [attend, attend_by_leaving_out, attend_by_dividing]
-ATTEND_WRONG = [
-    (lambda q, k, v, real: None, "returns None"),
-    (attend_in_place, "changes its input q in place"),
-    (lambda q, k, v, real: attend(q, k, v, real)[0], "return two things"),
-    (with_weights(lambda q, k, real: weights_of(q, k, real | True)), "padding gets a part"),
-    (with_weights(lambda q, k, real: weights_of(q, k, real | True) * real), "no longer sum to 1"),
-    (with_weights(lambda q, k, real: weights_of(q, k, real, fill=0.0)), "exp(0) is 1"),
-    (with_weights(lambda q, k, real: weights_of(q, k, real, scale=1.0)), "square root of the length of a query"),
-    (with_weights(lambda q, k, real: weights_of(q, k, real, scale=q.shape[1])), "not by the length"),
-    (with_weights(lambda q, k, real: weights_of(q, k, real, scale=len(k) ** 0.5)), "number of words"),
-    (with_weights(lambda q, k, real: weights_of(q, k, real | True, dim=0)), "must run over the words"),
-    (with_weights(lambda q, k, real: q @ k.T / q.shape[1] ** 0.5), "those are the scores"),
-    (lambda q, k, v, real: (attend(q, k, v, real)[0] / 2, attend(q, k, v, real)[1]), "your weights are right"),
-    (lambda q, k, v, real: attend(q, k, v, real)[::-1], "have the shape"),
-    (lambda q, k, v, real: tuple(part.float() for part in attend(q, k, v, real)), "keep the type"),
-    (with_weights(lambda q, k, real: weights_of(-q, k, real)), "the first place should give"),
+def norm(x):
+    return x.flatten(1).norm(dim=1)
+
+
+def pooled(change, edit):
+    return (change * edit).sum() / edit.square().sum()
+
+
+def size(x):
+    return x.abs().mean((1, 2, 3))
+
+
+def cosine(x, y):
+    return torch.cosine_similarity(x.flatten(1), y.flatten(1))
+
+
+def acts_in_place(before, only, rest, after):
+    only -= before
+    rest -= before
+    after -= before
+    return along(only, after), along(rest, after), 1 - along(only, after) - along(rest, after)
+
+
+def others_are_the_rest(before, only, rest, after):
+    alone = along(only - before, after - before)
+    return alone, 1 - alone, 0 * alone
+
+
+def others_by_length(before, only, rest, after):
+    alone, others = along(only - before, after - before), norm(rest - before) / norm(after - before)
+    return alone, others, 1 - alone - others
+
+
+ACTS_RIGHT = [acts, acts_by_loop, acts_by_einsum]
+ACTS_WRONG = [
+    (lambda before, only, rest, after: None, "returns None"),
+    (acts_in_place, "changes its input only in place"),
+    (lambda before, only, rest, after: acts(before, only, rest, after)[:2], "return three things"),
+    (lambda before, only, rest, after: acts(before, rest, only, after), "`only` comes second"),
+    (with_share(lambda x, before, after: norm(x - before) / norm(after - before)), "in another direction"),
+    (
+        with_share(lambda x, before, after: size(x - before) / size(after - before)),
+        "in another direction",
+    ),
+    (
+        with_share(lambda x, before, after: 1 - norm(after - x) / norm(after - before)),
+        "how much nearer to `after`",
+    ),
+    (
+        with_share(lambda x, before, after: cosine(x - before, after - before)),
+        "that is the cosine",
+    ),
+    (
+        with_share(lambda x, before, after: along(x - before, after - before) * norm(after - before)),
+        "the square of the edit's length",
+    ),
+    (with_share(lambda x, before, after: along(after - before, x - before)), "one of the whole edit"),
+    (with_share(lambda x, before, after: along(x, after - before)), "subtract `before`"),
+    (with_share(lambda x, before, after: along(x - after, after - before)), "not from `after`"),
+    (with_share(lambda x, before, after: along(x - before, before - after)), "the signs differ"),
+    (with_share(lambda x, before, after: along(x, after)), "a share of"),
+    (
+        with_share(lambda x, before, after: pooled(x - before, after - before).repeat(len(x))),
+        "a share of its own",
+    ),
+    (with_share(lambda x, before, after: pooled(x - before, after - before)), "have the shape"),
+    (with_share(lambda x, before, after: ((x - before) / (after - before)).mean((1, 2, 3))), "mean over the values"),
+    (with_share(lambda x, before, after: along(x - before, after - before).float()), "keep the type"),
+    (others_are_the_rest, "Measure on `rest`"),
+    (others_by_length, "in another direction"),
+    (with_both(lambda alone, others: alone + others), "that is the sum of both"),
+    (with_both(lambda alone, others: (1 - alone - others).clamp(min=0)), "do not cut it at 0"),
+    (with_both(lambda alone, others: (1 - alone - others).abs()), "keep its sign"),
+    (with_both(lambda alone, others: alone + others - 1), "the sign is wrong"),
+    (with_both(lambda alone, others: alone * others), "no probabilities"),
+    (with_both(lambda alone, others: 0 * alone), "and not to 1"),
 ]
 
 # ---- 19.3: the forgotten scale ----
@@ -152,4 +216,4 @@ NOISE_WRONG = [
     (lambda t, s, schedule: [t], "must be one number"),
 ]
 
-BANK = {"19.1": (HITS_RIGHT, HITS_WRONG), "19.2": (ATTEND_RIGHT, ATTEND_WRONG), "19.3": (NOISE_RIGHT, NOISE_WRONG)}
+BANK = {"19.1": (HITS_RIGHT, HITS_WRONG), "19.2": (ACTS_RIGHT, ACTS_WRONG), "19.3": (NOISE_RIGHT, NOISE_WRONG)}

@@ -1,4 +1,4 @@
-"""Lesson 01: add noise to a batch, find the time where SNR = 1, compute what is left of x0 at the end."""
+"""Lesson 01: add noise to a batch, find how small alpha(1) must be, compute what is left of x0 at the end."""
 
 from __future__ import annotations
 
@@ -56,24 +56,40 @@ def _wrong_noise(x0: Tensor, t: Tensor, eps: Tensor, schedule: schedules.Schedul
     ]
 
 
-def even_time(answer: Any) -> None:
-    """01.2: even_time(schedule) -> the time where signal and noise are equal: alpha = sigma, log SNR = 0."""
-    for schedule in (schedules.cosine(), schedules.linear(), schedules.scaled_linear(), schedules.flow()):
-        right, one = schedule.time(0.0), schedule.time(1.0)
-        t = number(call(answer, schedule=schedule), "the time")
-        if abs(t - right) < 2e-3:  # a search on a grid of a thousand times is good enough
+def small_enough(answer: Any) -> None:
+    """01.2: small_enough(n, S, rho) -> the alpha(1) at which the brightness of x0 and x_1 has the correlation rho."""
+    for n, S, rho in ((12, 0.2, 0.9), (48, 0.5, 0.3), (3072, 0.195, 0.03), (786432, 0.25, 0.01)):
+        noise = n * S**2 * (1 - rho**2)
+        right = rho / (noise + rho**2) ** 0.5
+        alpha = number(call(answer, n=n, S=S, rho=rho), "alpha(1)")
+        if math.isclose(alpha, right, rel_tol=1e-4):
             continue
-        if t > 1 and abs(t / 1000 - right) < 2e-3:
-            raise Wrong(f"time runs from 0 to 1 here, not from 0 to 1000, and yours is {t:.4g}.")
-        if not 0 <= t <= 1:
-            raise Wrong(f"a time lies in [0, 1], but yours is {t:.3g} on {schedule.name}.")
-        if abs(t - one) < 2e-3:
-            raise Wrong("at your time, the logarithm of the SNR is 1. You want an SNR of 1, whose logarithm is 0.")
-        if abs(t - (1 - right)) < 2e-3:
-            raise Wrong("your time runs backwards: t = 0 is data and t = 1 is noise.")
-        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-        found = f"alpha is {alpha:.3g} and sigma is {sigma:.3g}"
-        raise Wrong(f"on {schedule.name}, at your time {t:.3g}, {found}, but they should be equal.")
+        where = f"for n = {n}, S = {S} and rho = {rho}, "
+        mistakes = [
+            (right**2, "that is alpha(1) squared. Take its square root."),
+            (-right, "alpha(1) is a factor of the picture: take the positive root."),
+            ((1 - right**2) ** 0.5, "that is sigma(1), the noise. The factor of x0 is alpha(1)."),
+            (rho / noise**0.5, "you took sigma(1) as 1. Its square is 1 - alpha(1)^2."),
+            (rho / (S * n**0.5), "that is what is left of the formula if alpha(1) and rho are small. Do it exactly."),
+            (
+                rho / (n * S**2 + rho**2) ** 0.5,
+                "rho compares the picture's part with the whole brightness of x_1, and not with the noise alone.",
+            ),
+            (rho / (noise**0.5 + rho), "that holds where sigma(1) = 1 - alpha(1). Here the squares add up to 1."),
+            (rho / (noise / n + rho**2) ** 0.5, "where is n? The mean of n noises has the variance 1 / n."),
+            (rho / (noise * n + rho**2) ** 0.5, "one n too many: the mean of n noises has the variance 1 / n."),
+            (rho / (noise / S + rho**2) ** 0.5, "S is a standard deviation. A variance needs its square."),
+            (rho, "that is the correlation itself. Solve the formula for alpha(1)."),
+        ]
+        name_mistake(
+            alpha,
+            [(wrong, where + sentence) for wrong, sentence in mistakes],
+            lambda alpha, wrong: math.isclose(alpha, wrong, rel_tol=1e-6),
+        )
+        if not 0 <= alpha <= 1:
+            raise Wrong(f"{where}alpha(1) lies in [0, 1], but yours is {alpha:.3g}.")
+        found = alpha * S / (alpha**2 * S**2 + (1 - alpha**2) / n) ** 0.5
+        raise Wrong(f"{where}your alpha(1) is {alpha:.3g}, and the correlation is {found:.3g} there.")
 
 
 def signal_left(answer: Any) -> None:
@@ -106,4 +122,4 @@ def signal_left(answer: Any) -> None:
         raise Wrong(f"for the betas {[round(b, 4) for b in betas[:4]]}, {len(betas)} of them, yours is {left:.3g}.")
 
 
-CHECKS = {"01.1": diffuse, "01.2": even_time, "01.3": signal_left}
+CHECKS = {"01.1": diffuse, "01.2": small_enough, "01.3": signal_left}

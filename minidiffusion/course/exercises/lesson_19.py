@@ -1,4 +1,4 @@
-"""Lesson 19: the share of pictures that find their caption, attention with padding, and latents of the wrong size."""
+"""Lesson 19: the share of pictures that find their caption, who made an edit, and latents of the wrong size."""
 
 from __future__ import annotations
 
@@ -47,54 +47,76 @@ def hits(answer: Any) -> None:
         )
 
 
-def attend(answer: Any) -> None:
-    """19.2: attend(q, k, v, real) -> what each place collects, and its weights; padding has weight 0."""
+def acts(answer: Any) -> None:
+    """19.2: acts(before, only, rest, after) -> the shares of each edit: by the word, by the others, by both at once."""
     generator = torch.Generator().manual_seed(0)
-    for n, m, d, padding in ((5, 7, 16, 3), (6, 4, 9, 0), (3, 9, 4, 7)):
-        q, k, v = (torch.randn(size, d, generator=generator, dtype=torch.float64) for size in (n, m, m))
-        v = torch.cat([v, v[:, :2]], dim=1)
-        real = torch.arange(m) < m - padding
-        scores = q @ k.T / d**0.5
-        weights = scores.masked_fill(~real, -torch.inf).softmax(1)
-        pair = call(answer, q=q, k=k, v=v, real=real)
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise Wrong("return two things: what the places collect, and their weights.")
-        if any(part is ... for part in pair):
+    for n, *shape in ((4, 3, 8, 8), (2, 1, 5, 5), (6, 3, 4, 4)):
+        before, edit, *stray = torch.randn(4, n, *shape, generator=generator, dtype=torch.float64).unbind()
+        edit = edit * torch.linspace(0.5, 2.0, n, dtype=torch.float64).view(n, 1, 1, 1)
+        far = torch.rand(2, n, 1, 1, 1, generator=generator, dtype=torch.float64)
+        only, rest, after = before + 0.5 * far[0] * edit, before + (0.4 + 0.8 * far[1]) * edit, before + edit
+        only, rest = only + 0.4 * stray[0], rest + 0.4 * stray[1]
+        alone, others = _along(only - before, edit), _along(rest - before, edit)
+        parts = call(answer, before=before, only=only, rest=rest, after=after)
+        if not isinstance(parts, (tuple, list)) or len(parts) != 3:
+            raise Wrong("return three things: the share of the word, that of the others, and that which takes both.")
+        if any(part is ... for part in parts):
             raise NotAttempted
-        collected = same_kind(pair[0], weights @ v, "what the places collect")
-        own = same_kind(pair[1], weights, "the weights")
-        if close(own, weights) and close(collected, weights @ v):
+        names = ("the share of the word", "the share of the others", "the share that takes both")
+        first, second, both = (same_kind(part, alone, name) for part, name in zip(parts, names, strict=True))
+        if not close(first, alone):
+            name_mistake(
+                first, [(others, "`only` comes second, and `rest` third."), *_wrong_shares(only, before, edit)]
+            )
+            raise Wrong(f"the word makes a share of {alone[0]:.3f} of the first edit, not {first[0]:.3f}.")
+        if not close(second, others):
+            left = [(1 - alone, "that is what the word alone leaves. Measure on `rest` what the others make.")]
+            name_mistake(second, left + _wrong_shares(rest, before, edit))
+            raise Wrong(f"the other words make a share of {others[0]:.3f} of the first edit, not {second[0]:.3f}.")
+        right = 1 - alone - others
+        if close(both, right):
             continue
-        bare, sharp = scores.softmax(1), (q @ k.T).masked_fill(~real, -torch.inf).softmax(1)
         mistakes = [
-            (bare, "padding gets a part of your weights. Use `real`."),
-            (bare * real, "you take away the padding after the softmax, so the rows no longer sum to 1."),
-            ((scores * real).softmax(1), "a score of 0 is not a weight of 0, because exp(0) is 1."),
-            (sharp, "divide the scores by the square root of the length of a query."),
-            (
-                (q @ k.T / d).masked_fill(~real, -torch.inf).softmax(1),
-                "divide by the square root of the length, not by the length.",
-            ),
-            (
-                (q @ k.T / m**0.5).masked_fill(~real, -torch.inf).softmax(1),
-                "you divide by the square root of the number of words. It must be the length of a query.",
-            ),
-            (scores.softmax(0), "the softmax must run over the words, so that each place's weights sum to 1."),
-            (
-                scores.masked_fill(~real, -torch.inf).softmax(0),
-                "the softmax must run over the words, so that each place's weights sum to 1.",
-            ),
-            (scores.masked_fill(real, -torch.inf).softmax(1), "you kept the padding and dropped the words."),
-            (scores, "those are the scores. The weights are their softmax."),
+            (-right, "the sign is wrong: the three shares must sum to 1."),
+            (alone + others, "that is the sum of both. What takes both is what this sum lacks of 1."),
+            (right.clamp(min=0), "do not cut it at 0: it is negative if both make the same part."),
+            (right.abs(), "keep its sign: it is negative if both make the same part."),
+            (alone * others, "the shares are parts of one change, and no probabilities."),
         ]
-        name_mistake(own, mistakes)
-        if not close(own, weights):
-            raise Wrong(f"the first place should give the weights {_row(weights)}, but yours are {_row(own)}.")
-        raise Wrong("your weights are right, but what a place collects is the sum of the values times its weights.")
+        name_mistake(both, mistakes)
+        raise Wrong(f"for the first edit, the three shares sum to {first[0] + second[0] + both[0]:.3f} and not to 1.")
 
 
-def _row(weights: Tensor) -> str:
-    return "[" + ", ".join(f"{value:.3f}" for value in weights[0].tolist()) + "]"
+def _along(change: Tensor, edit: Tensor) -> Tensor:
+    """How far each change goes along its edit, as a share of it: 1 is the edit itself, 0 is sideways."""
+    return (change * edit).flatten(1).sum(1) / edit.flatten(1).square().sum(1)
+
+
+def _wrong_shares(x: Tensor, before: Tensor, edit: Tensor) -> list[tuple[Tensor, str]]:
+    """What students compute in place of _along(x - before, edit), and what to tell them."""
+    change = x - before
+    long, whole = change.flatten(1).norm(dim=1), edit.flatten(1).norm(dim=1)
+    along = _along(change, edit)
+    length = "that is how much the picture changes. A change in another direction than the edit must not count."
+    unit = "divide by the square of the edit's length, so that the whole edit has the share 1."
+    return [
+        (-along, "the signs differ: take both changes from `before`."),
+        (along - 1, "the change must be counted from `before`, not from `after`."),
+        (_along(x, edit), "subtract `before`: a change is a difference of two pictures."),
+        (long / whole, length),
+        (long.square() / whole.square(), length),
+        (change.flatten(1).abs().mean(1) / edit.flatten(1).abs().mean(1), length),
+        (along * whole / long, "that is the cosine. A small step in the right direction is a small share."),
+        (along * whole, unit),
+        (along * whole.square(), unit),
+        (along * whole.square() / long.square(), "the share is one of the whole edit: divide by its length squared."),
+        ((change * edit).sum() / edit.square().sum() * torch.ones_like(along), "each edit has a share of its own."),
+        ((change / edit).flatten(1).mean(1), "that is the mean over the values. One that hardly changes ruins it."),
+        (
+            1 - (edit - change).flatten(1).norm(dim=1) / whole,
+            "that is how much nearer to `after` it comes, which a step sideways changes, too.",
+        ),
+    ]
 
 
 def same_noise(answer: Any) -> None:
@@ -125,4 +147,4 @@ def same_noise(answer: Any) -> None:
             )
 
 
-CHECKS = {"19.1": hits, "19.2": attend, "19.3": same_noise}
+CHECKS = {"19.1": hits, "19.2": acts, "19.3": same_noise}
