@@ -41,3 +41,10 @@ def test_the_gallery_shows_all_pictures(capsys):
         sum(value == 0 for value in sheet.crop((40 * i, 0, 40 * i + 40, 40)).convert("L").tobytes()) for i in range(6)
     ]
     assert dark == [32 * 32] * 6
+
+
+def test_a_line_of_strips_needs_little_room():
+    gallery.keep(torch.full((3, 8, 64), -1.0), "a strip")
+    assert gallery.show(columns=6, side=72).size == (72, 16)
+    gallery.keep(torch.full((3, 64, 64), -1.0), "a square")
+    assert gallery.show(columns=6, side=72).size == (144, 72)

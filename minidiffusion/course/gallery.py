@@ -36,13 +36,21 @@ def show(columns: int = 6, side: int = 128) -> Image.Image | None:
     if not files:
         print("Your gallery is still empty.")
         return None
-    rows = -(-len(files) // columns)
-    sheet = Image.new("RGB", (min(columns, len(files)) * side, rows * side), "white")
-    for i, file in enumerate(files):
-        with Image.open(file) as opened:
-            picture = opened.convert("RGB")
-        scale = (side - 8) / max(picture.size)
-        width, height = (max(1, round(scale * length)) for length in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
-        sheet.paste(picture, (i % columns * side + (side - width) // 2, i // columns * side + (side - height) // 2))
+    fitted = [_fitted(file, side - 8) for file in files]
+    lines = [fitted[i : i + columns] for i in range(0, len(fitted), columns)]
+    heights = [8 + max(picture.height for picture in line) for line in lines]  # a line of strips needs little room
+    sheet = Image.new("RGB", (len(lines[0]) * side, sum(heights)), "white")
+    for y, (line, height) in enumerate(zip(lines, heights, strict=True)):
+        for x, picture in enumerate(line):
+            left, top = x * side + (side - picture.width) // 2, sum(heights[:y]) + (height - picture.height) // 2
+            sheet.paste(picture, (left, top))
     return sheet
+
+
+def _fitted(file: Path, side: int) -> Image.Image:
+    """The picture in a file, resized so that its longer side has this many pixels."""
+    with Image.open(file) as opened:
+        picture = opened.convert("RGB")
+    scale = side / max(picture.size)
+    width, height = (max(1, round(scale * length)) for length in picture.size)
+    return picture.resize((width, height), Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
