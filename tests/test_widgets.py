@@ -59,6 +59,7 @@ def test_a_live_picture_needs_no_caption():
 def test_the_pad_is_black_before_a_stroke_and_gives_the_drawing_after():
     pad = widgets.SketchPad(28)
     assert torch.equal(pad.picture, -torch.ones(1, 1, 28, 28))
+    assert pad._repr_mimebundle_()[0]["text/plain"] == "A pad to draw on, 28x28"
     drawing = Image.new("RGBA", (252, 252), "black")
     drawing.paste("white", (0, 0, 126, 252))
     file = io.BytesIO()

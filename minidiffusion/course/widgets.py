@@ -101,6 +101,9 @@ class SketchPad(anywidget.AnyWidget):
         small = grey.resize((self.side, self.side), Image.Resampling.BOX)
         return torch.from_numpy(np.array(small, dtype=np.float32) / 127.5 - 1)[None, None]
 
+    def __repr__(self) -> str:  # what a reader without a kernel sees
+        return f"A pad to draw on, {self.side}x{self.side}"
+
 
 Film = Sequence[tuple[str, bytes]]  # a caption and a PNG for each frame
 

@@ -1,99 +1,144 @@
 """Answers that students give to the exercises of lesson 16."""
 
 import torch
-import torch.nn.functional as F
 
-# ---- 16.1: two pictures in one ----
+import minidiffusion as md
 
-
-def turn(x):
-    return x.flip((2, 3))
+# ---- 16.1: which changes are allowed ----
 
 
-def two(guess_a, guess_b, x):
-    return (guess_a(x) + turn(guess_b(turn(x)))) / 2
+def matrix(change, size, dtype=torch.float64):
+    return change(torch.eye(size, dtype=dtype)).T
 
 
-def two_by_rot90(guess_a, guess_b, x):
-    return torch.stack([guess_a(x), guess_b(x.rot90(2, (2, 3))).rot90(2, (2, 3))]).mean(0)
+def is_eye(x):
+    return torch.allclose(x, torch.eye(len(x), dtype=x.dtype), atol=1e-4)
 
 
-def two_by_steps(guess_a, guess_b, x):
-    seen = torch.flip(torch.flip(x, [2]), [3])
-    said = guess_b(seen)
-    return 0.5 * guess_a(x) + 0.5 * torch.flip(said, [2, 3])
+def allowed(change, size):
+    m = matrix(change, size)
+    return is_eye(m @ m.T)
 
 
-def two_in_place(guess_a, guess_b, x):
-    x += 1
-    return two(guess_a, guess_b, x)
+def allowed_by_dot_products(change, size):
+    columns = [change(e) for e in torch.eye(size)]
+    return all(abs((a @ b).item() - (i == j)) < 1e-4 for i, a in enumerate(columns) for j, b in enumerate(columns))
 
 
-TWO_RIGHT = [two, two_by_rot90, two_by_steps]
-TWO_WRONG = [
-    (lambda a, b, x: None, "returns None"),
-    (two_in_place, "changes its input x in place"),
-    (lambda a, b, x: a(x) + turn(b(turn(x))), "that is the sum"),
-    (lambda a, b, x: (a(x) + b(turn(x))) / 2, "Turn it back"),
-    (lambda a, b, x: (a(x) + turn(b(x))) / 2, "must see the turned picture"),
-    (lambda a, b, x: (a(x) + b(x)) / 2, "Nothing was turned"),
-    (lambda a, b, x: (a(x) + b(x.flip(2)).flip(2)) / 2, "the rows only"),
-    (lambda a, b, x: (a(x) + b(x.flip(3)).flip(3)) / 2, "the columns only"),
-    (lambda a, b, x: (turn(a(turn(x))) + b(x)) / 2, "It is b that is upside down"),
-    (lambda a, b, x: turn(b(turn(x))), "guess of b alone"),
-    (lambda a, b, x: a(x), "guess of a alone"),
-    (lambda a, b, x: two(a, b, x)[0], "have the shape"),
-    (lambda a, b, x: two(a, b, x).float(), "keep the type"),
-    (lambda a, b, x: two(a, b, x + 1), "off by"),
-    (lambda a, b, x: two(a, b, x[:, :, 1:]), "that you give to a denoiser"),
+def allowed_by_noise(change, size):
+    y = change(torch.randn(100_000, size, generator=torch.Generator().manual_seed(0)))
+    return ((y.T @ y / len(y) - torch.eye(size)).abs() < 0.1).all()
+
+
+def allowed_by_lengths(change, size):
+    x = torch.randn(20, size, generator=torch.Generator().manual_seed(0))
+    return torch.allclose(change(x).norm(dim=1), x.norm(dim=1), atol=1e-4)
+
+
+ALLOWED_RIGHT = [allowed, allowed_by_dot_products, allowed_by_noise, allowed_by_lengths]
+ALLOWED_WRONG = [
+    (lambda change, size: None, "returns None"),
+    (lambda change, size: True, "you allow fading"),
+    (lambda change, size: False, "you refuse the half turn"),
+    (lambda change, size: matrix(change, size) @ matrix(change, size).T, "return True or False"),
+    (lambda change, size: allowed(change, size) * 1.0, "return True or False"),
+    (lambda change, size: is_eye(matrix(change, size) @ matrix(change, size)), "you refuse a shift"),
+    (lambda change, size: bool((change(torch.eye(size)).sort(1).values[:, -1] == 1).all()), "you refuse the negative"),
+    (lambda change, size: bool((change(torch.eye(size)).abs() > 0.999).sum() == size), "you refuse a rotation"),
+    (
+        lambda change, size: torch.equal(
+            matrix(change, size, torch.float32) @ matrix(change, size, torch.float32).T, torch.eye(size)
+        ),
+        "up to rounding",
+    ),
+    (lambda change, size: bool(matrix(change, size).det().abs() > 1e-6), "you allow fading"),
+    (lambda change, size: bool((matrix(change, size).det().abs() - 1).abs() < 1e-6), "adding one pixel to another"),
+    (lambda change, size: torch.allclose(change(torch.ones(size)).norm(), torch.ones(size).norm()), "you allow a blur"),
+    (lambda change, size: abs(matrix(change, size).square().sum().item() - size) < 1e-6, "energy as a whole"),
+    (lambda change, size: is_eye(matrix(change, size).square().sum(1).diag()), "copying one half"),
+    (
+        lambda change, size: bool(
+            ((change(torch.randn(9999, size, generator=torch.Generator().manual_seed(0))).std(0) - 1).abs() < 0.1).all()
+        ),
+        "independent",
+    ),
+    (lambda change, size: change(torch.eye(size + 1)), "give `change` a tensor"),
+    (lambda change, size: change(size), "give `change` a tensor"),
 ]
 
-# ---- 16.2: which latents are known ----
+# ---- 16.2: how much the seam loses ----
 
 
-def squares(known, side):
-    return known.view(known.shape[0] // side, side, known.shape[1] // side, side)
+def weights(alpha, sigma, rho):
+    clean = torch.tensor([[1.0, rho], [rho, 1.0]], dtype=torch.float64)
+    return alpha * torch.linalg.solve(alpha**2 * clean + sigma**2 * torch.eye(2), clean[1])
 
 
-def all_known(known, side):
-    return squares(known, side).all(3).all(1)
+def filling(best=weights, start=0.0, hears=lambda known, alpha: alpha * known, ends=lambda x, guess: x):
+    def filled(rho, known, times, schedule):
+        mean = guess = start if isinstance(start, float) else start(known)
+        for t, s in zip(times[:-1], times[1:], strict=True):
+            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            a, b = best(alpha, sigma, rho)
+            guess = a * hears(known, alpha) + b * mean
+            mean = schedule.alpha(s) * guess + schedule.sigma(s) * (mean - alpha * guess) / sigma
+        return ends(mean, guess)
+
+    return filled
 
 
-def all_known_by_pooling(known, side):
-    return F.max_pool2d((~known)[None].float(), side)[0] == 0
+def filled(rho, known, times, schedule):
+    mean = 0.0
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        a, v = schedule.alpha(t), schedule.sigma(t) ** 2
+        size, shared = a * a + v, a * a * rho
+        guess = a * ((rho * size - shared) * a * known + (size - rho * shared) * mean) / (size**2 - shared**2)
+        mean = schedule.alpha(s) * guess + schedule.sigma(s) * (mean - a * guess) / schedule.sigma(t)
+    return mean
 
 
-def all_known_by_loop(known, side):
-    rows, columns = known.shape[0] // side, known.shape[1] // side
-    cut = [[known[i * side : (i + 1) * side, j * side : (j + 1) * side] for j in range(columns)] for i in range(rows)]
-    return torch.tensor([[bool(part.all()) for part in row] for row in cut])
+def filled_by_library(rho, known, times, schedule):
+    clean = torch.tensor([[1.0, rho], [rho, 1.0]], dtype=torch.float64)
+
+    def guess(x, t, cond=None):
+        level = schedule.at(t)
+        noisy = level.alpha**2 * clean + level.sigma**2 * torch.eye(2)
+        return level.alpha * x @ torch.linalg.solve(noisy, clean)
+
+    truth = torch.tensor([[known, 0.0]], dtype=torch.float64)
+    inpainted = md.guidance.inpaint(guess, truth, torch.tensor([True, False]))
+    x = truth * schedule.alpha(times[0])
+    return md.sample(inpainted, x, schedule, times=times)[0, 1]
 
 
-def in_place(known, side):
-    known &= known.roll(1)
-    return all_known(known, side)
+def ideal(rho, known, times, schedule):
+    return rho * known
 
 
-def torn(known, side):
-    rows, columns = known.shape[0] // side, known.shape[1] // side
-    return known.reshape(rows, columns, side, side).all(3).all(2)
+def knowing(alpha, sigma, rho):
+    gain = alpha * (1 - rho**2) / (alpha**2 * (1 - rho**2) + sigma**2)
+    return rho * (1 - alpha * gain), gain
 
 
-KNOWN_RIGHT = [all_known, all_known_by_pooling, all_known_by_loop]
-KNOWN_WRONG = [
-    (lambda known, side: None, "returns None"),
-    (in_place, "changes its input known in place"),
-    (lambda known, side: squares(known, side).any(3).any(1), "one known pixel is not enough"),
-    (lambda known, side: ~all_known(known, side), "that is the opposite"),
-    (lambda known, side: ~squares(known, side).any(3).any(1), "nothing is known"),
-    (lambda known, side: squares(known, side).double().mean((1, 3)) > 0.5, "are not all of them"),
-    (lambda known, side: known[::side, ::side], "the first pixel"),
-    (lambda known, side: known[side // 2 :: side, side // 2 :: side], "one pixel of each square"),
-    (torn, "these are not squares"),
-    (lambda known, side: all_known(known, side).float(), "keep the type"),
-    (lambda known, side: known, "have the shape"),
-    (lambda known, side: all_known(known, side).tolist(), "must be a tensor"),
-    (lambda known, side: all_known(known, side).flip(0), "squares are wrong"),
+FILLED_RIGHT = [filled, filling(), filled_by_library]
+FILLED_WRONG = [
+    (lambda rho, known, times, schedule: None, "returns None"),
+    (ideal, "what it *should* be"),
+    (filling(knowing, hears=lambda known, alpha: known), "what it *should* be"),
+    (lambda rho, known, times, schedule: known, "We ask for the other one"),
+    (filling(hears=lambda known, alpha: 0.0), "never hears of the first"),
+    (filling(hears=lambda known, alpha: known), "is alpha(t) known on average"),
+    (filling(lambda alpha, sigma, rho: (alpha * rho / (alpha**2 + sigma**2), 0.0)), "the first pixel only"),
+    (filling(lambda alpha, sigma, rho: weights(alpha, sigma, rho) / alpha), "has a factor alpha"),
+    (filling(lambda alpha, sigma, rho: weights(alpha, sigma**0.5, rho)), "you added sigma(t)"),
+    (filling(lambda alpha, sigma, rho: (rho, 0.0)), "as if it were clean"),
+    (filling(start=lambda known: known), "whose mean is 0"),
+    (lambda rho, known, times, schedule: filled(rho, known, [times[0], times[-1]], schedule), "at *every* step"),
+    (filling(ends=lambda x, guess: guess), "the last guess"),
+    (lambda rho, known, times, schedule: filled(rho, known, times[:-1], schedule), "stop one step too early"),
+    (lambda rho, known, times, schedule: 1.1 * filled(rho, known, times, schedule), "it should be"),
+    (lambda rho, known, times, schedule: torch.tensor([known, rho * known]), "must be one number"),
+    (lambda rho, known, times, schedule: known / 0.0, "ZeroDivisionError"),
 ]
 
 # ---- 16.3: begin in the middle ----
@@ -153,4 +198,8 @@ BEGIN_WRONG = [
     (with_times(lambda t, n: t), "must be a list"),
 ]
 
-BANK = {"16.1": (TWO_RIGHT, TWO_WRONG), "16.2": (KNOWN_RIGHT, KNOWN_WRONG), "16.3": (BEGIN_RIGHT, BEGIN_WRONG)}
+BANK = {
+    "16.1": (ALLOWED_RIGHT, ALLOWED_WRONG),
+    "16.2": (FILLED_RIGHT, FILLED_WRONG),
+    "16.3": (BEGIN_RIGHT, BEGIN_WRONG),
+}
