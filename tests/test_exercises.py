@@ -132,14 +132,15 @@ def test_a_sampling_loop_over_a_stub_of_the_step_is_not_attempted():
 
 
 def test_an_answer_that_calls_exit_does_not_end_the_notebook():
-    def even_time(schedule):
+    def small_enough(n, S, rho):
         raise SystemExit(0)
 
-    assert judge(CHECKS["01.2"], even_time).startswith("not yet: ") and "SystemExit" in judge(CHECKS["01.2"], even_time)
+    verdict = judge(CHECKS["01.2"], small_enough)
+    assert verdict.startswith("not yet: ") and "SystemExit" in verdict
 
 
 def test_check_prints_one_line(capsys):
-    check("01.2", lambda schedule: schedule.time(0.0))
+    check("01.2", lambda n, S, rho: rho / (n * S**2 * (1 - rho**2) + rho**2) ** 0.5)
     assert capsys.readouterr().out == "Exercise 01.2: passed\n"
 
 

@@ -58,7 +58,7 @@ def variant(path, answers, copy):
 RIGHT = {exercise: f"{text}\n" for exercise, text in solutions(DESTROYING).items()}
 WRONG = {
     "01.1": "def diffuse(x0, t, eps, schedule):\n    return x0\n",
-    "01.2": "def even_time(schedule):\n    return 0.5\n",
+    "01.2": "def small_enough(n, S, rho):\n    return 0.5\n",
     "01.3": "def signal_left(betas):\n    return 1.0\n",
 }
 JUDGE = 'import sys\njudge = sys.modules["minidiffusion.course.exercises.judge"]\n'
@@ -67,7 +67,7 @@ CHEATS = {
     "CHECKS are redefined": (
         "01.2",
         "md.course.exercises.CHECKS = {}\nmd.course.exercises.CHECKS['01.2'] = lambda answer: None\n" + WRONG["01.2"],
-        "not yet: on ",
+        "not yet: for n",
     ),
     "the verdict is printed": ("01.3", 'print("Exercise 01.3: passed")\nsignal_left = ...', "not attempted yet"),
     "a check in CHECKS is redefined": (
@@ -77,9 +77,9 @@ CHEATS = {
     ),
     "the check of the lesson is redefined": (
         "01.2",
-        "md.course.exercises.lesson_01.even_time = md.course.exercises.lesson_01.number = lambda *answer: None\n"
+        "md.course.exercises.lesson_01.small_enough = md.course.exercises.lesson_01.number = lambda *answer: None\n"
         + WRONG["01.2"],
-        "not yet: on ",
+        "not yet: for n",
     ),
     "the check gets other code": (
         "01.3",
@@ -102,7 +102,7 @@ CHEATS = {
     "the package is loaded again": (
         "01.2",
         f"{JUDGE}import importlib\nimportlib.reload(judge).call = lambda *a, **k: 0.3\n{WRONG['01.2']}",
-        "not yet: on ",
+        "not yet: for n",
     ),
     "a builtin is redefined": ("01.3", "import builtins\nbuiltins.abs = lambda x: 0\n" + WRONG["01.3"], "not yet: for"),
     "PyTorch is redefined": (
@@ -113,7 +113,7 @@ CHEATS = {
     "a builtin is hidden": (
         "01.2",
         "import sys\nsys.modules['minidiffusion.course.exercises.lesson_01'].abs = lambda x: 0\n" + WRONG["01.2"],
-        "not yet: on ",
+        "not yet: for n",
     ),
     "the answer redefines PyTorch": (
         "01.3",
@@ -129,7 +129,7 @@ CHEATS = {
         "def diffuse(x0, t, eps, schedule):\n    return x0.as_subclass(Same)",
         "not yet: ",
     ),
-    "sys.exit in the answer": ("01.2", "import sys\ndef even_time(schedule):\n    sys.exit(0)", "not yet: "),
+    "sys.exit in the answer": ("01.2", "import sys\ndef small_enough(n, S, rho):\n    sys.exit(0)", "not yet: "),
     "another name is handed in": (
         "01.3",
         'def mine(betas):\n    return (1 - betas).prod().sqrt()\nsignal_left = ...\nmd.course.check("01.3", mine)',
@@ -172,7 +172,7 @@ CHEATS = {
         "    def __torch_dispatch__(self, function, types, args=(), kwargs=None):\n"
         "        return 'close' in str(function) or function(*args, **(kwargs or {}))\n"
         "Mode().__enter__()\n" + WRONG["01.2"],
-        "not yet: on cosine",
+        "not yet: for n",
     ),
     "torch.library says that all is equal": (
         "01.3",
@@ -191,8 +191,8 @@ CHEATS = {
         "01.2",
         "class Same(float):\n    def __abs__(self):\n        return 0.0\n"
         "    __sub__ = __rsub__ = lambda self, other: self\n    __eq__ = __lt__ = lambda self, other: True\n"
-        "def even_time(schedule):\n    return Same(0.5)",
-        "not yet: on cosine",
+        "def small_enough(n, S, rho):\n    return Same(0.5)",
+        "not yet: for n",
     ),
     "a number that no float holds": (
         "01.3",
@@ -210,7 +210,7 @@ CHEATS = {
         "place = importlib.util.cache_from_source(md.course.exercises.lesson_01.__file__)\n"
         "mode = py_compile.PycInvalidationMode.UNCHECKED_HASH\n"
         "py_compile.compile('forged.py', place, invalidation_mode=mode)\n" + WRONG["01.2"],
-        "not yet: on cosine",
+        "not yet: for n",
     ),
     "a hundred thousand minus signs": ("01.3", "-" * 100_000, "not yet: its cell stops: "),
     # from here on, failures that must not stop it
@@ -227,7 +227,7 @@ CHEATS = {
     "os._exit in the cell": ("01.1", "import os\nos._exit(0)", "not yet: its cell stops: ended Python"),
     "an endless loop in the answer": (
         "01.2",
-        "def even_time(schedule):\n    while True:\n        try:\n            pass\n        except BaseException:\n"
+        "def small_enough(n, S, rho):\n    while True:\n        try:\n            pass\n        except BaseException:\n"
         "            pass",
         "not yet: asked for an answer, it ran longer than",
     ),
@@ -235,7 +235,7 @@ CHEATS = {
     "an endless loop in the cell": ("01.1", "while True:\n    pass", "not yet: its cell stops: ran longer than"),
     "os._exit in the answer": (
         "01.2",
-        "import os\ndef even_time(schedule):\n    os._exit(0)",
+        "import os\ndef small_enough(n, S, rho):\n    os._exit(0)",
         "not yet: asked for an answer, it ended Python",
     ),
     "words in the grader's pipe": (
@@ -299,7 +299,7 @@ def graded_alone(answers, tmp_path):
 
 def test_a_copy_that_fills_the_memory_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "MEMORY", 2**31)
-    hog = "def even_time(schedule):\n    return [torch.ones(2**24) for i in range(1000)]"
+    hog = "def small_enough(n, S, rho):\n    return [torch.ones(2**24) for i in range(1000)]"
     graded = graded_alone({"01.1": RIGHT["01.1"], "01.2": hog, "01.3": RIGHT["01.3"]}, tmp_path)
     assert [one["verdict"] for one in graded["exercises"]] == ["passed", "not yet", "passed"]
     assert graded["exercises"][1]["why"] == "asked for an answer, it used more than 2 GB of memory."
@@ -434,7 +434,11 @@ def test_a_byte_order_mark_and_cells_without_ids_are_read_without_a_word(tmp_pat
 
 def test_no_control_characters_and_no_endless_text_reach_the_report(tmp_path):
     loud = "ValueError('\\x1b[2J\\x07' + 'x' * 10**6)"
-    answers = {"01.1": f"raise {loud}", "01.2": f"def even_time(schedule):\n    raise {loud}", "01.3": RIGHT["01.3"]}
+    answers = {
+        "01.1": f"raise {loud}",
+        "01.2": f"def small_enough(n, S, rho):\n    raise {loud}",
+        "01.3": RIGHT["01.3"],
+    }
     graded = graded_alone(answers, tmp_path)
     said = [*(one["why"] for one in graded["exercises"]), *(one["error"] for one in graded["errors"])]
     assert sum("ValueError: ?[2J?xxx" in text for text in said) == 3
@@ -599,14 +603,14 @@ def test_only_the_cells_that_answers_need_run():
 
 
 def test_a_name_that_is_bound_in_a_hidden_way_is_found_in_the_end(tmp_path):
-    answers = {"01.2": "def even_time(schedule):\n    return hidden"}
+    answers = {"01.2": "def small_enough(n, S, rho):\n    return hidden"}
     notebook = nbformat.read(variant(DESTROYING, answers, tmp_path / "copy.ipynb"), as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if "even_time" in cell.source or "check(" in cell.source]
+    notebook.cells = [cell for cell in notebook.cells if "small_enough" in cell.source or "check(" in cell.source]
     notebook.cells.insert(0, nbformat.v4.new_code_cell("import torch\nimport minidiffusion as md"))
     notebook.cells.insert(1, nbformat.v4.new_code_cell('get_ipython().run_cell("hidden = 0.3")'))
     nbformat.write(notebook, tmp_path / "copy.ipynb")
     graded = grade(tmp_path / "copy.ipynb", LESSONS, seconds=60.0)
-    assert graded["exercises"][1]["why"].startswith("on cosine, at your time 0.3")
+    assert graded["exercises"][1]["why"].startswith("for n = 12, S = 0.2 and rho = 0.9, your alpha(1) is 0.3")
 
 
 @pytest.mark.parametrize("path", LESSON_FILES, ids=lambda path: path.name)

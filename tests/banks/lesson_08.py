@@ -49,125 +49,204 @@ END_WRONG = [
     (lambda alphas: end_in_noise(alphas).flip(0), "the last must be 0"),
 ]
 
-# ---- 08.2: how much fresh noise is enough ----
+# ---- 08.2: a diagnosis ----
 
 
-def kappa(spread, pixels, schedule):
-    signal = schedule.alpha(1.0) * pixels**0.5 * spread
-    return signal / (signal**2 + schedule.sigma(1.0) ** 2) ** 0.5
+def diagnose(found, mean, spread, pixels, rest):
+    kappa = 1 - found / mean
+    ratio = kappa / (1 - kappa**2) ** 0.5 / (pixels**0.5 * spread)
+    alpha = ratio / (1 + ratio**2) ** 0.5
+    v = alpha**2 * pixels * spread**2 + 1 - alpha**2
+    eta = max(math.log(rest) / math.log(kappa) - 1, 0) ** 0.5
+    return alpha, spread / v**0.5, eta
 
 
-def eta_needed(rest, spread, pixels, schedule):
-    return max(math.log(rest) / math.log(kappa(spread, pixels, schedule)) - 1, 0) ** 0.5
+def diagnose_in_one_line(found, mean, spread, pixels, rest):
+    kappa = (mean - found) / mean
+    alpha = kappa / math.sqrt(kappa**2 + pixels * spread**2 * (1 - kappa**2))
+    eta = math.sqrt(math.log(rest, kappa) - 1) if kappa > rest else 0
+    return [alpha, kappa / (alpha * math.sqrt(pixels)), torch.tensor(eta, dtype=torch.float64)]
 
 
-def eta_by_snr(rest, spread, pixels, schedule):
-    snr = math.exp(schedule.log_snr(1.0)) * pixels * spread**2
-    return torch.tensor(2 * math.log(rest) / math.log(snr / (1 + snr)) - 1, dtype=torch.float64).clamp(min=0).sqrt()
+def diagnose_by_bisection(found, mean, spread, pixels, rest):
+    def lost(alpha):
+        return alpha * pixels**0.5 * spread / (alpha**2 * pixels * spread**2 + 1 - alpha**2) ** 0.5
 
-
-def eta_by_bisection(rest, spread, pixels, schedule):
-    low, high, lost = 0.0, 100.0, kappa(spread, pixels, schedule)
-    if lost <= rest:
-        return 0
-    for _ in range(60):
+    kappa, low, high = 1 - found / mean, 0.0, 1.0
+    for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if lost ** (1 + middle**2) > rest else (low, middle)
-    return high
+        low, high = (middle, high) if lost(middle) < kappa else (low, middle)
+    v, eta, far = low**2 * pixels * spread**2 + 1 - low**2, 0.0, 100.0
+    if kappa > rest:
+        for _ in range(80):
+            middle = (eta + far) / 2
+            eta, far = (middle, far) if kappa ** (1 + middle**2) > rest else (eta, middle)
+    return low, spread * v**-0.5, eta
 
 
-def eta_from(solve):
-    """An eta_needed from solve(log rest / log kappa)."""
-    return lambda rest, spread, n, schedule: solve(math.log(rest) / math.log(kappa(spread, n, schedule)))
+def with_alpha(wrong):
+    """A diagnosis with alpha from wrong(kappa, size, found, mean, spread, pixels), where size is sqrt(n) S."""
+
+    def answer(found, mean, spread, pixels, rest):
+        alpha = wrong(1 - found / mean, pixels**0.5 * spread, found, mean, spread, pixels)
+        return alpha, *diagnose(found, mean, spread, pixels, rest)[1:]
+
+    return answer
 
 
-def eta_for(share):
-    """An eta_needed with another kappa, share(alpha, sigma, spread, pixels)."""
-
-    def eta(rest, spread, n, schedule):
-        other = share(schedule.alpha(1.0), schedule.sigma(1.0), spread, n)
-        return max(math.log(rest) / math.log(other) - 1, 0) ** 0.5
-
-    return eta
+def solved(kappa, size):
+    return kappa / (kappa**2 + size**2 * (1 - kappa**2)) ** 0.5
 
 
-def of(signal, noise):
-    return signal / math.hypot(signal, noise)
+def with_width(wrong):
+    """A diagnosis with the spread from wrong(S, sqrt(v), kappa, pixels, alpha)."""
+
+    def answer(found, mean, spread, pixels, rest):
+        alpha, width, eta = diagnose(found, mean, spread, pixels, rest)
+        return alpha, wrong(spread, spread / width, 1 - found / mean, pixels, alpha), eta
+
+    return answer
 
 
-ETA_RIGHT = [eta_needed, eta_by_snr, eta_by_bisection]
-ETA_WRONG = [
+def with_eta(wrong):
+    """A diagnosis with eta from wrong(log rest / log kappa, kappa, rest)."""
+
+    def answer(found, mean, spread, pixels, rest):
+        kappa = 1 - found / mean
+        eta = wrong(math.log(rest) / math.log(kappa), kappa, rest)
+        return *diagnose(found, mean, spread, pixels, rest)[:2], eta
+
+    return answer
+
+
+def enough(rest, kappa):
+    return max(math.log(rest) / math.log(kappa) - 1, 0) ** 0.5
+
+
+DIAGNOSE_RIGHT = [diagnose, diagnose_in_one_line, diagnose_by_bisection]
+DIAGNOSE_WRONG = [
     (lambda *inputs: None, "returns None"),
-    (0.5, "without brackets"),
-    (lambda rest, spread, n, schedule: (math.log(rest) / math.log(kappa(spread, n, schedule)) - 1) ** 0.5, "must be 0"),
-    (eta_from(lambda ratio: abs(ratio - 1) ** 0.5), "Return 0"),
-    (eta_from(lambda ratio: max(ratio - 1, 0)), "Take its square root"),
-    (eta_from(lambda ratio: ratio), "that is 1 + eta squared"),
-    (eta_from(lambda ratio: ratio**0.5), "subtract 1 before"),
-    (eta_from(lambda ratio: ratio**-0.5), "upside down"),
-    (eta_for(lambda a, sd, s, n: of(a * s * n**0.5, sd) ** 2), "you squared kappa"),
-    (eta_for(lambda a, sd, s, n: of(a * s, sd)), "for one pixel"),
-    (eta_for(lambda a, sd, s, n: of(a * s * n, sd)), "sqrt(pixels), not by pixels"),
-    (eta_for(lambda a, sd, s, n: of(a * n**0.5, sd)), "kappa needs the spread"),
-    (eta_for(lambda a, sd, s, n: of(s * n**0.5, sd)), "kappa needs alpha(1)"),
-    (eta_for(lambda a, sd, s, n: a), "Use spread and pixels"),
-    (lambda rest, spread, n, schedule: eta_needed(1 - rest, spread, n, schedule), "not the share that must be kept"),
-    (eta_from(lambda ratio: 1 + max(ratio - 1, 0) ** 0.5 if ratio > 1 else 0), "a smaller eta is enough"),
-    (eta_from(lambda ratio: 0.5 * max(ratio - 1, 0) ** 0.5), "still loses"),
-    (lambda rest, spread, n, schedule: torch.tensor([rest, spread]), "must be one number"),
-    (lambda rest, spread, n, schedule: schedule.alpha_bar[-1], "stops"),
+    (0.068, "without brackets"),
+    (lambda *inputs: diagnose(*inputs)[0], "return three numbers"),
+    (lambda *inputs: diagnose(*inputs)[:2], "return three numbers"),
+    (lambda *inputs: (torch.ones(2), *diagnose(*inputs)[1:]), "must be one number"),
+    (lambda found, *inputs: found.mean(), "stops"),
+    (with_alpha(lambda k, size, found, mean, s, n: -solved(k, size)), "never negative"),
+    (with_alpha(lambda k, size, found, mean, s, n: k), "that is kappa"),
+    (with_alpha(lambda k, size, found, mean, s, n: 1 - k), "that is the share of the mean that is left"),
+    (with_alpha(lambda k, size, found, mean, s, n: solved(1 - k, size)), "kappa is the share that is lost"),
+    (with_alpha(lambda k, size, found, mean, s, n: solved(abs(found - mean), size)), "divide the gap by the mean"),
+    (with_alpha(lambda k, size, found, mean, s, n: solved(k**0.5, size)), "root of kappa"),
+    (with_alpha(lambda k, size, found, mean, s, n: solved(k**2, size)), "here eta is 0"),
+    (with_alpha(lambda k, size, found, mean, s, n: solved(k, s)), "that is for one pixel"),
+    (with_alpha(lambda k, size, found, mean, s, n: solved(k, n * s)), "sqrt(pixels), not by pixels"),
+    (with_alpha(lambda k, size, found, mean, s, n: solved(k, n**0.5)), "kappa contains the spread"),
+    (with_alpha(lambda k, size, found, mean, s, n: solved(k, size**2)), "you used the square of that"),
+    (with_alpha(lambda k, size, found, mean, s, n: k / (1 - k**2) ** 0.5 / size), "that is alpha / sigma"),
+    (with_alpha(lambda k, size, found, mean, s, n: k**2 / (1 - k**2) / size**2), "that is the SNR"),
+    (with_alpha(lambda k, size, found, mean, s, n: solved(k, size) ** 2), "that is alpha squared"),
+    (with_alpha(lambda k, size, found, mean, s, n: k / size), "takes v for 1"),
+    (with_alpha(lambda k, size, found, mean, s, n: 0.5 * solved(k, size)), "but yours is"),
+    (with_width(lambda s, root, k, n, a: s), "do not have the spread of the data"),
+    (with_width(lambda s, root, k, n, a: s * root), "upside down"),
+    (with_width(lambda s, root, k, n, a: s / root**2), "You divided by v"),
+    (with_width(lambda s, root, k, n, a: root), "the spread of x_1 in training"),
+    (with_width(lambda s, root, k, n, a: 1 / root), "Multiply it by the spread of the data"),
+    (with_width(lambda s, root, k, n, a: k * s), "kappa is the share of the mean"),
+    (with_width(lambda s, root, k, n, a: (1 - k) * s), "the mean keeps a share 1 - kappa"),
+    (with_width(lambda s, root, k, n, a: n**0.5 * s / root), "that of the colour"),
+    (with_width(lambda s, root, k, n, a: s / (a**2 * s**2 + 1 - a**2) ** 0.5), "that of one pixel"),
+    (with_width(lambda s, root, k, n, a: (s / root) ** 2), "that is the variance"),
+    (with_width(lambda s, root, k, n, a: 1.1 * s / root), "the spread of the samples is"),
+    (with_eta(lambda ratio, k, rest: (ratio - 1) ** 0.5), "must be 0"),
+    (with_eta(lambda ratio, k, rest: abs(ratio - 1) ** 0.5), "Return the eta 0"),
+    (with_eta(lambda ratio, k, rest: max(ratio - 1, 0)), "that is eta squared"),
+    (with_eta(lambda ratio, k, rest: ratio), "that is 1 + eta squared"),
+    (with_eta(lambda ratio, k, rest: ratio**0.5), "subtract 1 before"),
+    (with_eta(lambda ratio, k, rest: ratio**-0.5), "upside down"),
+    (with_eta(lambda ratio, k, rest: enough(rest, k**2)), "you squared kappa"),
+    (with_eta(lambda ratio, k, rest: enough(rest, 1 - k)), "takes found / mean for kappa"),
+    (with_eta(lambda ratio, k, rest: enough(1 - rest, k)), "not the share that must be kept"),
+    (with_eta(lambda ratio, k, rest: 1 + enough(rest, k) if ratio > 1 else 0), "a smaller eta is enough"),
+    (with_eta(lambda ratio, k, rest: 0.5 * enough(rest, k)), "still loses"),
 ]
 
 # ---- 08.3: the right start ----
 
 
-def right_start(mean, spread, count, schedule, generator):
-    a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
-    v = a**2 * spread**2 + sigma**2
-    return a * mean + v**0.5 * torch.randn(count, generator=generator)
+def right_start(pictures, count, schedule, generator):
+    chosen = pictures[torch.randint(len(pictures), (count,), generator=generator)]
+    noise = torch.randn(chosen.shape, generator=generator)
+    return schedule.alpha(1.0) * chosen + schedule.sigma(1.0) * noise
 
 
-def right_start_by_noising(mean, spread, count, schedule, generator):
-    x0, eps = torch.randn(2, count, generator=generator)
-    return md.diffuse(mean + spread * x0, 1.0, eps, schedule)
+def right_start_by_diffuse(pictures, count, schedule, generator):
+    which = torch.multinomial(torch.ones(len(pictures)), count, replacement=True, generator=generator)
+    return md.diffuse(pictures[which], 1.0, torch.randn(count, *pictures.shape[1:], generator=generator), schedule)
 
 
-def right_start_in_float64(mean, spread, count, schedule, generator):
-    deviation = math.hypot(schedule.alpha(1.0) * spread, schedule.sigma(1.0))
-    return torch.normal(schedule.alpha(1.0) * mean, deviation, (count,), generator=generator, dtype=torch.float64)
+def right_start_one_by_one(pictures, count, schedule, generator):
+    starts = []
+    for i in range(count):  # each picture in turn, which is as good as chance
+        x0 = pictures[i % len(pictures)]
+        starts.append(schedule.alpha(1.0) * x0 + schedule.sigma(1.0) * torch.randn(x0.shape, generator=generator))
+    return torch.stack(starts)
 
 
-def started(moments):
-    """A right_start from moments(a, sigma, mean, spread) -> mean and standard deviation."""
+def started(mix):
+    """A right_start from mix(a, sigma, x0, eps, pictures, generator)."""
 
-    def start(mean, spread, count, schedule, generator):
-        centre, deviation = moments(schedule.alpha(1.0), schedule.sigma(1.0), mean, spread)
-        return centre + deviation * torch.randn(count, generator=generator)
+    def start(pictures, count, schedule, generator):
+        x0 = pictures[torch.randint(len(pictures), (count,), generator=generator)]
+        eps = torch.randn(x0.shape, generator=generator)
+        return mix(schedule.alpha(1.0), schedule.sigma(1.0), x0, eps, pictures, generator)
 
     return start
 
 
-START_RIGHT = [right_start, right_start_by_noising, right_start_in_float64]
+def start_from_each_once(pictures, count, schedule, generator):
+    which = torch.randperm(len(pictures), generator=generator)[:count]
+    return md.diffuse(pictures[which], 1.0, torch.randn(pictures.shape, generator=generator), schedule)
+
+
+def start_without_generator(pictures, count, schedule, generator):
+    which = torch.randint(len(pictures), (count,))
+    return right_start(pictures[which], count, schedule, generator)
+
+
+START_RIGHT = [right_start, right_start_by_diffuse, right_start_one_by_one]
 START_WRONG = [
     (lambda *inputs: None, "returns None"),
-    (started(lambda a, sd, m, s: (0.0, 1.0)), "as in the prior"),
-    (started(lambda a, sd, m, s: (m, (a**2 * s**2 + sd**2) ** 0.5)), "the mean of the data"),
-    (started(lambda a, sd, m, s: (-a * m, (a**2 * s**2 + sd**2) ** 0.5)), "wrong sign"),
-    (started(lambda a, sd, m, s: (a**2 * m, (a**2 * s**2 + sd**2) ** 0.5)), "its mean must be"),
-    (started(lambda a, sd, m, s: (a * m, a**2 * s**2 + sd**2)), "Take its square root"),
-    (started(lambda a, sd, m, s: (a * m, 1.0)), "the noise alone"),
-    (started(lambda a, sd, m, s: (a * m, a * s)), "the noise is missing"),
-    (started(lambda a, sd, m, s: (a * m, s)), "its spread is that of the data"),
-    (started(lambda a, sd, m, s: (a * m, a * s + sd)), "variances add"),
-    (started(lambda a, sd, m, s: (a * m, (a * s**2 + sd**2) ** 0.5)), "square alpha as well"),
-    (lambda m, s, n, schedule, g: right_start(m, s, n, schedule, None), "the same seed gives two different answers"),
-    (lambda m, s, n, schedule, g: right_start(m, s, n, schedule, g.manual_seed(0)), "another seed"),
-    (lambda m, s, n, schedule, g: right_start(m, s, (n, 1), schedule, g), "have the shape"),
-    (lambda m, s, n, schedule, g: right_start(m, s, n, schedule, g).numpy(), "must be a tensor"),
+    (started(lambda a, sd, x0, eps, all, g: eps), "no trace of a picture"),
+    (started(lambda a, sd, x0, eps, all, g: x0 + sd * eps), "the whole picture"),
+    (started(lambda a, sd, x0, eps, all, g: a**2 * x0 + sd * eps), "alpha squared"),
+    (started(lambda a, sd, x0, eps, all, g: a**0.5 * x0 + sd * eps), "the root of alpha(1)"),
+    (started(lambda a, sd, x0, eps, all, g: sd * x0 + a * eps), "swapped"),
+    (started(lambda a, sd, x0, eps, all, g: sd * eps - a * x0), "wrong sign"),
+    (started(lambda a, sd, x0, eps, all, g: a * all.mean(0) + sd * eps), "the mean of all pictures"),
+    (started(lambda a, sd, x0, eps, all, g: 2 * a * x0 + sd * eps), "training x_1 holds alpha(1), which is"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0[:1] + sd * eps), "all your starts hold the same picture"),
+    (
+        started(
+            lambda a, sd, x0, eps, all, g: a * x0.where(eps.sum((1, 2, 3))[:, None, None, None] > 0, all[0]) + sd * eps
+        ),
+        "Choose all equally often",
+    ),
+    (started(lambda a, sd, x0, eps, all, g: a * x0), "there is no noise"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0 + eps), "and yours has 1"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0 + sd**2 * eps), "yours has its square"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0 + (1 - a) * eps), "but sigma(1) is"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0 + sd * eps[:1]), "all your starts have the same noise"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0 + sd * torch.randn(len(x0), 1, 1, 1, generator=g)), "all pixels"),
+    (start_from_each_once, "Choose with replacement"),
+    (start_without_generator, "the same seed gives two different answers"),
+    (lambda x, n, schedule, g: right_start(x, n, schedule, g.manual_seed(0)), "another seed"),
+    (lambda x, n, schedule, g: right_start(x, n, schedule, g).flatten(1), "have the shape"),
+    (lambda x, n, schedule, g: right_start(x, n, schedule, g).numpy(), "must be a tensor"),
 ]
 
 BANK = {
     "08.1": (END_RIGHT, END_WRONG),
-    "08.2": (ETA_RIGHT, ETA_WRONG),
+    "08.2": (DIAGNOSE_RIGHT, DIAGNOSE_WRONG),
     "08.3": (START_RIGHT, START_WRONG),
 }

@@ -1,11 +1,15 @@
 """Answers that students give to the exercises of lesson 10."""
 
+import itertools
+
 import numpy as np
 import torch
 
 import minidiffusion as md
 
-# ---- 10.1: the copy test ----
+# ---- 10.1: copies that moved ----
+
+MOVES = list(itertools.product(range(-2, 3), repeat=2))
 
 
 def near(drawn, training):
@@ -31,38 +35,79 @@ def share_by_numpy(drawn, training):
     return float((3 * d[:, 0] < d[:, 1]).mean())
 
 
-def share_in_place(drawn, training):
+def by_move(drawn, training, moves=MOVES):
+    return torch.stack([torch.cdist(drawn.flatten(1), training.roll(m, (2, 3)).flatten(1)) for m in moves])
+
+
+def of(distances, part=1 / 3):
+    first, second = distances.topk(2, largest=False).values.unbind(1)
+    return (first < part * second).double().mean()
+
+
+def moved_share(drawn, training):
+    return of(by_move(drawn, training).amin(0))
+
+
+def moved_by_moving_the_drawn(drawn, training):
+    return of(by_move(training, drawn).amin(0).T)
+
+
+def moved_by_loop(drawn, training):
+    count = 0
+    for x in drawn:
+        d = sorted(min((x - y.roll(m, (1, 2))).norm().item() for m in MOVES) for y in training)
+        count += d[0] < d[1] / 3
+    return count / len(drawn)
+
+
+def moved_in_place(drawn, training):
     drawn -= training.mean(0)
-    return share_by_topk(drawn, training - training.mean(0))
+    return moved_share(drawn, training)
 
 
-SHARE_RIGHT = [
-    share_by_topk,
-    share_by_loop,
-    share_by_numpy,
-    lambda drawn, training: md.metrics.copy_ratio(drawn, training).share,
-]
+def with_moves(wanted):
+    return lambda drawn, training: of(by_move(drawn, training, [m for m in MOVES if wanted(*m)]).amin(0))
+
+
+def one_long_list(drawn, training):
+    return of(torch.cat(list(by_move(drawn, training)), dim=1))
+
+
+def only_d1_moves(drawn, training):
+    still = torch.cdist(drawn.flatten(1), training.flatten(1)).topk(2, largest=False).values
+    return (by_move(drawn, training).amin((0, 2)) < still[:, 1] / 3).double().mean()
+
+
+def mean_of_ratios(drawn, training):
+    d = by_move(drawn, training).amin(0).topk(2, largest=False).values
+    return (d[:, 0] / d[:, 1]).mean()
+
+
+SHARE_RIGHT = [moved_share, moved_by_moving_the_drawn, moved_by_loop]
 SHARE_WRONG = [
     (lambda drawn, training: None, "returns None"),
-    (share_in_place, "changes its input drawn in place"),
+    (moved_in_place, "changes its input drawn in place"),
     (0.5, "hand in the function itself"),
-    (lambda drawn, training: 1 - share_by_topk(drawn, training), "the share of new samples"),
-    (lambda drawn, training: len(drawn) * share_by_topk(drawn, training), "the number of copies"),
-    (lambda drawn, training: (near(drawn, training)[:, 0] < 1 / 3).double().mean(), "compare it with the second"),
-    (
-        lambda drawn, training: (
-            (near(drawn, training)[:, 0] ** 2 < near(drawn, training)[:, 1] ** 2 / 3).double().mean()
-        ),
-        "squared distances",
-    ),
-    (
-        lambda drawn, training: (near(drawn, training)[:, 0] < 2 * near(drawn, training)[:, 1] / 3).double().mean(),
-        "two thirds",
-    ),
-    (lambda drawn, training: (near(drawn, training)[:, 0] / near(drawn, training)[:, 1]).mean(), "the mean of d1 / d2"),
-    (lambda drawn, training: share_by_topk(training, drawn), "not the other way round"),
-    (lambda drawn, training: near(drawn, training)[:, 0] < near(drawn, training)[:, 1] / 3, "must be one number"),
-    (lambda drawn, training: near(drawn, training)[:, 1].mean(), "a share lies in"),
+    (lambda drawn, training: share_by_topk(drawn.flatten(1), training.flatten(1)), "leave the training pictures"),
+    (one_long_list, "take the smallest over the moves first"),
+    (with_moves(lambda i, j: j == 0), "up and down only"),
+    (with_moves(lambda i, j: i == 0), "left and right only"),
+    (with_moves(lambda i, j: 0 in (i, j)), "in both directions at the same time"),
+    (with_moves(lambda i, j: i == j), "by the same number only"),
+    (with_moves(lambda i, j: min(i, j) >= 0), "down and right only"),
+    (with_moves(lambda i, j: max(i, j) < 2), "ends at 1"),
+    (with_moves(lambda i, j: max(abs(i), abs(j)) < 2), "by one pixel only"),
+    (lambda drawn, training: of(by_move(drawn, training).mean(0)), "the mean over the moves"),
+    (only_d1_moves, "d2 may move as well"),
+    (lambda drawn, training: 1 - moved_share(drawn, training), "the share of new samples"),
+    (lambda drawn, training: len(drawn) * moved_share(drawn, training), "the number of copies"),
+    (lambda drawn, training: of(by_move(drawn, training).amin(0) ** 2), "squared distances"),
+    (lambda drawn, training: of(by_move(drawn, training).amin(0), 1 / 2), "a half"),
+    (lambda drawn, training: of(by_move(drawn, training).amin(0), 2 / 3), "two thirds"),
+    (mean_of_ratios, "the mean of d1 / d2"),
+    (lambda drawn, training: moved_share(training, drawn), "not the other way round"),
+    (lambda drawn, training: by_move(drawn, training).amin((0, 2)), "must be one number"),
+    (lambda drawn, training: 1 + moved_share(drawn, training), "a share lies in"),
     (lambda drawn, training: (drawn @ training.mT)[99], "stops"),
 ]
 

@@ -1,5 +1,6 @@
 """Answers that students give to the exercises of lesson 21."""
 
+import itertools
 import math
 
 import torch
@@ -60,50 +61,98 @@ CHANCE_WRONG = [
 # ---- 21.2: one good picture in four ----
 
 
-def grids(chances, n):
-    return (1 - (1 - chances) ** n).mean()
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
 
 
-def grids_by_loop(chances, n):
-    total = 0.0
-    for chance in chances.tolist():
-        bad = 1.0
-        for _ in range(n):
-            bad *= 1 - chance
-        total += 1 - bad
-    return total / len(chances)
+def grids(counts, m, n):
+    return mean(1 - math.comb(m - c, n) / math.comb(m, n) for c in counts.tolist())
 
 
-def grids_by_logarithms(chances, n):
-    return -torch.expm1(n * torch.log1p(-chances)).mean().item()
+def grids_by_products(counts, m, n):
+    """The chance that the first, the second, ... of n pictures is bad, if they are taken one by one."""
+    bad = torch.ones(len(counts), dtype=torch.float64)
+    for taken in range(n):
+        bad = bad * (m - counts - taken).clamp(min=0) / (m - taken)
+    return (1 - bad).mean()
 
 
-def in_place(chances, n):
-    chances -= 1
-    return 1 - ((-chances) ** n).mean()
+def grids_by_trying_all(counts, m, n):
+    total = 0
+    for c in counts:
+        every = list(itertools.combinations([True] * int(c) + [False] * (m - int(c)), n))
+        total += sum(map(any, every)) / len(every)
+    return total / len(counts)
 
 
-GRIDS_RIGHT = [grids, grids_by_loop, grids_by_logarithms]
+def grids_by_hypergeometric(counts, m, n):
+    return 1 - stats.hypergeom.pmf(0, m, counts.numpy(), n).mean()
+
+
+def in_place(counts, m, n):
+    counts -= m
+    return mean(1 - math.comb(-c, n) / math.comb(m, n) for c in counts.tolist())
+
+
+def of_combinations(count):
+    return lambda counts, m, n: mean(count(c, m, n) / math.comb(m, n) for c in counts.tolist())
+
+
+GRIDS_RIGHT = [grids, grids_by_products, grids_by_trying_all, grids_by_hypergeometric]
 GRIDS_WRONG = [
-    (lambda chances, n: None, "returns None"),
-    (in_place, "changes its input chances in place"),
-    (lambda chances, n: 1 - (1 - chances.mean()) ** n, "the friend's answer"),
-    (lambda chances, n: (chances**n).mean(), "all pictures are good"),
-    (lambda chances, n: ((1 - chances) ** n).mean(), "all pictures are bad"),
-    (lambda chances, n: n * chances.mean(), "number of good pictures"),
-    (lambda chances, n: chances.mean(), "n must matter"),
-    (lambda chances, n: (1 - chances**n).mean(), "at least one bad"),
-    (lambda chances, n: (n * chances * (1 - chances) ** (n - 1)).mean(), "exactly one good"),
-    (lambda chances, n: (1 - (1 - chances) ** n).sum(), "number of prompts"),
-    (lambda chances, n: (n * chances).clamp(max=1).mean(), "do not add up"),
-    (lambda chances, n: 1 - (1 - chances) ** n, "must be one number"),
-    (lambda chances, n: 0.9, "but yours is 0.9000"),
+    (lambda counts, m, n: None, "returns None"),
+    (in_place, "changes its input counts in place"),
+    (lambda counts, m, n: (1 - (1 - counts / m) ** n).double().mean(), "the first friend's answer"),
+    (lambda counts, m, n: 1 - (1 - (counts / m).mean()) ** n, "the second friend's answer"),
+    (of_combinations(lambda c, m, n: math.comb(c, n)), "all pictures are good"),
+    (of_combinations(lambda c, m, n: math.comb(m - c, n)), "all pictures are bad"),
+    (of_combinations(lambda c, m, n: math.comb(m, n) - math.comb(c, n)), "at least one bad"),
+    (of_combinations(lambda c, m, n: c * math.comb(m - c, n - 1)), "exactly one good"),
+    (lambda counts, m, n: (counts > 0).double().mean(), "of all m pictures"),
+    (lambda counts, m, n: (counts / m).double().mean(), "for a single picture"),
+    (lambda counts, m, n: n * (counts / m).double().mean(), "number of good pictures"),
+    (lambda counts, m, n: len(counts) * grids(counts, m, n), "number of prompts"),
+    (lambda counts, m, n: (n * counts / m).clamp(max=1).double().mean(), "do not add up"),
+    (lambda counts, m, n: 1 - (1 - counts / m) ** n, "must be one number"),
+    (lambda counts, m, n: 0.9 * grids(counts, m, n), "but yours is"),
+    (lambda counts, m, n: 1 - math.comb(m - counts, n) / math.comb(m, n), "stops"),
 ]
 
-# ---- 21.3: look to the right ----
+# ---- 21.3: look to the side ----
 
 
 def look(picture, by):
+    width = picture.shape[2]
+    source = torch.arange(width) + by
+    known = (source >= 0) & (source < width)
+    return picture[:, :, source.clamp(0, width - 1)] * known, known.expand(picture.shape[1:])
+
+
+def look_by_slices(picture, by):
+    width = picture.shape[2]
+    moved, known = torch.zeros_like(picture), torch.zeros(picture.shape[1:], dtype=torch.bool)
+    if by > 0:
+        moved[:, :, : width - by], known[:, : width - by] = picture[:, :, by:], True
+    else:
+        moved[:, :, -by:], known[:, -by:] = picture[:, :, : width + by], True
+    return moved, known
+
+
+def look_by_flipping(picture, by):
+    if by < 0:
+        moved, known = look_by_flipping(picture.flip(2), -by)
+        return moved.flip(2), known.flip(1)
+    return look_by_slices(picture, by)
+
+
+def look_by_rolling(picture, by):
+    column = torch.arange(picture.shape[2]).repeat(picture.shape[1], 1)
+    known = (column < picture.shape[2] - by) & (column >= -by)
+    return [picture.roll(-by, 2) * known, known]
+
+
+def look_right_only(picture, by):
     width = picture.shape[2]
     moved, known = torch.zeros_like(picture), torch.zeros(picture.shape[1:], dtype=torch.bool)
     moved[:, :, : width - by] = picture[:, :, by:]
@@ -111,42 +160,29 @@ def look(picture, by):
     return moved, known
 
 
-def look_by_joining(picture, by):
-    channels, rows, _ = picture.shape
-    left = picture[:, :, by:]
-    return torch.cat([left, torch.zeros(channels, rows, by)], 2), torch.cat(
-        [torch.ones_like(left[0], dtype=torch.bool), torch.zeros(rows, by, dtype=torch.bool)], 1
-    )
-
-
-def look_by_rolling(picture, by):
-    known = torch.arange(picture.shape[2]).repeat(picture.shape[1], 1) < picture.shape[2] - by
-    return [picture.roll(-by, 2) * known, known]
-
-
 def look_in_place(picture, by):
-    picture[:, :, :-by] = picture[:, :, by:].clone()
+    picture[:] = look(picture, by)[0]
     return picture, look(picture, by)[1]
 
 
-def other_way(picture, by):
-    return look(picture.flip(2), by)[0].flip(2)
-
-
-LOOK_RIGHT = [look, look_by_joining, look_by_rolling]
+LOOK_RIGHT = [look, look_by_slices, look_by_flipping, look_by_rolling]
 LOOK_WRONG = [
     (lambda picture, by: None, "returns None"),
     (look_in_place, "changes its input picture in place"),
     (lambda picture, by: look(picture, by)[0], "return two things"),
-    (lambda picture, by: (other_way(picture, by), look(picture, by)[1]), "frees the left side"),
+    (lambda picture, by: look(picture, -by), "you free the other one"),
+    (lambda picture, by: look(picture, abs(by)), "you free the other one"),
+    (look_right_only, "stops in its line 4"),
     (lambda picture, by: (picture.roll(-by, 2), look(picture, by)[1]), "must not come back"),
     (lambda picture, by: (picture.clone(), look(picture, by)[1]), "has not moved"),
     (lambda picture, by: (picture * look(picture, by)[1], look(picture, by)[1]), "made room on the right"),
-    (lambda picture, by: (look(picture, by)[0] + 1, look(picture, by)[1]), "values are wrong"),
+    (lambda picture, by: (picture * 0, look(picture, by)[1]), "nothing is left"),
+    (lambda picture, by: (look(picture, by)[0] + 1, look(picture, by)[1]), "of the values are wrong"),
     (lambda picture, by: (look(picture, by)[0], ~look(picture, by)[1]), "the opposite"),
-    (lambda picture, by: (look(picture, by)[0], look(picture, by)[1].flip(1)), "the mask frees the left side"),
+    (lambda picture, by: (look(picture, by)[0], look(picture, by)[1].flip(1)), "must free the right side"),
+    (lambda picture, by: (look(picture, by)[0], look(picture, abs(by))[1]), "must free the left side"),
     (lambda picture, by: (look(picture, by)[0], look(picture, by)[1] | True), "everything is known"),
-    (lambda picture, by: (look(picture, by)[0], look(picture, by)[1] & False), "in the first 5 columns only"),
+    (lambda picture, by: (look(picture, by)[0], look(picture, by)[1] & False), "in 5 columns only"),
     (lambda picture, by: (look(picture, by)[0], look(picture, by)[1].float()), "keep the type"),
     (lambda picture, by: (picture[:, :, by:], look(picture, by)[1]), "have the shape"),
 ]

@@ -1,4 +1,4 @@
-"""Lesson 08: a schedule that ends in pure noise, how much fresh noise is enough, the right start."""
+"""Lesson 08: a schedule that ends in pure noise, a diagnosis from the samples, the right start."""
 
 from __future__ import annotations
 
@@ -42,41 +42,109 @@ def end_in_noise(answer: Any) -> None:
         raise Wrong("both ends are right, but in between yours is not the old curve, shifted and stretched.")
 
 
-def eta_needed(answer: Any) -> None:
-    """08.2: eta_needed(rest, spread, pixels, schedule) -> the smallest eta with kappa^(1 + eta^2) at most rest."""
-    cases = ((0.01, 0.25, 4096), (0.05, 0.3, 784), (0.5, 0.2, 16384), (0.9, 0.25, 4096), (0.2, 0.1, 1))
-    for schedule in (schedules.scaled_linear(), schedules.shifted(schedules.linear(), 0.25)):
-        a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
-        for rest, spread, n in cases:
-            kappa = _share(a * spread * math.sqrt(n), sigma)
-            right = _eta(rest, kappa)
-            found = call(answer, rest=rest, spread=spread, pixels=n, schedule=schedule)
-            if isinstance(found, complex):
-                raise Wrong("the root of a negative number: kappa alone is below rest there, so eta must be 0.")
-            found = number(found, "eta")
-            if _equal(found, right):
-                continue
-            needed = math.log(rest) / math.log(kappa)
-            if right == 0:
-                raise Wrong(f"for {n} pixels no fresh noise is needed: only {kappa:.2g} of the mean is lost. Return 0.")
-            mistakes = [
-                (needed - 1, "that is eta squared. Take its square root."),
-                (needed, "that is 1 + eta squared. Solve it for eta."),
-                (math.sqrt(needed), "the exponent is 1 + eta^2, so subtract 1 before you take the root."),
-                (math.sqrt(1 / needed), "the ratio of the logarithms is upside down."),
-                (_eta(rest, kappa**2), "you squared kappa. The 2 is in the exponent, as eta^2."),
-                (_eta(rest, _share(a * spread, sigma)), "that is for one pixel. Multiply the spread by sqrt(pixels)."),
-                (_eta(rest, _share(a * spread * n, sigma)), "multiply the spread by sqrt(pixels), not by pixels."),
-                (_eta(rest, _share(a * math.sqrt(n), sigma)), "kappa needs the spread."),
-                (_eta(rest, _share(spread * math.sqrt(n), sigma)), "kappa needs alpha(1), the signal that is left."),
-                (_eta(rest, a), "that is for spread 1 and one pixel. Use spread and pixels."),
-                (_eta(1 - rest, kappa), "rest is the share that may be lost, not the share that must be kept."),
-            ]
-            name_mistake(found, mistakes, _equal)
-            if found > right:
-                raise Wrong(f"for {n} pixels, eta = {found:.3g} is enough, but a smaller eta is enough, too.")
-            left = kappa ** (1 + found**2)
-            raise Wrong(f"for {n} pixels and rest = {rest}, your eta = {found:.3g} still loses {left:.2g} of the mean.")
+def diagnose(answer: Any) -> None:
+    """08.2: diagnose(found, mean, spread, pixels, rest) -> alpha(1), the spread to expect, and the smallest eta.
+
+    found / mean = 1 - kappa, alpha^2 = kappa^2 / (kappa^2 + n S^2 (1 - kappa^2)), the samples have the
+    spread S / sqrt(v), and kappa^(1 + eta^2) = rest.
+    """
+    cases = (
+        (-0.7, 0.25, 4096, 0.01),
+        (0.5, 0.3, 784, 0.05),
+        (0.3, 0.2, 16384, 0.2),
+        (-0.4, 0.25, 4096, 0.95),
+        (0.8, 0.1, 1, 0.2),
+    )
+    for schedule in (schedules.scaled_linear(), schedules.shifted(schedules.linear(), 0.02)):
+        a = float(schedule.alpha(1.0))
+        for mean, spread, n, rest in cases:
+            kappa = _share(a * spread * math.sqrt(n), math.sqrt(1 - a**2))
+            inputs = {"found": (1 - kappa) * mean, "mean": mean, "spread": spread, "pixels": n, "rest": rest}
+            found = call(answer, **inputs)
+            if not isinstance(found, (tuple, list)) or len(found) != 3:
+                raise Wrong("return three numbers: alpha(1), the spread of the generated cards, and eta.")
+            if any(isinstance(part, complex) for part in found):
+                raise Wrong("the root of a negative number. Where kappa is below rest, eta must be 0.")
+            alpha, width, eta = (
+                number(part, name) for part, name in zip(found, ("alpha(1)", "the spread", "eta"), strict=True)
+            )
+            where = f"for {n} pixels with mean {mean} and spread {spread}, whose samples average {inputs['found']:.3g},"
+            if not _equal(alpha, a):
+                name_mistake(alpha, _wrong_alphas(kappa, mean, spread, n), _equal)
+                raise Wrong(f"{where} alpha(1) is {a:.4g}, but yours is {alpha:.4g}.")
+            _check_width(width, kappa, spread, n, a, where)
+            _check_eta(eta, kappa, rest, where)
+
+
+def _wrong_alphas(kappa: float, mean: float, spread: float, n: int) -> list[tuple[float, str]]:
+    def alpha(share: float, size: float) -> float:
+        return share / math.sqrt(share**2 + size**2 * (1 - share**2)) if 0 < share < 1 else math.nan
+
+    size, gap = math.sqrt(n) * spread, kappa * abs(mean)
+    ratio = kappa / math.sqrt(1 - kappa**2) / size
+    return [
+        (-alpha(kappa, size), "alpha(1) is never negative. The share that is lost is 1 - found / mean."),
+        (kappa, "that is kappa, the share of the mean that is lost. Solve its formula for alpha."),
+        (1 - kappa, "that is the share of the mean that is left. Get kappa from it, and alpha from kappa."),
+        (alpha(1 - kappa, size), "found / mean is the share that is left. kappa is the share that is lost."),
+        (alpha(gap, size), "that takes the gap for kappa. kappa is a share, so divide the gap by the mean."),
+        (alpha(math.sqrt(kappa), size), "you took the root of kappa. Without fresh noise the share is kappa itself."),
+        (alpha(kappa**2, size), "you squared the share that is lost. That is kappa at eta = 1, but here eta is 0."),
+        (alpha(kappa, spread), "that is for one pixel. Multiply the spread by sqrt(pixels)."),
+        (alpha(kappa, n * spread), "multiply the spread by sqrt(pixels), not by pixels."),
+        (alpha(kappa, math.sqrt(n)), "kappa contains the spread of the data, and your alpha does not."),
+        (alpha(kappa, n * spread**2), "sqrt(pixels) times the spread stands in kappa; you used the square of that."),
+        (ratio, "that is alpha / sigma. Use sigma^2 = 1 - alpha^2 to get alpha."),
+        (ratio**2, "that is the SNR, alpha^2 / sigma^2. Use sigma^2 = 1 - alpha^2 to get alpha."),
+        (alpha(kappa, size) ** 2, "that is alpha squared. Take its square root."),
+        (kappa / size, "that takes v for 1. But v contains alpha, too, as alpha^2 n S^2 + 1 - alpha^2."),
+    ]
+
+
+def _check_width(found: float, kappa: float, spread: float, n: int, a: float, where: str) -> None:
+    """The samples have the spread S / sqrt(v): each keeps its rank, and they start with spread 1 instead of sqrt(v)."""
+    root = math.sqrt(a**2 * n * spread**2 + 1 - a**2)
+    if _equal(found, spread / root):
+        return
+    mistakes = [
+        (spread, "alpha is right. But the samples do not have the spread of the data: the start is too narrow, too."),
+        (spread * root, "the spread is upside down: the start is narrower than x_1 was, and so are the samples."),
+        (spread / root**2, "for the spread, divide by the root of v. You divided by v."),
+        (root, "that is the spread of x_1 in training. The question is the spread of the samples."),
+        (1 / root, "that is how much narrower than x_1 the start is. Multiply it by the spread of the data."),
+        (
+            kappa * spread,
+            "kappa is the share of the mean that is lost. The spread shrinks by another factor, 1 / sqrt(v).",
+        ),
+        ((1 - kappa) * spread, "the mean keeps a share 1 - kappa. The spread shrinks by another factor, 1 / sqrt(v)."),
+        (math.sqrt(n) * spread / root, "that is the spread of the sum over sqrt(pixels). Give that of the colour."),
+        (spread / math.sqrt(a**2 * spread**2 + 1 - a**2), "your v is that of one pixel. Put sqrt(pixels) into it."),
+        ((spread / root) ** 2, "that is the variance. Take its square root for the spread."),
+    ]
+    name_mistake(found, mistakes, _equal)
+    raise Wrong(f"{where} the spread of the samples is {spread / root:.4g}, but yours is {found:.4g}.")
+
+
+def _check_eta(found: float, kappa: float, rest: float, where: str) -> None:
+    right, needed = _eta(rest, kappa), math.log(rest) / math.log(kappa)
+    if _equal(found, right):
+        return
+    if right == 0:
+        raise Wrong(f"{where} no fresh noise is needed: only {kappa:.2g} of the mean is lost. Return the eta 0.")
+    mistakes = [
+        (needed - 1, "that is eta squared. Take its square root."),
+        (needed, "that is 1 + eta squared. Solve it for eta."),
+        (math.sqrt(needed), "the exponent is 1 + eta^2, so subtract 1 before you take the root."),
+        (math.sqrt(1 / needed), "the ratio of the logarithms is upside down."),
+        (_eta(rest, kappa**2), "you squared kappa. The 2 is in the exponent, as eta^2."),
+        (_eta(rest, 1 - kappa), "that takes found / mean for kappa. kappa is the share that is lost."),
+        (_eta(1 - rest, kappa), "rest is the share that may be lost, not the share that must be kept."),
+    ]
+    name_mistake(found, mistakes, _equal)
+    if found > right:
+        raise Wrong(f"{where} eta = {found:.3g} is enough, but a smaller eta is enough, too.")
+    left = kappa ** (1 + found**2)
+    raise Wrong(f"{where} your eta = {found:.3g} still loses {left:.2g} of the mean, and rest is {rest}.")
 
 
 def _share(signal: float, noise: float) -> float:
@@ -89,49 +157,71 @@ def _eta(rest: float, kappa: float) -> float:
 
 
 def _equal(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
+    return math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-9)
 
 
 def right_start(answer: Any) -> None:
-    """08.3: right_start(mean, spread, count, schedule, generator) -> samples of x_1 for data from N(mean, spread^2)."""
-    for schedule in (schedules.scaled_linear(), schedules.flow()):
-        a, sigma = schedule.alpha(1.0), schedule.sigma(1.0)
-        for mean, spread in ((20.0, 10.0), (-10.0, 3.0)):  # so far from 0 that x_1 shows where the data is
-            x = seeded(functools.partial(_starts, answer, mean, spread, schedule))
-            _check_moments(x.mean().item(), x.std().item(), mean, spread, a, sigma)
+    """08.3: right_start(pictures, count, schedule, generator) -> samples of x_1 for these pictures as data."""
+    pictures = 10 + 30 * torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(8))
+    for schedule in (schedules.shifted(schedules.linear(), 0.02), schedules.scaled_linear()):  # the first misses much
+        x = seeded(functools.partial(_starts, answer, pictures, schedule))
+        _check_starts(x, pictures, float(schedule.alpha(1.0)), float(schedule.sigma(1.0)))
 
 
-def _starts(answer: Any, mean: float, spread: float, schedule: Any, generator: torch.Generator) -> Tensor:
-    count = 40_000
-    x = call(answer, mean=mean, spread=spread, count=count, schedule=schedule, generator=generator)
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise Wrong(f"the start must be a tensor of floats, but yours is a {type(x).__name__}.")
-    return same_kind(x, torch.zeros(count, dtype=x.dtype), "the start")
+def _starts(answer: Any, pictures: Tensor, schedule: Any, generator: torch.Generator) -> Tensor:
+    count = 1000
+    x = call(answer, pictures=pictures, count=count, schedule=schedule, generator=generator)
+    if isinstance(x, Tensor) and len(x.shape) == 4 and len(x) == len(pictures):
+        raise Wrong(
+            f"asked for {count} starts from {len(pictures)} pictures, you return {len(x)}. Choose with replacement."
+        )
+    return same_kind(x, pictures[:1].expand(count, -1, -1, -1), "the start")
 
 
-def _check_moments(found: float, found_std: float, mean: float, spread: float, a: float, sigma: float) -> None:
-    if abs(found - a * mean) > 0.03 + 0.02 * found_std:  # four standard errors of 40,000 samples, and more
-        mistakes = [
-            (0.0, "its mean is 0, as in the prior. In training, x_1 has alpha(1) times the mean of the data."),
-            (mean, "its mean is the mean of the data. In x_1 that has faded: multiply it by alpha(1)."),
-            (-a * mean, "its mean has the wrong sign."),
-        ]
-        name_mistake(found, mistakes, lambda found, wrong: abs(found - wrong) < 0.05)
-        raise Wrong(f"its mean must be {a * mean:.2f} for data with mean {mean}, but yours is {found:.2f}.")
-    right = math.hypot(a * spread, sigma)
-    if abs(found_std / right - 1) > 0.03:
-        noise_alone = "its spread is that of the noise alone, but x_1 still has some of the data's spread."
-        mistakes = [
-            (right**2, "you used the variance as the standard deviation. Take its square root."),
-            (1.0, noise_alone),
-            (sigma, noise_alone),
-            (a * spread, "the noise is missing: x_1 contains sigma(1) of it."),
-            (spread, "its spread is that of the data. In x_1 that has faded, and there is noise as well."),
-            (a * spread + sigma, "variances add, standard deviations do not."),
-            (math.sqrt(a * spread**2 + sigma**2), "square alpha as well in the variance."),
-        ]
-        name_mistake(found_std, mistakes, lambda found, wrong: abs(found / wrong - 1) < 0.02)
-        raise Wrong(f"its spread must be {right:.3f} for data with spread {spread}, but yours is {found_std:.3f}.")
+def _check_starts(x: Tensor, pictures: Tensor, a: float, sigma: float) -> None:
+    """The pictures are so strong that one sees in each start which of them it holds, and how much of it."""
+    held = x.flatten(1) @ pictures.flatten(1).T / pictures.flatten(1).square().sum(1)
+    nearest = held.abs().argmax(1)
+    trace = held.gather(1, nearest[:, None]).mean().item()
+    average = pictures.mean(0).flatten() @ pictures.flatten(1).T / pictures.flatten(1).square().sum(1)
+    mistakes = [
+        (1.0, "your start holds the whole picture. In x_1 that has faded: multiply it by alpha(1)."),
+        (a**2, "your start holds alpha squared of the picture. In x_1 it is alpha(1)."),
+        (math.sqrt(a), "your start holds the root of alpha(1) of the picture. In x_1 it is alpha(1)."),
+        (sigma, "alpha and sigma are swapped: your start holds sigma(1) of the picture."),
+        (-a, "the picture has the wrong sign in your start."),
+        (a * average.max().item(), "your start holds the mean of all pictures. Choose one of them for each start."),
+    ]
+    if abs(trace) < 0.1 * a:
+        raise Wrong("your start holds no trace of a picture, as in the prior. In training x_1 has alpha(1) of one.")
+    name_mistake(trace, mistakes, lambda found, wrong: abs(found / wrong - 1) < 0.03)
+    if abs(trace / a - 1) > 0.03:
+        raise Wrong(f"your start holds {trace:.3g} of a picture. In training x_1 holds alpha(1), which is {a:.3g}.")
+    shares = nearest.bincount(minlength=len(pictures)) / len(x)
+    if shares.max() == 1:
+        raise Wrong("all your starts hold the same picture. Choose one at random for each of them.")
+    if (shares - 1 / len(pictures)).abs().max() > 0.08:  # nearly six standard errors of 1,000 choices
+        raise Wrong(
+            f"one of {len(pictures)} pictures is in {shares.min():.0%} of your starts. Choose all equally often."
+        )
+    _check_noise(x - a * pictures[nearest], sigma)
 
 
-CHECKS = {"08.1": end_in_noise, "08.2": eta_needed, "08.3": right_start}
+def _check_noise(noise: Tensor, sigma: float) -> None:
+    if noise.mean(0).std() > 0.2 * sigma:
+        raise Wrong("all your starts have the same noise. Let each have its own.")
+    if noise.flatten(1).mean(1).std() > 0.2 * sigma:
+        raise Wrong("all pixels of your start have the same noise. Let each have its own.")
+    found = noise.square().mean().sqrt().item()
+    mistakes = [
+        (1.0, "the noise in x_1 has the standard deviation sigma(1), and yours has 1."),
+        (sigma**2, "the noise in x_1 has the standard deviation sigma(1), and yours has its square."),
+    ]
+    if found < 0.1 * sigma:
+        raise Wrong("there is no noise in your start. In training x_1 has sigma(1) of it.")
+    if abs(found / sigma - 1) > 0.01:
+        name_mistake(found, mistakes, lambda found, wrong: abs(found / wrong - 1) < 0.01)
+        raise Wrong(f"the noise in your start has the standard deviation {found:.3f}, but sigma(1) is {sigma:.3f}.")
+
+
+CHECKS = {"08.1": end_in_noise, "08.2": diagnose, "08.3": right_start}

@@ -1,7 +1,8 @@
-"""Lesson 10: the test for copies, its trap, and the best possible guess for a network that sees one patch."""
+"""Lesson 10: the test for copies that moved, its trap, and the best possible guess for a network that sees a patch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,47 +12,86 @@ from ... import oracle
 from ... import schedule as schedules
 from .judge import Wrong, call, close, name_mistake, number, same_kind
 
+MOVES = [(down, right) for down in range(-2, 3) for right in range(-2, 3)]
+
 
 def copy_share(answer: Any) -> None:
-    """10.1: copy_share(drawn, training) -> the share of samples with d1 < d2 / 3."""
-    generator = torch.Generator().manual_seed(0)
+    """10.1: copy_share(drawn, training) -> the share of samples with d1 < d2 / 3, moves of up to two pixels allowed."""
+    generator = torch.Generator().manual_seed(59)  # every mistake below gives another share
     for scale in (1.0, 20.0):
-        training = scale * torch.randn(12, 30, generator=generator, dtype=torch.float64)
-        # samples on the way from one training image to another: d1 / d2 is 0.11, 0.25 (copies), 0.43, 0.54, 0.63, 0.82
-        parts = [0.1] * 6 + [0.2] * 4 + [0.3] * 5 + [0.35] * 2 + [0.385] + [0.45] * 2
-        part = torch.tensor(parts, dtype=torch.float64)[:, None]
+        training = scale * _smooth(12, generator)
+        # samples on the way from one training image to another, and moved
+        parts = [0.05] * 23 + [0.1] * 19 + [0.2] * 17 + [0.3] * 11 + [0.45] * 8
+        part = torch.tensor(parts, dtype=torch.float64)[:, None, None, None]
         ends = torch.randint(12, (len(part),), generator=generator)
         other = (ends + 1 + torch.randint(11, (len(part),), generator=generator)) % 12
-        drawn = (1 - part) * training[ends] + part * training[other]
-        distance = torch.cdist(drawn, training)
-        d1, d2 = distance.sort(dim=1).values[:, :2].unbind(1)
-        reverse = distance.T.sort(dim=1).values
-
-        def of(copies: Tensor) -> float:
-            return copies.double().mean().item()
-
-        right = of(d1 < d2 / 3)
+        mixed = (1 - part) * training[ends] + part * training[other]
+        steps = torch.randint(-2, 3, (len(part), 2), generator=generator).tolist()
+        drawn = torch.stack([x.roll(tuple(step), (1, 2)) for x, step in zip(mixed, steps, strict=True)])
+        right = _moved_share(drawn, training, MOVES)
         share = number(call(answer, drawn=drawn, training=training), "the share")
         if abs(share - right) < 1e-6:
             continue
-        mistakes = [
-            (1 - right, "that is the share of new samples, not of copies."),
-            (right * len(drawn), "that is the number of copies: divide it by the number of samples."),
-            (of(d1**2 < d2**2 / 3), "you compared squared distances: take the roots before you divide by 3."),
-            (of(d1 < 1 / 3), "the nearest distance alone means nothing: compare it with the second nearest."),
-            (of(d2 < 3 * d2 / 3), "you compare a distance with itself: d1 is the nearest, d2 the second nearest."),
-            (of(d2 < d1 / 3), "the two distances are swapped: d1, the nearest, is the smaller one."),
-            (of(d1 < d2 / 2), "your threshold is a half, but it should be a third."),
-            (of(d1 < 2 * d2 / 3), "your threshold is two thirds, but it should be a third."),
-            (of(d1 < distance.mean(1) / 3), "compare with the second nearest, not with the mean of all distances."),
-            (of(d1 < distance.amax(1) / 3), "compare with the second nearest, not with the farthest."),
-            ((d1 / d2).mean().item(), "that is the mean of d1 / d2: count how often it is below a third."),
-            (of(reverse[:, 0] < reverse[:, 1] / 3), "search `training` for each sample, not the other way round."),
-        ]
-        name_mistake(share, mistakes, lambda a, b: abs(a - b) < 1e-6)
+        name_mistake(share, _wrong_shares(drawn, training, right), lambda a, b: abs(a - b) < 1e-6)
         if not 0 <= share <= 1:
             raise Wrong(f"a share lies in [0, 1], but yours is {share:.3g}.")
         raise Wrong(f"{right * len(drawn):.0f} of {len(drawn)} samples are copies, but your share is {share:.3g}.")
+
+
+def _smooth(count: int, generator: torch.Generator) -> Tensor:
+    """Smooth images of 2 x 8 x 8 pixels: an image that moves by a pixel stays nearer to itself than to the others."""
+    fine = torch.randn(count, 2, 8, 8, generator=generator, dtype=torch.float64)
+    for dim in (2, 3):
+        fine = (fine.roll(-1, dim) + 2 * fine + fine.roll(1, dim)) / 4
+    return fine + torch.randn(count, 2, 1, 1, generator=generator, dtype=torch.float64)
+
+
+def _distances(drawn: Tensor, training: Tensor, moves: list[tuple[int, int]]) -> Tensor:
+    """The distance of each sample to each training image at each move, (moves, samples, training images)."""
+    rows = [training.roll(move, (2, 3)).flatten(1) for move in moves]
+    return torch.stack([torch.cdist(drawn.flatten(1), row) for row in rows])
+
+
+def _share(distance: Tensor, part: float = 3.0) -> float:
+    near = distance.sort(dim=1).values
+    return (near[:, 0] < near[:, 1] / part).double().mean().item()
+
+
+def _moved_share(drawn: Tensor, training: Tensor, moves: list[tuple[int, int]], part: float = 3.0) -> float:
+    return _share(_distances(drawn, training, moves).amin(0), part)
+
+
+def _wrong_shares(drawn: Tensor, training: Tensor, right: float) -> list[tuple[float, str]]:
+    every = _distances(drawn, training, MOVES)
+    least, still = every.amin(0), every[MOVES.index((0, 0))]
+    near = least.sort(dim=1).values
+
+    def only(wanted: Callable[[int, int], bool]) -> float:
+        return _moved_share(drawn, training, [move for move in MOVES if wanted(*move)])
+
+    return [
+        (_share(still), "you leave the training pictures where they are: move them."),
+        (
+            _share(every.permute(1, 0, 2).flatten(1)),
+            "your second nearest is the same picture, moved otherwise: take the smallest over the moves first.",
+        ),
+        (only(lambda i, j: j == 0), "you move up and down only. Move to the left and right as well."),
+        (only(lambda i, j: i == 0), "you move left and right only. Move up and down as well."),
+        (only(lambda i, j: 0 in (i, j)), "move in both directions at the same time, too: 25 moves."),
+        (only(lambda i, j: i == j), "you move down and right by the same number only: 25 moves."),
+        (only(lambda i, j: min(i, j) >= 0), "you move down and right only: -2 and -1 are missing."),
+        (only(lambda i, j: max(i, j) < 2), "is 2 among your moves? range(-2, 2) ends at 1."),
+        (only(lambda i, j: max(abs(i), abs(j)) < 2), "you move by one pixel only: up to two are allowed."),
+        (_share(every.mean(0)), "you take the mean over the moves: take the smallest."),
+        ((near[:, 0] < still.sort(dim=1).values[:, 1] / 3).double().mean().item(), "d2 may move as well."),
+        (1 - right, "that is the share of new samples, not of copies."),
+        (right * len(drawn), "that is the number of copies: divide it by the number of samples."),
+        (_share(least**2), "you compared squared distances: take the roots before you divide by 3."),
+        (_share(least, 2.0), "your threshold is a half, but it should be a third."),
+        (_share(least, 1.5), "your threshold is two thirds, but it should be a third."),
+        ((near[:, 0] / near[:, 1]).mean().item(), "that is the mean of d1 / d2: count how often it is below a third."),
+        (_share(least.T), "search `training` for each sample, not the other way round."),
+    ]
 
 
 def middle_guess(answer: Any) -> None:

@@ -1,11 +1,14 @@
-"""Lesson 21: how sure twelve pairs can make you, one good picture in a grid, and a pan to the right."""
+"""Lesson 21: how sure twelve pairs can make you, an unbiased share of good grids, and a pan to either side."""
 
 from __future__ import annotations
 
+import math
+import statistics
 from typing import Any
 
 import torch
 from scipy import stats
+from torch import Tensor
 
 from .judge import NotAttempted, Wrong, call, name_mistake, number, same_kind
 
@@ -58,72 +61,91 @@ def _upper(right: int, n: int) -> float:
 
 
 def good_grids(answer: Any) -> None:
-    """21.2: good_grids(chances, n) -> the mean over prompts of 1 - (1 - p)^n."""
+    """21.2: good_grids(counts, m, n) -> the unbiased estimate of the share of grids of n with a good picture."""
     generator = torch.Generator().manual_seed(0)
-    for count, n in ((7, 4), (20, 2), (5, 9), (6, 1)):
-        chances = torch.rand(count, generator=generator, dtype=torch.float64)
-        right = (1 - (1 - chances) ** n).mean().item()
-        mean = chances.mean().item()
-        share = number(call(answer, chances=chances, n=n), "the share")
+    for prompts, m, n in ((9, 8, 4), (20, 12, 3), (6, 5, 5), (7, 6, 1)):
+        counts = torch.randint(m + 1, (prompts,), generator=generator)
+        counts[:3] = torch.tensor([0, 1, m - 1])  # hard, middling and easy ones
+        right = statistics.fmean(1 - math.comb(m - c, n) / math.comb(m, n) for c in counts.tolist())
+        share = number(call(answer, counts=counts, m=m, n=n), "the share")
         if abs(share - right) < 1e-6:
             continue
+        chances = counts.double() / m
+        mean = chances.mean().item()
         mistakes = [
-            (1 - (1 - mean) ** n, "that is the friend's answer. Some prompts are hard: average at the end."),
-            ((chances**n).mean().item(), "that is the share of grids in which all pictures are good."),
-            (((1 - chances) ** n).mean().item(), "that is the share of grids in which all pictures are bad."),
-            (n * mean, "that is the number of good pictures in a grid."),
-            (mean, "that is the share for a single picture: n must matter."),
-            ((1 - chances**n).mean().item(), "that is the share of grids with at least one bad picture."),
             (
-                (n * chances * (1 - chances) ** (n - 1)).mean().item(),
+                (1 - (1 - chances) ** n).mean().item(),
+                "that is the first friend's answer, which is too low on average. Count grids instead.",
+            ),
+            (1 - (1 - mean) ** n, "that is the second friend's answer. Some prompts are hard: average at the end."),
+            (
+                statistics.fmean(math.comb(c, n) / math.comb(m, n) for c in counts.tolist()),
+                "that is the share of grids in which all pictures are good.",
+            ),
+            (
+                statistics.fmean(math.comb(m - c, n) / math.comb(m, n) for c in counts.tolist()),
+                "that is the share of grids in which all pictures are bad.",
+            ),
+            (
+                statistics.fmean(1 - math.comb(c, n) / math.comb(m, n) for c in counts.tolist()),
+                "that is the share of grids with at least one bad picture.",
+            ),
+            (
+                statistics.fmean(c * math.comb(m - c, n - 1) / math.comb(m, n) for c in counts.tolist()),
                 "that is exactly one good picture, not at least one.",
             ),
-            ((1 - (1 - chances) ** n).sum().item(), "that is the number of prompts. Divide by how many there are."),
-            (min(1.0, n * mean), "chances do not add up: two pictures may both be good."),
+            ((counts > 0).double().mean().item(), "that is for grids of all m pictures: n must matter."),
+            (mean, "that is the share for a single picture: n must matter."),
+            (n * mean, "that is the number of good pictures in a grid."),
+            (right * prompts, "that is the number of prompts. Divide by how many there are."),
             ((n * chances).clamp(max=1).mean().item(), "chances do not add up: two pictures may both be good."),
         ]
         name_mistake(share, mistakes, lambda a, b: abs(a - b) < 1e-6)
-        raise Wrong(f"with {count} prompts and grids of {n} the share is {right:.4f}, but yours is {share:.4f}.")
+        raise Wrong(
+            f"for {prompts} prompts, {m} pictures of each and grids of {n}, the share is {right:.4f}, but yours is "
+            f"{share:.4f}."
+        )
 
 
-def look_right(answer: Any) -> None:
-    """21.3: look_right(picture, by) -> the picture moved to the left, and where it is known."""
+def look_aside(answer: Any) -> None:
+    """21.3: look_aside(picture, by) -> the picture moved by so many columns, and where it is known."""
     generator = torch.Generator().manual_seed(0)
-    for shape, by in (((3, 6, 9), 4), ((1, 5, 5), 1), ((2, 4, 7), 6)):
+    cases = (((3, 6, 9), 4), ((1, 5, 5), 1), ((2, 4, 7), 6))
+    for shape, by in (*cases, *((shape, -by) for shape, by in cases)):
         picture = torch.randn(shape, generator=generator)
-        width = shape[2]
-        moved = torch.zeros(shape)
-        moved[:, :, : width - by] = picture[:, :, by:]
-        known = (torch.arange(width) < width - by).expand(shape[1:])
+        width, side = shape[2], "right" if by > 0 else "left"
+        moved, known = _moved(picture, by)
         pair = call(answer, picture=picture, by=by)
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise Wrong("return two things: the moved picture, and the mask.")
         if any(part is ... for part in pair):
             raise NotAttempted
         own, mask = same_kind(pair[0], moved, "the picture"), same_kind(pair[1], known, "the mask")
-        other_way = torch.zeros(shape)
-        other_way[:, :, by:] = picture[:, :, : width - by]
-        emptied = picture.clone()
-        emptied[:, :, width - by :] = 0
         if not torch.equal(own, moved):
             mistakes = [
-                (other_way, "you moved the picture to the right, which frees the left side."),
-                (picture.roll(-by, 2), "what has left on the left must not come back on the right."),
+                (_moved(picture, -by)[0], f"by = {by} must free the {side} side, and you free the other one."),
+                (picture.roll(-by, 2), "what has left on one side must not come back on the other."),
                 (picture, "the picture has not moved."),
-                (emptied, "you made room on the right, but the picture has not moved."),
+                (picture * known, f"you made room on the {side}, but the picture has not moved."),
+                (torch.zeros(shape), "nothing is left of the picture. What does a slice with these numbers hold?"),
             ]
             name_mistake(own, mistakes, torch.equal)
-            raise Wrong(
-                f"moved by {by} of {width} columns, {int((own != moved).sum())} of the picture's values are wrong."
-            )
+            raise Wrong(f"for by = {by} and {width} columns, {int((own != moved).sum())} of the values are wrong.")
         if not torch.equal(mask, known):
             mistakes = [
                 (~known, "the picture is right, but the mask is the opposite: True must mean known."),
-                (known.flip(1), "the picture is right, but the mask frees the left side."),
+                (known.flip(1), f"the picture is right, but the mask must free the {side} side for by = {by}."),
                 (torch.ones_like(known), "the picture is right, but the mask says that everything is known."),
             ]
             name_mistake(mask, mistakes, torch.equal)
-            raise Wrong(f"the picture is right, but the mask should be True in the first {width - by} columns only.")
+            raise Wrong(f"the picture is right, but the mask should be True in {width - abs(by)} columns only.")
 
 
-CHECKS = {"21.1": smallest_chance, "21.2": good_grids, "21.3": look_right}
+def _moved(picture: Tensor, by: int) -> tuple[Tensor, Tensor]:
+    width = picture.shape[2]
+    source = torch.arange(width) + by
+    known = (source >= 0) & (source < width)
+    return picture[:, :, source.clamp(0, width - 1)] * known, known.expand(picture.shape[1:])
+
+
+CHECKS = {"21.1": smallest_chance, "21.2": good_grids, "21.3": look_aside}

@@ -36,7 +36,7 @@ STEPS = {"lesson": 20, "full": 600}  # of the U-Net, at budget 1
 COUNT = {"lesson": 200, "full": 1000}
 TRIALS: dict[str, list[tuple[float, ...]]] = {
     **{name: [(1e-3,), (2e-3,), (4e-3,), (8e-3,)] for name in ("eps", "x0", "v")},
-    **{name: [(1e-3,), (2e-3,), (4e-3,), (8e-3,), (16e-3,)] for name in ("VAE", "IMLE")},
+    **{name: [(1e-3,), (2e-3,), (4e-3,), (8e-3,), (16e-3,), (32e-3,)] for name in ("VAE", "IMLE")},
     "GAN 2014": [(2e-4, 0.0), (5e-4, 0.0), (1e-3, 0.0), (2e-3, 0.0), (4e-3, 0.0), (8e-3, 0.0)],
     "GAN 2024": [
         *((5e-4, 0.1), (5e-4, 1.0), (2e-3, 0.1), (2e-3, 1.0)),
