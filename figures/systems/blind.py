@@ -3,10 +3,10 @@
     python figures/systems/blind.py draw FOLDER      # sheets of numbered pictures: FOLDER/<source>/1.png ... 5.png
     python figures/systems/blind.py score FOLDER     # counts FOLDER/<source>/answers.txt, and writes blind.json
 
-The same 100 seen prompts, as many from each group as from any other, once as the real pictures and once drawn by each
-system; picture i has seed i. A reader gets the sheets of one source, and writes lines such as "7: a red apple" into
-answers.txt. Then somebody who sees neither the pictures nor where an answer comes from compares each answer with its
-prompt (FOLDER/to_mark.txt), and writes the numbers of those that name the same thing into FOLDER/marked.txt.
+The same 100 seen prompts, eleven from each of nine groups and one more, once as the real pictures and once drawn by
+each system; picture i has seed i. A reader gets the sheets of one source, and writes lines such as "7: a red apple"
+into answers.txt. Then somebody who sees neither the pictures nor where an answer comes from compares each answer with
+its prompt (FOLDER/to_mark.txt), and writes the numbers of those that name the same thing into FOLDER/marked.txt.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ import random
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))  # for figures/common.py
+
 import torch
+from common import Parser
 from matplotlib.figure import Figure
 from quality import chosen, draw
 from torch import Tensor
@@ -81,5 +84,9 @@ def read_answers(file: Path) -> dict[int, str]:
 
 
 if __name__ == "__main__":
+    parser = Parser(__doc__)
+    parser.add_argument("what", choices=("draw", "score"))
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    args = parser.parse()
     with torch.no_grad():
-        {"draw": write_sheets, "score": score}[sys.argv[1]](Path(sys.argv[2]))
+        {"draw": write_sheets, "score": score}[args.what](args.folder)
