@@ -78,6 +78,42 @@ def test_half_precision_halves_the_file_and_keeps_its_digits(tmp_path, dtype, di
     assert sizes["whole"] - sizes["half"] == pytest.approx(2 * numbers, abs=100)
 
 
+def test_one_byte_a_weight_moves_none_by_more_than_half_a_step(tmp_path):
+    denoiser = small(md.nets.UNet(3, (16, 32), (1, 1)))
+    with torch.no_grad():
+        denoiser.net.first.weight[0] = 0.0  # a row without a scale
+    for name, dtype in (("whole", None), ("packed", torch.int8), ("again", torch.int8)):
+        md.save(md.load(tmp_path / "packed") if name == "again" else denoiser, tmp_path / name, dtype=dtype)
+    weights, old = md.load(tmp_path / "packed").net.state_dict(), denoiser.net.state_dict()
+    for name, value in old.items():
+        if value.ndim < 2:
+            assert torch.equal(weights[name], value.half().float())
+            continue
+        difference, largest = (x.flatten(1).abs().amax(1) for x in (weights[name] - value, value))
+        assert (difference <= largest / 127 * (0.5 + 1e-4)).all(), name
+        assert torch.allclose(weights[name].flatten(1).abs().amax(1), largest, rtol=1e-6, atol=0)
+    sizes = {name: (tmp_path / name).stat().st_size for name in ("whole", "packed")}
+    bytes_each = [(1 if v.ndim > 1 else 2) * v.numel() + (4 * len(v) if v.ndim > 1 else 0) for v in old.values()]
+    assert sum(bytes_each) < sizes["packed"] < sum(bytes_each) + 12_000 < sizes["whole"] / 2.5  # and a header
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "packed").read_bytes()
+
+
+def test_packed_weights_without_their_scales_are_named(tmp_path):
+    md.save(small(), tmp_path / "packed", dtype=torch.int8)
+    header, stored = checkpoint._whole(tmp_path / "packed", checkpoint.FORMAT)
+    del header["sha256"], header["format"]
+    scales = [name for name in stored if name.endswith(checkpoint.SCALE)]
+    for wrong in (
+        {name: value for name, value in stored.items() if name != scales[0]},  # whole numbers are no weights
+        stored | {scales[0]: torch.ones(1)},
+        stored | {scales[0]: torch.ones(1, 10**6)},  # would multiply to something large
+        stored | {"other" + checkpoint.SCALE: torch.ones(3)},
+    ):
+        checkpoint._write(tmp_path / "broken", checkpoint.FORMAT, header, wrong)
+        with pytest.raises(ValueError, match="path must be a whole minidiffusion checkpoint"):
+            md.load(tmp_path / "broken")
+
+
 def test_what_was_written_down_is_read_back(tmp_path):
     path = tmp_path / "model.safetensors"
     md.save(small(), path, about=ABOUT)
@@ -529,7 +565,7 @@ def test_threads_that_write_and_read_one_file_always_find_a_whole_one(tmp_path):
     assert not wrong and [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.complex64])
 def test_weights_are_kept_as_floats(dtype, tmp_path):
     with pytest.raises(ValueError, match=r"dtype must be a floating point torch.dtype"):
         md.save(small(), tmp_path / "model.safetensors", dtype=dtype)

@@ -49,6 +49,7 @@ KEYS = {  # of the header, by format, besides its sha256 and format
 }
 HOLDS = {FORMAT: "a denoiser", NETWORK: "a network that is no denoiser", TRAINING: "the state of a training"}
 NESTED = ("config", "schedule", "about")  # dictionaries in the header; the rest are strings
+SCALE = ":scale"  # what the name of a packed weight's scales ends with
 LONGEST = 500  # characters of what a hostile file can put into a message
 ZEROS = "0" * 64  # takes the place of the checksum while the checksum is computed
 
@@ -62,10 +63,10 @@ def save(
     """Write a denoiser, or a network, to `path`. After an OSError, whatever was there before is still there.
 
     about: notes for the header, a dictionary that JSON can hold. dtype: the type in which to store the weights, such
-    as torch.float16, which halves the file; None keeps their own.
+    as torch.float16, which halves the file, or torch.int8, a quarter of it: see `_packed`; None keeps their own.
     """
-    floating = dtype is None or (isinstance(dtype, torch.dtype) and dtype.is_floating_point)
-    check.must_be("a floating point torch.dtype, such as torch.float16", "dtype", dtype, floating)
+    known = dtype is None or (isinstance(dtype, torch.dtype) and (dtype.is_floating_point or dtype == torch.int8))
+    check.must_be("a floating point torch.dtype, such as torch.float16, or torch.int8", "dtype", dtype, known)
     net: Any = denoiser.net if isinstance(denoiser, Denoiser) else denoiser
     network = type(net).__name__
     if not isinstance(net, Net):
@@ -78,7 +79,12 @@ def save(
             header["about"] = header["about"] | {"shape": header["about"].get("shape", list(denoiser.shape))}
         header |= {"schedule": denoiser.schedule.config(), "head": denoiser.head.name}
     format = FORMAT if isinstance(denoiser, Denoiser) else NETWORK
-    _write(path, format, header, {name: value.detach().to("cpu", dtype) for name, value in net.state_dict().items()})
+    weights = {name: value.detach().cpu() for name, value in net.state_dict().items()}
+    if dtype == torch.int8:
+        weights = _packed(weights)
+    elif dtype is not None:
+        weights = {name: value.to(dtype) for name, value in weights.items()}
+    _write(path, format, header, weights)
 
 
 def read_header(path: str | os.PathLike) -> dict[str, Any]:
@@ -91,6 +97,7 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Any:
     """Load the denoiser or network that `save` wrote, in float32, ready to use. ValueError if the file is damaged."""
     header, weights = _whole(path, FORMAT, NETWORK)
     with _naming(path):
+        weights = _unpacked(weights)
         net = _without_memory(check.one_of("network", header["network"], NETS), header["config"], len(weights))
         wanted = net.state_dict()
         if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in weights.items()}:
@@ -145,6 +152,37 @@ def _without_memory(network: str, config: dict[str, Any], most: int) -> nn.Modul
 
     with register_module_parameter_registration_hook(limit), torch.device("meta"):
         return NETS[network](**config)
+
+
+def _packed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Every matrix or kernel as whole numbers of one byte, times one scale for each output; the rest in half precision.
+
+    Rounding to 127 steps moves a weight by at most half a step: a few parts in a thousand of the largest in its row.
+    """
+    stored = {}
+    for name, value in weights.items():
+        if value.ndim < 2:
+            stored[name] = value.half()
+            continue
+        scale = (value.flatten(1).abs().amax(1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
+        stored[name + SCALE] = scale
+        stored[name] = (value / _rowwise(scale, value)).round().to(torch.int8)
+    return stored
+
+
+def _unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    weights = {name: value for name, value in stored.items() if not name.endswith(SCALE)}
+    for name, value in weights.items():
+        if value.dtype == torch.int8:
+            weights[name] = value * _rowwise(stored[name + SCALE], value)
+    if len(stored) - len(weights) != sum(name + SCALE in stored for name in weights):
+        raise ValueError("it has a scale without a weight")
+    return weights
+
+
+def _rowwise(scale: Tensor, value: Tensor) -> Tensor:
+    """One number for each row, in a shape that multiplies the rows and can make nothing larger."""
+    return scale.view(len(value), *[1] * (value.ndim - 1))
 
 
 # The file
