@@ -18,8 +18,8 @@ from minidiffusion.nets.autoencoder import ImageEncoder
 from minidiffusion.nets.maps import recorded
 from minidiffusion.nets.text import LENGTH
 from minidiffusion.samplers import sample
-from minidiffusion.systems import CLIP, DALLE2, StableDiffusion, batches, latent_diffusion, unclip
-from minidiffusion.systems.batches import VARIANTS, Batches, keywords, vocabulary
+from minidiffusion.systems import CLIP, DALLE2, StableDiffusion, latent_diffusion, unclip
+from minidiffusion.systems.batches import VARIANTS, Batches, keywords, later, vocabulary
 from minidiffusion.systems.contrastive import contrastive_loss, fit_clip, move
 from minidiffusion.systems.decoder import (
     TOKENS,
@@ -165,9 +165,8 @@ def test_half_of_a_batch_is_drawn_by_thing(drawn):
 
 
 @pytest.mark.parametrize("share, chance", [(0.0, [0.1, 0.3, 0.6]), (1.0, [1 / 3] * 3)])
-def test_the_share_by_thing_is_that_of_its_name(drawn, monkeypatch, share, chance):
-    monkeypatch.setattr(batches, "BY_THING", share)
-    things = drawn.thing[drawn.pictures(10_000, *seeded(1))].bincount().numpy()
+def test_the_share_by_thing_is_that_of_its_name(drawn, share, chance):
+    things = drawn.thing[drawn.pictures(10_000, *seeded(1), share)].bincount().numpy()
     assert stats.chisquare(things, 10_000 * np.array(chance)).pvalue > 1e-3
 
 
@@ -608,6 +607,13 @@ def test_shares_outside_of_the_unit_interval_are_named(dalle, stable, unchecked)
             stable.redraw(x, ["cat"], share)
 
 
+def test_later_times_are_even_in_each_half_with_a_quarter_in_the_first():
+    t = later(torch.rand(20_000, generator=seeded(0)[0])).numpy()
+    assert stats.binomtest(int((t < 0.5).sum()), len(t), 0.25).pvalue > 1e-3
+    for low, half in ((0.0, t[t < 0.5]), (0.5, t[t >= 0.5])):
+        assert stats.kstest(half, stats.uniform(low, 0.5).cdf).pvalue > 1e-3
+
+
 # Training
 
 
@@ -632,6 +638,14 @@ def test_every_part_trains_and_the_seed_decides_it_to_the_bit(captions):
         "latents": (
             lambda: denoiser(UNet(4, (32, 64), (1, 1), context=32)),
             lambda net: fit_words(net, randn(10, 4, 4, 4).half(), captions, clip, 2, 8),
+        ),
+        "shapes of latents": (
+            lambda: denoiser(UNet(4, (32, 64), (1, 1), context=32)),
+            lambda net: fit_words(net, randn(10, 4, 4, 4).half(), captions, clip, 2, 8, shapes=True),
+        ),
+        "shapes of pictures": (
+            lambda: denoiser(UNet(12, (32, 64), (1, 1), context=32)),
+            lambda net: fit_decoder(net, pictures, captions, images, clip, 2, 2, shapes=True),
         ),
         "prior": (lambda: denoiser(MLP(32, 32, 1, context=32)), lambda net: fit_prior(net, images, texts, 2, 8)),
         "autoregressive": (autoregressive, lambda net: fit_autoregressive(net, images, texts, 2, 8)),

@@ -1,4 +1,4 @@
-"""Put the trained parts of the systems into the package, in half precision.
+"""Put the trained parts of the systems into the package, one byte for each weight.
 
     minidiffusion train stable_diffusion --out parts && minidiffusion train dalle2 --out parts
     python figures/systems/ship.py parts
@@ -14,8 +14,7 @@ from pathlib import Path
 import torch
 
 import minidiffusion as md
-from minidiffusion.systems.recipes import SYSTEMS
-from minidiffusion.systems.shipped import WEIGHTS
+from minidiffusion.systems.shipped import PARTS, WEIGHTS
 from minidiffusion.training.checkpoint import read_header
 
 HERE = Path(__file__).parent
@@ -30,17 +29,15 @@ def quality(system: str) -> dict[str, float]:
 
 if __name__ == "__main__":
     folder, total = Path(sys.argv[1]), 0
-    shipped = {
-        system: [s for s in stages if not s.name.endswith(("_draft", "_second"))] for system, stages in SYSTEMS.items()
-    }
-    for system, stages in shipped.items():
-        for stage in stages:
-            file = folder / f"{stage.name}.safetensors"
+    for system, names in PARTS.items():
+        for name in names:
+            file = folder / f"{name}.safetensors"
             about = read_header(file)["about"]
-            if stage is stages[-1] or stage.name == "decoder":
+            if name in ("stable_diffusion", "decoder"):
                 about["top1_of_500"] = quality(system)
-            md.save(md.load(file), WEIGHTS / file.name, about, torch.float16)
-    for file in sorted({WEIGHTS / f"{stage.name}.safetensors" for stages in shipped.values() for stage in stages}):
-        total += file.stat().st_size
-        print(f"{file.name:35} {file.stat().st_size / 1e6:6.2f} MB")
+            md.save(md.load(file), WEIGHTS / file.name, about, torch.int8)
+    for name in sorted({*sum(PARTS.values(), ())}):
+        size = (WEIGHTS / f"{name}.safetensors").stat().st_size
+        total += size
+        print(f"{name:35} {size / 1e6:6.2f} MB")
     print(f"{'all':35} {total / 1e6:6.2f} MB")

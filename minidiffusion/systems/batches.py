@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from ..data.emoji import TONES, Captions
 from ..nets.text import LENGTH, Tokenizer
 
 BY_THING = 0.5  # this share of a batch draws a thing first and then one of its pictures, because people have so many
+SHAPES = 0.9  # the same share in a round that works on the shapes of things
 PLAIN, TAGS = 0.2, 0.15  # how often a caption comes without its style, or with keywords in its place
 VARIANTS = 4  # choices of keywords for each picture
+
+
+def later(t: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    """Even times in [0, 1], moved so that three quarters are in the later half, whose noise decides on shapes."""
+    return torch.where(t < 0.25, 2 * t, (2 * t + 1) / 3)
 
 
 def vocabulary(captions: Captions) -> list[str]:
@@ -59,11 +65,11 @@ class Batches:
         tokens = tokenizer([prompt for row in prompts for prompt in row]).view(len(captions), -1, LENGTH)
         return cls(order, size.cumsum(0) - size, size, thing, caption, style, tokens)
 
-    def pictures(self, count: int, generator: Generator) -> Int64[Tensor, "batch"]:
-        """Indices of `count` pictures: BY_THING of them by thing, the others evenly from all."""
+    def pictures(self, count: int, generator: Generator, share: float = BY_THING) -> Int64[Tensor, "batch"]:
+        """Indices of `count` pictures: this share of them by thing, the others evenly from all."""
         anywhere = torch.randint(len(self.order), (count,), generator=generator)
         things = torch.randint(len(self.size), (count,), generator=generator)
-        by_thing = torch.rand(count, generator=generator) < BY_THING
+        by_thing = torch.rand(count, generator=generator) < share
         return torch.where(by_thing, self.one_of(things, generator), anywhere)
 
     def siblings(self, index: Int64[Tensor, "batch"], generator: Generator) -> Int64[Tensor, "batch"]:

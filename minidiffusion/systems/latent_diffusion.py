@@ -26,7 +26,7 @@ from ..objectives.weighted import draw_times, loss_per_item
 from ..samplers import sample
 from ..training.descend import Step, descend
 from ..training.device import autocast
-from .batches import Batches
+from .batches import BY_THING, SHAPES, Batches, later
 from .contrastive import CLIP
 from .prompts import Generators, generators, noise, read
 
@@ -164,20 +164,24 @@ def fit_words(
     steps: int,
     batch_size: int = 64,
     weighting: str = "uniform",
+    shapes: bool = False,
     **options: Any,
 ) -> Iterator[Step]:
     """Train `denoiser` on latents with the words of their captions, which `clip` reads and does not learn.
 
-    Yields a step after each of `steps` steps. options: of `descend`.
+    Yields a step after each of `steps` steps. shapes: work on what is hardest, the shapes of things. They are decided
+    in much noise, so the times are `later`; and SHAPES of the pictures are drawn by thing, for most are of people.
+    options: of `descend`.
     """
     batches = Batches.of(captions, clip.tokenizer)
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:
-        index = batches.pictures(batch_size, generator)
+        index = batches.pictures(batch_size, generator, SHAPES if shapes else BY_THING)
         tokens, _ = batches.words(index, generator)
         dropped = torch.rand(batch_size, generator=generator) < DROP
         t, eps = draw_times(batch_size, generator), torch.randn(latents[index].shape, generator=generator)
-        return latents[index].float(), t, eps, tokens.masked_fill(dropped[:, None], 0)  # 0 is padding
+        tokens = tokens.masked_fill(dropped[:, None], 0)  # 0 is padding
+        return latents[index].float(), later(t) if shapes else t, eps, tokens
 
     def loss(z: Tensor, t: Tensor, eps: Tensor, tokens: Tensor) -> Tensor:
         with torch.no_grad():

@@ -201,11 +201,20 @@ LATENT_DIFFUSION_DRAFT = Stage(
 LATENT_DIFFUSION_SECOND = replace(
     LATENT_DIFFUSION_DRAFT, name="stable_diffusion_second", build=continued("stable_diffusion_draft"), steps=12000
 )
-LATENT_DIFFUSION = replace(
+LATENT_DIFFUSION_THIRD = replace(
     LATENT_DIFFUSION_SECOND,
-    name="stable_diffusion",
+    name="stable_diffusion_third",
     build=continued("stable_diffusion_second"),
     learning_rate=7e-4,
+)
+LATENT_DIFFUSION = replace(
+    LATENT_DIFFUSION_THIRD,
+    name="stable_diffusion",
+    build=continued("stable_diffusion_third"),
+    fit=lambda part, world, steps, **options: fit_words(
+        part, world.latents, world.captions, world.parts["clip"], steps, shapes=True, **options
+    ),
+    steps=8000,
 )
 PRIOR = Stage(
     "prior",
@@ -231,7 +240,17 @@ DECODER_DRAFT = Stage(
     batch_size=64,
     show=show_decoder,
 )
-DECODER = replace(DECODER_DRAFT, name="decoder", build=continued("decoder_draft"), steps=10000)
+DECODER_SECOND = replace(DECODER_DRAFT, name="decoder_second", build=continued("decoder_draft"), steps=10000)
+DECODER = replace(
+    DECODER_SECOND,
+    name="decoder",
+    build=continued("decoder_second"),
+    fit=lambda part, world, steps, **options: fit_decoder(
+        part, world.pictures, world.captions, world.images, world.parts["clip"], steps, shapes=True, **options
+    ),
+    learning_rate=7e-4,
+    steps=6000,
+)
 UPSAMPLER = Stage(
     "upsampler",
     lambda world: denoiser(Upsampler((64, 96), (1, 1))),
@@ -243,7 +262,10 @@ UPSAMPLER = Stage(
 SYSTEMS = {
     "stable_diffusion": (
         *(AUTOENCODER_DRAFT, AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE),
-        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION),
+        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION_THIRD, LATENT_DIFFUSION),
     ),
-    "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
+    "dalle2": (
+        *(CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR),
+        *(DECODER_DRAFT, DECODER_SECOND, DECODER, UPSAMPLER),
+    ),
 }

@@ -13,6 +13,10 @@ from .latent_diffusion import StableDiffusion
 from .unclip import DALLE2
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
+PARTS = {  # of each system, in the order in which its class takes them
+    "stable_diffusion": ("clip", "autoencoder", "stable_diffusion"),
+    "dalle2": ("clip", "prior", "autoregressive_prior", "decoder", "upsampler"),
+}
 
 
 def part(name: str, device: str | torch.device = "cpu", folder: Path = WEIGHTS) -> Any:
@@ -30,10 +34,9 @@ def clip(device: str | torch.device = "cpu", folder: Path = WEIGHTS) -> CLIP:
 
 def stable_diffusion(device: str | torch.device = "cpu", folder: Path = WEIGHTS) -> StableDiffusion:
     """Stable Diffusion, which draws 64x64 pictures of prompts in a latent space. folder: see `clip`."""
-    return StableDiffusion(*(part(name, device, folder) for name in ("clip", "autoencoder", "stable_diffusion")))
+    return StableDiffusion(*(part(name, device, folder) for name in PARTS["stable_diffusion"]))
 
 
 def dalle2(device: str | torch.device = "cpu", folder: Path = WEIGHTS) -> DALLE2:
     """DALL-E 2, which draws 64x64 pictures of prompts by way of their CLIP embeddings. folder: see `clip`."""
-    names = ("clip", "prior", "autoregressive_prior", "decoder", "upsampler")
-    return DALLE2(*(part(name, device, folder) for name in names))
+    return DALLE2(*(part(name, device, folder) for name in PARTS["dalle2"]))
