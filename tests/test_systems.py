@@ -643,10 +643,6 @@ def test_every_part_trains_and_the_seed_decides_it_to_the_bit(captions):
             lambda: denoiser(UNet(4, (32, 64), (1, 1), context=32)),
             lambda net: fit_words(net, randn(10, 4, 4, 4).half(), captions, clip, 2, 8, shapes=True),
         ),
-        "shapes of pictures": (
-            lambda: denoiser(UNet(12, (32, 64), (1, 1), context=32)),
-            lambda net: fit_decoder(net, pictures, captions, images, clip, 2, 2, shapes=True),
-        ),
         "prior": (lambda: denoiser(MLP(32, 32, 1, context=32)), lambda net: fit_prior(net, images, texts, 2, 8)),
         "autoregressive": (autoregressive, lambda net: fit_autoregressive(net, images, texts, 2, 8)),
         "decoder": (

@@ -70,11 +70,20 @@ def score(folder: Path) -> None:
         raise SystemExit(f"wrote {folder / 'to_mark.txt'}; run this again when marked.txt is there")
     marked = {lines[int(i) - 1] for i in (folder / "marked.txt").read_text().split()}
     named = {source: sum(place in marked for place in lines if place[0] == source) for source in SOURCES}
+    _, captions = load_emoji("train")
+    group = dict(zip(captions.prompts(), captions.group, strict=True))
+    by_group: dict[str, dict[str, int]] = {}
+    for number, prompt in enumerate(prompts, start=1):
+        counts = by_group.setdefault(group[prompt], dict.fromkeys(("asked", *SOURCES), 0))
+        counts["asked"] += 1
+        for source in SOURCES:
+            counts[source] += (source, number) in marked
     rows = [
         {"prompt": prompt} | {s: [answers[s].get(n, ""), (s, n) in marked] for s in SOURCES}
         for n, prompt in enumerate(prompts, start=1)
     ]
-    (HERE / "blind.json").write_text(json.dumps({"count": COUNT, "named": named, "answers": rows}, indent=1) + "\n")
+    found = {"count": COUNT, "named": named, "by_group": by_group, "answers": rows}
+    (HERE / "blind.json").write_text(json.dumps(found, indent=1) + "\n")
     print(named)
 
 

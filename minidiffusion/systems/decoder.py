@@ -21,7 +21,7 @@ from ..nets.base import Net
 from ..nets.unet import UNet
 from ..objectives.weighted import draw_times, loss_per_item
 from ..training.descend import Step, descend
-from .batches import BY_THING, SHAPES, Batches, later
+from .batches import Batches
 from .contrastive import CLIP
 from .priors import stretched
 
@@ -54,23 +54,22 @@ def fit_decoder(
     steps: int,
     batch_size: int = 64,
     weighting: str = "uniform",
-    shapes: bool = False,
     **options: Any,
 ) -> Iterator[Step]:
     """Train a denoiser of 32x32 pictures with the image embedding of each picture and the words of its caption.
 
-    Yields a step after each of `steps` steps. shapes: see `fit_words`. options: of `descend`.
+    Yields a step after each of `steps` steps. options: of `descend`.
     """
     batches = Batches.of(captions, clip.tokenizer)
     small = F.pixel_unshuffle(torch.cat([halved(to_float(part)) for part in pictures.split(500)]), 2).half()
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:
-        index = batches.pictures(batch_size, generator, SHAPES if shapes else BY_THING)
+        index = batches.pictures(batch_size, generator)
         tokens, _ = batches.words(index, generator)
         image, text = (torch.rand(batch_size, 1, generator=generator) >= drop for drop in (DROP_IMAGE, DROP_TEXT))
         x0 = small[index].float()
-        eps, t = torch.randn(x0.shape, generator=generator), draw_times(batch_size, generator)
-        return x0, later(t) if shapes else t, eps, images[index] * image, tokens * text
+        eps = torch.randn(x0.shape, generator=generator)
+        return x0, draw_times(batch_size, generator), eps, images[index] * image, tokens * text
 
     def loss(x0: Tensor, t: Tensor, eps: Tensor, image: Tensor, tokens: Tensor) -> Tensor:
         with torch.no_grad():

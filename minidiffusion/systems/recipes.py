@@ -240,17 +240,7 @@ DECODER_DRAFT = Stage(
     batch_size=64,
     show=show_decoder,
 )
-DECODER_SECOND = replace(DECODER_DRAFT, name="decoder_second", build=continued("decoder_draft"), steps=10000)
-DECODER = replace(
-    DECODER_SECOND,
-    name="decoder",
-    build=continued("decoder_second"),
-    fit=lambda part, world, steps, **options: fit_decoder(
-        part, world.pictures, world.captions, world.images, world.parts["clip"], steps, shapes=True, **options
-    ),
-    learning_rate=7e-4,
-    steps=6000,
-)
+DECODER = replace(DECODER_DRAFT, name="decoder", build=continued("decoder_draft"), steps=10000)
 UPSAMPLER = Stage(
     "upsampler",
     lambda world: denoiser(Upsampler((64, 96), (1, 1))),
@@ -264,8 +254,5 @@ SYSTEMS = {
         *(AUTOENCODER_DRAFT, AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE),
         *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION_THIRD, LATENT_DIFFUSION),
     ),
-    "dalle2": (
-        *(CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR),
-        *(DECODER_DRAFT, DECODER_SECOND, DECODER, UPSAMPLER),
-    ),
+    "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
 }
