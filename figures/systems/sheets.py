@@ -53,11 +53,11 @@ def labelled(pictures: Tensor, names: list[str], columns: int = 10) -> Figure:
 
 @sheet
 def opening(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
-    """Eight prompts and what Stable Diffusion draws of them, for the top of the README."""
+    """Eight prompts that we chose, and what Stable Diffusion draws of them, for the top of the README."""
     prompts = [
         *("woman firefighter, medium skin tone, noto style", "man student, dark skin tone, fluent style"),
         *("grinning face with smiling eyes, twemoji style", "red heart, fluent style"),
-        *("people holding hands, medium-light skin tone, noto style", "waving hand, light skin tone, twemoji style"),
+        *("people holding hands, medium-light skin tone, noto style", "diving mask, fluent style"),
         *("santa claus, medium-dark skin tone, fluent style", "flag, poland, twemoji style"),
     ]
     return labelled(sd.draw(prompts, seeded(range(8))), prompts, columns=8)
