@@ -36,6 +36,7 @@ from minidiffusion.systems.decoder import (
 from minidiffusion.systems.latent_diffusion import fit_words
 from minidiffusion.systems.priors import AutoregressivePrior, fit_autoregressive, fit_prior, stretched
 from minidiffusion.systems.prompts import generators, read
+from minidiffusion.systems.sketch import Sketch, SketchedUNet, fit_sketch
 from minidiffusion.training.device import autocast, has_fast_bfloat16
 
 WORDS = ["blue", "cat", "dark", "dog", "fluent", "man", "noto", "red", "style", "woman"]
@@ -76,7 +77,8 @@ def clip():
 
 @pytest.fixture(scope="module")
 def stable(clip):
-    return StableDiffusion(clip, randomised(Autoencoder(4, width=16)), denoiser(UNet(4, (32, 64), (1, 1), context=32)))
+    net = SketchedUNet(4, 16, (32, 64), (1, 1), context=32, patch=1, width=32, depth=1)
+    return StableDiffusion(clip, randomised(Autoencoder(4, width=16)), denoiser(net))
 
 
 @pytest.fixture(scope="module")
@@ -614,6 +616,48 @@ def test_later_times_are_even_in_each_half_with_a_quarter_in_the_first():
         assert stats.kstest(half, stats.uniform(low, 0.5).cdf).pvalue > 1e-3
 
 
+# The sketch
+
+
+def test_padding_and_the_order_of_words_after_the_start_change_no_sketch(clip):
+    sketch = randomised(Sketch(4, 16, 32, width=32, depth=2), std=0.3)
+    words = clip.words(PROMPTS)
+    longer = torch.cat([words, torch.zeros(len(words), 5, 32)], dim=1)
+    torch.testing.assert_close(sketch(longer), sketch(words), rtol=0, atol=1e-6)
+    turned = torch.cat([words[:, :1], words[:, 1:].flip(1)], dim=1)
+    torch.testing.assert_close(sketch(turned), sketch(words), rtol=0, atol=1e-5)
+    assert (sketch(words)[0] - sketch(words)[1]).abs().max() > 0.1
+
+
+def test_a_u_net_that_begins_to_see_a_sketch_draws_what_it_drew_before(clip):
+    known = randomised(UNet(4, (32, 64), (1, 1), context=32, patch=2), std=0.2)
+    sketch = randomised(Sketch(4, 16, 32, width=32, depth=1), std=0.3)
+    net = SketchedUNet(4, 16, (32, 64), (1, 1), context=32, patch=2, width=32, depth=1)
+    net.start_from(sketch, known)
+    z, t, words = randn(4, 4, 16, 16), torch.rand(4), clip.words(PROMPTS)
+    torch.testing.assert_close(net(z, t, words), known(z, t, words))
+    torch.testing.assert_close(net.sketch(words), sketch(words))
+    assert torch.equal(net(z, t), net(z, t, torch.zeros_like(words)))  # no prompt is a prompt without words
+
+    net.unet.first.weight.data.normal_(std=0.1)  # from now on it looks at the sketch
+    net.sketch.layers[-1].bias.data.add_(1.0)
+    assert (net(z, t, words) - known(z, t, words)).abs().max() > 1e-3
+    net(z, t, words).sum().backward()
+    assert net.unet.first.weight.grad is not None and all(w.grad is None for w in net.sketch.parameters())
+
+
+def test_a_sketch_becomes_the_mean_of_the_latents_with_its_words(captions):
+    words, latents = vocabulary(captions), randn(10, 4, 4, 4)
+    clip = randomised(small_clip(words=words), std=0.2)
+    sketch = Sketch(4, 4, 32, width=64, depth=1)
+    *_, step = fit_sketch(sketch, latents, captions, clip, 1500, 64, ema_decay=0.9)
+    prompts = captions.prompts()  # two dogs have the same words, and all others words of their own
+    for i, prompt in enumerate(prompts):
+        same = latents[[j for j, other in enumerate(prompts) if other == prompt]].mean(0)
+        missed = (step.ema(clip.words([prompt]))[0] - same).square().mean()
+        assert missed < 0.05 * latents.var(), (i, prompt, missed)
+
+
 # Training
 
 
@@ -642,6 +686,10 @@ def test_every_part_trains_and_the_seed_decides_it_to_the_bit(captions):
         "shapes of latents": (
             lambda: denoiser(UNet(4, (32, 64), (1, 1), context=32)),
             lambda net: fit_words(net, randn(10, 4, 4, 4).half(), captions, clip, 2, 8, shapes=True),
+        ),
+        "sketch": (
+            lambda: randomised(Sketch(4, 4, 32, width=32, depth=1)),
+            lambda net: fit_sketch(net, randn(10, 4, 4, 4).half(), captions, clip, 2, 8),
         ),
         "prior": (lambda: denoiser(MLP(32, 32, 1, context=32)), lambda net: fit_prior(net, images, texts, 2, 8)),
         "autoregressive": (autoregressive, lambda net: fit_autoregressive(net, images, texts, 2, 8)),

@@ -7,7 +7,8 @@ import minidiffusion as md
 from minidiffusion.cli import main, train
 from minidiffusion.data.emoji import Captions
 from minidiffusion.systems import recipes
-from minidiffusion.systems.recipes import SYSTEMS, Stage, World
+from minidiffusion.systems.recipes import SYSTEMS
+from minidiffusion.systems.stages import Stage, World, continued
 from minidiffusion.training import checkpoint
 
 BUILT = []
@@ -100,7 +101,7 @@ def test_a_seed_decides_the_first_weights_of_a_part():
 def test_a_part_goes_on_from_its_draft_and_leaves_the_draft_alone():
     world = World(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), NOTHING)
     draft = world.parts["prior"] = recipes.PRIOR.build(world).eval().requires_grad_(False)
-    part = recipes.continued("prior")(world)
+    part = continued("prior")(world)
     assert all(
         torch.equal(a, b) and b.requires_grad for a, b in zip(draft.parameters(), part.parameters(), strict=True)
     )

@@ -1,7 +1,8 @@
 """A trial that is not shipped: a fourth round of Stable Diffusion on pictures that no font has.
 
-    python figures/systems/collages.py FOLDER [--resume]      # an hour on one core; writes the weights into FOLDER
-    python figures/systems/quality.py --weights FOLDER        # their scores, which are in collages.json
+    minidiffusion train stable_diffusion --out PARTS             # until stable_diffusion_third.safetensors is there
+    python figures/systems/collages.py PARTS FOLDER [--resume]   # an hour on one core; writes the weights into FOLDER
+    python figures/systems/quality.py --weights FOLDER           # their scores, which are in collages.json
 
 A caption names a thing, and in the fonts a thing mostly has one colour and stands alone. So a network has no reason to
 learn that "blue" and "rose" can be said separately. Here it learns from 5,000 collages beside the 12,377 real pictures:
@@ -29,7 +30,7 @@ from minidiffusion import Denoiser
 from minidiffusion.cli import main
 from minidiffusion.data.emoji import Captions
 from minidiffusion.systems import recipes
-from minidiffusion.systems.shipped import WEIGHTS
+from minidiffusion.systems.stages import World, continued
 from minidiffusion.training.descend import Step
 
 # hue in turns, and what saturation and brightness are multiplied by; a hue of None stays as it is
@@ -121,21 +122,20 @@ def joined(one: Captions, two: Captions) -> Captions:
     return Captions([*one, *two], **{name: [*values, *vars(two)[name]] for name, values in vars(one).items()})
 
 
-def with_collages(part: Denoiser, world: recipes.World, steps: int, **options: Any) -> Iterator[Step]:
+def with_collages(part: Denoiser, world: World, steps: int, **options: Any) -> Iterator[Step]:
     """The training of Stable Diffusion's U-Net, on the pictures of this world and on collages of them."""
     pictures, captions = collages(world.pictures, world.captions, COUNT)
-    larger = recipes.World(torch.cat([world.pictures, pictures]), joined(world.captions, captions), world.parts)
-    return recipes.LATENT_DIFFUSION.fit(part, larger, steps, **options)
+    larger = World(torch.cat([world.pictures, pictures]), joined(world.captions, captions), world.parts)
+    return recipes.LATENT_DIFFUSION_THIRD.fit(part, larger, steps, **options)
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("autoencoder", "clip", "prior", "autoregressive_prior", "decoder", "upsampler"):
-        shutil.copy(WEIGHTS / f"{name}.safetensors", folder)
-    shutil.copy(WEIGHTS / "stable_diffusion.safetensors", folder / "shipped.safetensors")
-    shipped = [stage for stage in recipes.SYSTEMS["stable_diffusion"] if stage.name in ("autoencoder", "clip")]
-    third = replace(recipes.LATENT_DIFFUSION, name="shipped")
-    fourth = replace(third, name="stable_diffusion", build=recipes.continued("shipped"), fit=with_collages, steps=STEPS)
-    recipes.SYSTEMS["stable_diffusion"] = (*shipped, third, fourth)
-    sys.exit(main(["train", "stable_diffusion", "--out", str(folder), *sys.argv[2:]]))
+    parts, folder, *options = sys.argv[1:]
+    known = ("autoencoder", "clip", "stable_diffusion_third")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name in known:
+        shutil.copy(Path(parts) / f"{name}.safetensors", folder)
+    stages = [stage for stage in recipes.SYSTEMS["stable_diffusion"] if stage.name in known]
+    fourth = replace(stages[-1], name="stable_diffusion", build=continued(known[-1]), fit=with_collages, steps=STEPS)
+    recipes.SYSTEMS["stable_diffusion"] = (*stages, fourth)
+    sys.exit(main(["train", "stable_diffusion", "--out", folder, *options]))

@@ -39,7 +39,8 @@ from minidiffusion.samplers import sample
 from minidiffusion.systems.first_stage import fit_autoencoder
 from minidiffusion.systems.latent_diffusion import GUIDED, METHOD, SCALE, fit_words
 from minidiffusion.systems.prompts import noise, read
-from minidiffusion.systems.recipes import AUTOENCODER, AUTOENCODER_DRAFT, World
+from minidiffusion.systems.recipes import AUTOENCODER, AUTOENCODER_DRAFT
+from minidiffusion.systems.stages import World
 from minidiffusion.training.descend import Step
 
 HERE, BATCH, COUNT, STEPS, SHARE = Path(__file__).parent, 64, 1000, 24, 10

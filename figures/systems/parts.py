@@ -42,6 +42,15 @@ def without_parts(sd: StableDiffusion, dalle2: DALLE2) -> dict[str, Draw]:
         words[:, 1:] = 0
         return sd.decode(sd._sample(guided, sd.noise(len(words), each), words, STEPS))
 
+    def only_the_sketch(prompts: list[str], each: list[Generator]) -> Tensor:
+        return sd.decode(sd.denoise.net.sketch(sd.guided(prompts, SCALE)[0]))
+
+    def no_sketch(prompts: list[str], each: list[Generator]) -> Tensor:
+        sketch = sd.denoise.net.sketch
+        none = sketch(torch.zeros_like(sd.guided(prompts, SCALE)[0][:1]))  # what it is without words
+        with sketch.register_forward_hook(lambda net, words, output: none.expand_as(output)):
+            return sd.draw(prompts, each)
+
     def no_words(prompts: list[str], each: list[Generator]) -> Tensor:
         return dalle2.decode(dalle2.imagine(prompts, each), each)
 
@@ -63,6 +72,8 @@ def without_parts(sd: StableDiffusion, dalle2: DALLE2) -> dict[str, Draw]:
         "Stable Diffusion": lambda p, g: sd.draw(p, g),
         "Stable Diffusion without guidance": lambda p, g: sd.draw(p, g, scale=1.0),
         "Stable Diffusion that sees only the vector of the whole text when it draws": whole_text,
+        "Stable Diffusion without the sketch when it draws": no_sketch,
+        "the sketch alone, decoded": only_the_sketch,
         "DALL-E 2": lambda p, g: dalle2.draw(p, g),
         "DALL-E 2 without the prior: the text's own embedding": lambda p, g: dalle2.decode(clip.text(p), g, p),
         "DALL-E 2 without the prior: that embedding plus the mean gap": lambda p, g: dalle2.decode(

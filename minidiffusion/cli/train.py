@@ -23,7 +23,8 @@ from .. import data
 from ..check import must_be
 from ..data.emoji import Captions
 from ..process import prior
-from ..systems.recipes import SYSTEMS, Stage, World
+from ..systems.recipes import SYSTEMS
+from ..systems.stages import Stage, World
 from ..training import checkpoint
 from ..training.descend import Step, fit
 from ..training.device import as_device

@@ -2,88 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
-from .. import heads, schedule
 from ..data import to_float
-from ..data.emoji import Captions
 from ..denoiser import Denoiser
 from ..nets import MLP, Autoencoder, UNet
-from ..training.descend import Step
-from ..training.device import autocast
-from .batches import Batches, vocabulary
+from .batches import vocabulary
 from .contrastive import CLIP, fit_clip
 from .decoder import Upsampler, fit_decoder, fit_upsampler
 from .first_stage import fit_autoencoder, set_scale
 from .latent_diffusion import StableDiffusion, fit_words
 from .priors import AutoregressivePrior, fit_autoregressive, fit_prior
+from .sketch import Sketch, SketchedUNet, fit_sketch
+from .stages import Stage, World, continued, denoiser
 from .unclip import DALLE2
-
-
-@dataclass
-class World:
-    """What a stage may use: the pictures with their captions, and the parts that earlier stages have trained."""
-
-    pictures: UInt8[Tensor, "count 3 64 64"]
-    captions: Captions
-    parts: dict[str, Any] = field(default_factory=dict)
-
-    @cached_property
-    def latents(self) -> Float[Tensor, "count latent 16 16"]:
-        """All pictures as the trained autoencoder encodes them, in half precision to save memory."""
-        return self._all(self.parts["autoencoder"].encode).half()
-
-    @cached_property
-    def images(self) -> Float[Tensor, "count width"]:
-        """CLIP's embeddings of all pictures."""
-        return self._all(self.parts["clip"].image)
-
-    @cached_property
-    def texts(self) -> Float[Tensor, "count variant width"]:
-        """CLIP's embeddings of every prompt that a picture may have."""
-        clip = self.parts["clip"]
-        tokens = Batches.of(self.captions, clip.tokenizer).tokens
-        with torch.no_grad():
-            parts = (part.to(clip.log_scale.device) for part in tokens.flatten(0, 1).split(1000))
-            embeddings = [clip.embed_words(clip.text_encoder(part)).cpu() for part in parts]
-        return torch.cat(embeddings).view(*tokens.shape[:2], -1)
-
-    def _all(self, encode: Callable[[Tensor], Tensor]) -> Tensor:
-        device = next(next(iter(self.parts.values())).parameters()).device
-        with torch.no_grad(), autocast(device):
-            return torch.cat([encode(to_float(part).to(device)).cpu() for part in self.pictures.split(250)])
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The training of one part, which is saved under its name."""
-
-    name: str
-    build: Callable[[World], nn.Module]  # the untrained part
-    fit: Callable[..., Iterator[Step]]  # fit(part, world, steps, batch_size=..., **options of descend)
-    steps: int
-    batch_size: int
-    learning_rate: float = 1e-3
-    ema_decay: float = 0.999
-    finish: Callable[[Any, World], None] = lambda part, world: None  # a last measurement before the part is saved
-    show: Callable[[Any, World], Tensor] | None = None  # pictures for a sheet that shows the progress
-
-
-def denoiser(net: nn.Module, factor: float = 1.0) -> Denoiser:
-    """A cosine schedule with more noise, and the head v, as in all denoisers of the systems.
-
-    Flat areas make neighbours alike, so averaging over them removes much of the noise: see `schedule.shifted`.
-    """
-    curve = schedule.cosine() if factor == 1 else schedule.shifted(schedule.cosine(), factor)
-    return Denoiser(net.to(memory_format=torch.channels_last), curve, heads.V)  # type: ignore[call-overload]
 
 
 def build_autoencoder(world: World) -> Autoencoder:
@@ -98,12 +33,11 @@ def build_autoregressive(world: World) -> AutoregressivePrior:
     return net
 
 
-def continued(name: str) -> Callable[[World], Any]:
-    """Build a part from the one that an earlier stage trained: once more from a high learning rate, for longer.
-
-    Warm restarts (Loshchilov and Hutter 2017): the first, shorter stage ends with a part that works already.
-    """
-    return lambda world: copy.deepcopy(world.parts[name]).requires_grad_(True)
+def build_sketched(world: World) -> Denoiser:
+    """The U-Net of the round before, which now sees a sketch of the words beside z_t."""
+    known, net = world.parts["stable_diffusion_fourth"], SketchedUNet()
+    net.start_from(world.parts["sketch"], known.net)
+    return Denoiser(net.to(memory_format=torch.channels_last), known.schedule, known.head)  # type: ignore[call-overload]
 
 
 def build_decoder_of_latents(world: World) -> Autoencoder:
@@ -207,14 +141,26 @@ LATENT_DIFFUSION_THIRD = replace(
     build=continued("stable_diffusion_second"),
     learning_rate=7e-4,
 )
-LATENT_DIFFUSION = replace(
+LATENT_DIFFUSION_FOURTH = replace(
     LATENT_DIFFUSION_THIRD,
-    name="stable_diffusion",
+    name="stable_diffusion_fourth",
     build=continued("stable_diffusion_third"),
     fit=lambda part, world, steps, **options: fit_words(
         part, world.latents, world.captions, world.parts["clip"], steps, shapes=True, **options
     ),
     steps=8000,
+)
+SKETCH = Stage(
+    "sketch",
+    lambda world: Sketch(),
+    lambda part, world, steps, **options: fit_sketch(
+        part, world.latents, world.captions, world.parts["clip"], steps, **options
+    ),
+    steps=20000,
+    batch_size=256,
+)
+LATENT_DIFFUSION = replace(
+    LATENT_DIFFUSION_FOURTH, name="stable_diffusion", build=build_sketched, learning_rate=7e-4, steps=8000
 )
 PRIOR = Stage(
     "prior",
@@ -252,7 +198,8 @@ UPSAMPLER = Stage(
 SYSTEMS = {
     "stable_diffusion": (
         *(AUTOENCODER_DRAFT, AUTOENCODER, CONTRASTIVE_DRAFT, CONTRASTIVE),
-        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION_THIRD, LATENT_DIFFUSION),
+        *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION_THIRD),
+        *(LATENT_DIFFUSION_FOURTH, SKETCH, LATENT_DIFFUSION),
     ),
     "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
 }

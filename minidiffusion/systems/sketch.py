@@ -1,0 +1,124 @@
+"""A sketch of the latents from the words alone, which the U-Net of Stable Diffusion sees beside the noise.
+
+words --> their mean and the start --> residual layers over all places at once --> sketch --+
+z_t ----------------------------------------------------------------------------------------+--> U-Net, with the words
+
+This part is ours, not the paper's. A convolution has the same weights at every place, so it is slow to learn where the
+parts of a thing belong; a plain layer has weights of its own for each place, and learns the same in minutes
+(figures/systems). Where words leave a choice, the sketch is a blur, and the diffusion chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from ..data.emoji import Captions
+from ..nets.base import Net
+from ..nets.embedding import is_word
+from ..nets.unet import UNet
+from ..training.descend import Step, descend
+from .batches import BY_THING, Batches
+from .contrastive import CLIP
+
+
+class Layer(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm, self.first, self.last = nn.LayerNorm(width), nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.last(F.silu(self.first(self.norm(x))))
+
+
+def summary(words: Float[Tensor, "batch word context"]) -> Float[Tensor, "batch 2*context"]:
+    """The vector at the start, which stands for the whole text, and the mean of all that are no padding."""
+    mean = words.sum(1) / is_word(words).sum(1, keepdim=True).clamp(min=1)
+    return torch.cat([words[:, 0], mean], dim=1)
+
+
+class Sketch(Net):
+    """net(words) -> the mean of the latents with these words, as far as it knows; padding has no influence."""
+
+    def __init__(self, latent: int = 8, side: int = 16, context: int = 128, width: int = 1024, depth: int = 2):
+        super().__init__()
+        self.shape = (latent, side, side)
+        self.layers = nn.Sequential(
+            nn.Linear(2 * context, width),
+            *(Layer(width) for _ in range(depth)),
+            nn.LayerNorm(width),
+            nn.Linear(width, latent * side * side),
+        )
+
+    def forward(self, words: Float[Tensor, "batch word context"]) -> Float[Tensor, "batch latent side side"]:
+        return self.from_summary(summary(words))
+
+    def from_summary(self, words: Float[Tensor, "batch 2*context"]) -> Float[Tensor, "batch latent side side"]:
+        return self.layers(words).unflatten(1, self.shape)
+
+
+class SketchedUNet(Net):
+    """net(z_t, t, words): a U-Net that sees z_t and the sketch of the words; without words, that of no words.
+
+    The sketch is trained before and locked. Arguments: as in UNet and Sketch.
+    """
+
+    def __init__(
+        self, latent: int = 8, side: int = 16, widths: Sequence[int] = (128, 192), blocks: Sequence[int] = (2, 2),
+        context: int = 128, patch: int = 2, width: int = 1024, depth: int = 2,
+    ):  # fmt: skip
+        super().__init__()
+        self.sketch = Sketch(latent, side, context, width, depth)
+        self.unet = UNet(2 * latent, widths, blocks, context=context, patch=patch)
+
+    def forward(self, z: Tensor, t: Tensor, words: Tensor | None = None) -> Tensor:
+        none = z.new_zeros(len(z), 1, self.unet.condition.context)
+        with torch.no_grad():
+            sketch = self.sketch(none if words is None else words)
+        return self.unet(torch.cat([z, sketch], dim=1), t, words)[:, : z.shape[1]]
+
+    def start_from(self, sketch: Sketch, unet: UNet) -> None:
+        """Take over a trained sketch, and a U-Net that was trained without it and does not look at it yet."""
+        self.sketch.load_state_dict(sketch.state_dict())
+        self.sketch.requires_grad_(False)
+        mine, known = self.unet.state_dict(), unet.state_dict()
+        for name, value in known.items():
+            mine[name].zero_()
+            mine[name][tuple(slice(size) for size in value.shape)] = value
+        # latents come first in both, so their places among the inputs and outputs are the first half
+
+
+def fit_sketch(
+    sketch: Sketch,
+    latents: Float[Tensor, "count latent row column"],
+    captions: Captions,
+    clip: CLIP,
+    steps: int,
+    batch_size: int = 256,
+    **options: Any,
+) -> Iterator[Step]:
+    """Train a sketch by least squares on the words of captions. Yields a step after each of `steps` steps.
+
+    A tenth has no words; its sketch is the mean picture. options: of `descend`.
+    """
+    batches, device = Batches.of(captions, clip.tokenizer), clip.log_scale.device
+    with torch.no_grad():  # once for all, because reading takes as long as learning
+        parts = (part.to(device) for part in batches.tokens.flatten(0, 1).split(1000))
+        known = torch.cat([summary(clip.text_encoder(part)).cpu() for part in parts])
+        known = known.view(*batches.tokens.shape[:2], -1)
+
+    def draw(generator: Generator) -> tuple[Tensor, ...]:
+        index = batches.pictures(batch_size, generator, BY_THING)
+        _, variant = batches.words(index, generator)
+        kept = torch.rand(batch_size, 1, generator=generator) >= 0.1
+        return latents[index].float(), known[index, variant] * kept
+
+    def loss(z: Tensor, words: Tensor) -> Tensor:
+        return (sketch.from_summary(words) - z).square().flatten(1).mean(1)
+
+    return descend(sketch, draw, loss, steps, **options)
