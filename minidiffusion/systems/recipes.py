@@ -156,11 +156,11 @@ SKETCH = Stage(
     lambda part, world, steps, **options: fit_sketch(
         part, world.latents, world.captions, world.parts["clip"], steps, **options
     ),
-    steps=20000,
+    steps=8000,
     batch_size=256,
 )
 LATENT_DIFFUSION = replace(
-    LATENT_DIFFUSION_FOURTH, name="stable_diffusion", build=build_sketched, learning_rate=7e-4, steps=8000
+    LATENT_DIFFUSION_FOURTH, name="stable_diffusion", build=build_sketched, learning_rate=7e-4, steps=6000
 )
 PRIOR = Stage(
     "prior",
