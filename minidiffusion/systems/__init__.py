@@ -7,6 +7,7 @@ decoder and unclip are DALL-E 2.
 from .contrastive import CLIP
 from .latent_diffusion import StableDiffusion
 from .shipped import clip, dalle2, stable_diffusion
+from .sketch import SketchedUNet
 from .unclip import DALLE2
 
-__all__ = ["CLIP", "DALLE2", "StableDiffusion", "clip", "dalle2", "stable_diffusion"]
+__all__ = ["CLIP", "DALLE2", "SketchedUNet", "StableDiffusion", "clip", "dalle2", "stable_diffusion"]
