@@ -346,3 +346,55 @@ def test_each_guard_is_here():
     )
     tests = [name for name in globals() if name.startswith("test_")]
     assert all(any(part in name for name in tests) for part in wanted)
+
+
+def answers(path):
+    return re.findall(r"\*\*Answer: \((\w)\)", prose(path))
+
+
+def test_the_key_for_teachers_has_the_answers_of_the_lessons():
+    key = dict(re.findall(r"\| (\d\d) \| ([a-z](?: [a-z])*) (?=\|)", (LESSONS / "TEACHING.md").read_text()))
+    assert key == {path.name[:2]: " ".join(answers(path)) for path in LESSON_FILES}
+
+
+# Decimals in the text that no cell prints, because they are no results: definitions, choices that a question offers,
+# and quotations from papers or from figures/, which the text names
+GIVEN = {
+    "01": "0.0001 0.00085 0.006 0.2 2.3 8.5",
+    "03": "1.15",
+    "04": "2.5 4.3",
+    "06": "1.44 13.51 3.17 3.70 3.75 4.3",
+    "08": "0.0001 0.07",
+    "09": "4.8",
+    "11": "0.02 13.22 13.51 2.3 3.17",
+    "13": "0.0001 0.02 0.06 0.27 1.6",
+    "14": "0.008",
+    "15": "0.8 7.5",
+    "16": "0.03 4.5",
+    "17": "1.4",
+    "18": "12.5",
+    "19": "0.001 0.18215 5.5",
+    "20": "0.46 0.52 0.57 1.4 2.2 3.1 3.3 3.5",
+    "21": "0.025",
+    "22": "13.22 13.51 3.17",
+    "23": "22.1 22.3",
+}
+
+
+def decimals(text):
+    return set(re.findall(r"(?<![\w.])\d+\.\d+", text.replace(",", "")))
+
+
+@lesson
+def test_each_decimal_of_the_text_is_printed_by_a_cell(path):
+    text = prose(path).split("**References")[0]
+    for hidden in (r"<details>.*?</details>", r"```.*?```", r"`[^`]*`", r"\]\([^)]*\)"):
+        text = re.sub(hidden, "", text, flags=re.S)
+    formulas = r"\$\$.*?\$\$|\$[^$]*\$"
+    known = " ".join(re.findall(formulas, text, flags=re.S))
+    for cell in cells(path, "code"):
+        known += cell.source + "".join(str(out) for out in cell.outputs if "image/png" not in out.get("data", {}))
+    found = decimals(re.sub(formulas, "", text, flags=re.S))
+    given = GIVEN.get(path.name[:2], "").split()
+    missing = found - decimals(known) - set(given)
+    assert not missing and set(given) <= found
