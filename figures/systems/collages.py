@@ -1,6 +1,6 @@
 """A trial that is not shipped: a fourth round of Stable Diffusion on pictures that no font has.
 
-    minidiffusion train stable_diffusion --out PARTS             # until stable_diffusion_third.safetensors is there
+    minidiffusion train stable_diffusion --out PARTS             # until the fourth round begins
     python figures/systems/collages.py PARTS FOLDER [--resume]   # an hour on one core; writes the weights into FOLDER
     python figures/systems/quality.py --weights FOLDER           # their scores, which are in collages.json
 
@@ -92,8 +92,8 @@ def collages(
 ) -> tuple[UInt8[Tensor, "more 3 64 64"], Captions]:
     """`count` pictures made from these, with captions. Their thing is that of the first picture they are made from."""
     rng, drawings, names, sources = np.random.default_rng(seed), [], [], []
-    usable = [i for i, (tone, group) in enumerate(zip(captions.tone, captions.group, strict=True)) if tone == 0]
-    usable = [i for i in usable if captions.group[i] != "flags"]
+    kinds = enumerate(zip(captions.tone, captions.group, strict=True))
+    usable = [i for i, (tone, group) in kinds if tone == 0 and group != "flags"]
     by_style: dict[str, list[int]] = {}
     for i in usable:
         by_style.setdefault(captions.style[i], []).append(i)

@@ -21,6 +21,7 @@ from minidiffusion.data.emoji import load_emoji
 from minidiffusion.systems import DALLE2, StableDiffusion, unclip
 from minidiffusion.systems.decoder import doubled
 from minidiffusion.systems.latent_diffusion import SCALE, STEPS
+from minidiffusion.systems.prompts import read
 from minidiffusion.systems.shipped import WEIGHTS
 
 HERE = Path(__file__).parent
@@ -43,11 +44,11 @@ def without_parts(sd: StableDiffusion, dalle2: DALLE2) -> dict[str, Draw]:
         return sd.decode(sd._sample(guided, sd.noise(len(words), each), words, STEPS))
 
     def only_the_sketch(prompts: list[str], each: list[Generator]) -> Tensor:
-        return sd.decode(sd.denoise.net.sketch(sd.guided(prompts, SCALE)[0]))
+        return sd.decode(sd.denoise.net.sketch(read(sd.clip, prompts)))
 
     def no_sketch(prompts: list[str], each: list[Generator]) -> Tensor:
         sketch = sd.denoise.net.sketch
-        none = sketch(torch.zeros_like(sd.guided(prompts, SCALE)[0][:1]))  # what it is without words
+        none = sketch(sd.clip.words([""]))  # what it is without words
         with sketch.register_forward_hook(lambda net, words, output: none.expand_as(output)):
             return sd.draw(prompts, each)
 

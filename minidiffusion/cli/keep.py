@@ -92,11 +92,12 @@ class Folder:
         self.step = step
         # the interruption may have come after the state was saved and before the network was
         ema = TrainingState(copy.deepcopy(model), 0, state).ema
-        if self.losses.exists():  # a row may be of a step after the last save, which is about to be done again
-            rows = [row.split(",") for row in self.losses.read_text().splitlines(keepends=True) if row.endswith("\n")]
-            kept = [row for row in rows if row[0].isdigit() and int(row[0]) <= self.step]
-            self.losses.write_text("".join([FIRST, *(",".join(row) for row in kept)]))
         if processes()[0] == 0:
+            if self.losses.exists():  # a row may be of a step after the last save, which is about to be done again
+                rows = [row for row in self.losses.read_text().splitlines(keepends=True) if row.endswith("\n")]
+                kept = [row for row in rows if (n := row.partition(",")[0]).isdigit() and int(n) <= self.step]
+                with write_whole(self.losses) as file:
+                    file.write("".join([FIRST, *kept]).encode())
             self._save_network(ema, shape)
         return state
 

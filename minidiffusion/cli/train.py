@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         args.recipe = args.recipe or next(iter(RECIPES))
         one_of("RECIPE", args.recipe, [*RECIPES, *SYSTEMS])
         if args.recipe in SYSTEMS:
+            must_be("left out for a system", "--compile", args.compile, not args.compile)
             return train_system(args)
         recipe = RECIPES[args.recipe]
         return train_recipe(args, recipe, *data.load(recipe.data))
@@ -153,7 +154,7 @@ def train_system(args: argparse.Namespace) -> int:
         settings = dict(batch_size=stage.batch_size, learning_rate=stage.learning_rate, ema_decay=stage.ema_decay)
         plan = {"recipe": stage.name, "data": "emoji64", "seed": args.seed, **settings, "steps": steps}
         folder = Folder(path, plan, stage.name)
-        part = folder.finished(steps)
+        part, stopped = folder.finished(steps), False
 
         def show(step: Step, stage: Stage = stage, steps: int = steps) -> None:
             if stage.show and (step.number == steps or step.number % -(-steps // 10) == 0):
@@ -168,12 +169,19 @@ def train_system(args: argparse.Namespace) -> int:
                 part = follow(training, folder, stage.name, steps, pressed, show)
                 if folder.step < steps:
                     return report(args, folder, steps)
-                part = part or checkpoint.load(folder.model)  # the interruption came after the last step
+                part = part or checkpoint.load(folder.model, device)  # the interruption came after the last step
                 stage.finish(part, world)
                 if processes()[0] == 0:
                     folder.finish(part)
+                stopped = any_process(pressed)
         report(args, folder, steps)
-        world.parts[stage.name] = part.to(device).eval().requires_grad_(False)
+        # a file holds no memory layout, which decides the speed and the last bits of what comes next
+        part = part.to(device, memory_format=torch.channels_last)
+        world.parts[stage.name] = part.eval().requires_grad_(False)
+        if stopped and stage is not SYSTEMS[args.recipe][-1]:
+            if processes()[0] == 0:
+                print(f"minidiffusion: stopped after {stage.name}; resume with: {resuming(args)}", file=sys.stderr)
+            return 130
     return 0
 
 

@@ -15,12 +15,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Generator, Tensor, nn
 
+from .. import check
 from ..data import to_float
 from ..data.emoji import Captions
 from ..nets.autoencoder import ImageEncoder
 from ..nets.base import Net
 from ..nets.text import TextEncoder, Tokenizer
 from ..training.descend import Step, descend
+from ..training.distributed import processes
 from .batches import Batches
 
 
@@ -97,6 +99,10 @@ def fit_clip(
     Half of each batch are siblings of the other half: the same thing in another style or tone, so that telling things
     apart is not enough. moved: shift and scale each picture a little, see `move`.
     """
+    even = batch_size >= 2 and batch_size % 2 == 0
+    check.must_be("an even number of at least 2, half of them siblings", "batch_size", batch_size, even)
+    if processes()[1] > 1:
+        raise ValueError("fit_clip needs one process, because each pair is told from all others of its batch")
     batches = Batches.of(captions, clip.tokenizer)
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:

@@ -77,6 +77,7 @@ class StableDiffusion:
         strength: 0 keeps the picture, as far as the autoencoder can; 1 keeps next to nothing.
         """
         check.number("strength", strength, 0.0, 1.0)
+        check.whole("steps", steps)
         words, guided = self.guided(prompts, scale, against)
         schedule, eps = self.denoise.schedule, self.noise(len(words), generator)
         z, level = self.encode(pictures), schedule.at(strength)
@@ -115,9 +116,10 @@ class StableDiffusion:
         The map of a word is the weight that each place gave to it, averaged over all layers, heads and steps.
         """
         words, guided = self.guided([prompt], scale)
+        known = self.clip.tokenizer.words(prompt)[0][: words.shape[1] - 1]
+        check.must_be("a text with at least one known word", "prompt", prompt, bool(known))
         with recorded(self.denoise) as maps:
             picture = self.decode(self._sample(guided, self.noise(1, generator), words, steps))
-        known = self.clip.tokenizer.words(prompt)[0][: words.shape[1] - 1]
         sides = [SIDE // PATCH] * 2
         total = torch.zeros(len(known), *sides)
         named = [one for one in maps if one.shape[2] == words.shape[1]]  # not those of "no prompt"

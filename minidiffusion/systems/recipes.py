@@ -1,4 +1,4 @@
-"""How the systems are trained: one stage for each part, and everything besides the seed that decides how it ends."""
+"""How the systems are trained, one stage or several for each part: all that decides how it ends, besides the seed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def seeded(count: int) -> list[torch.Generator]:
 
 def show_autoencoder(part: Autoencoder, world: World) -> Tensor:
     """Pictures, and below them their reconstructions."""
-    x = to_float(world.pictures[::1600])[:8]
+    x = to_float(world.pictures[::1600])[:8].to(part.scale.device)
     return torch.cat([x, part.decode(part.encode(x))])
 
 
@@ -83,7 +83,8 @@ def show_decoder(part: Denoiser, world: World) -> Tensor:
     """Pictures of the training's own embeddings and prompts, at 32x32."""
     clip, index = world.parts["clip"], torch.arange(0, len(world.pictures), 800)[:16]
     prompts = world.captions.prompts()
-    system = DALLE2(clip, part, AutoregressivePrior(), part, part)  # only its decoder works here
+    priors = world.parts["prior"], world.parts["autoregressive_prior"]
+    system = DALLE2(clip, *priors, part, part)  # its upsampler comes later, and `small` does not need it
     return system.small(world.images[index], seeded(len(index)), [prompts[i] for i in index])
 
 
@@ -160,8 +161,8 @@ SKETCH = Stage(
     batch_size=256,
 )
 LATENT_DIFFUSION = replace(
-    LATENT_DIFFUSION_FOURTH, name="stable_diffusion", build=build_sketched, learning_rate=7e-4, steps=6000
-)
+    LATENT_DIFFUSION_FOURTH, name="stable_diffusion", build=build_sketched, steps=6000
+)  # on shapes, too
 PRIOR = Stage(
     "prior",
     lambda world: denoiser(MLP(128, 512, 4, context=128)),

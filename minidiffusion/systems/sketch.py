@@ -18,16 +18,19 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from ..check import must_be
 from ..data.emoji import Captions
 from ..nets.base import Net
-from ..nets.embedding import is_word
+from ..nets.embedding import Cond, is_word
 from ..nets.unet import UNet
 from ..training.descend import Step, descend
-from .batches import BY_THING, Batches
+from .batches import Batches
 from .contrastive import CLIP
 
 
-class Layer(nn.Module):
+class Residual(nn.Module):
+    """x + linear(silu(linear(norm(x)))), for vectors (batch, width)."""
+
     def __init__(self, width: int):
         super().__init__()
         self.norm, self.first, self.last = nn.LayerNorm(width), nn.Linear(width, width), nn.Linear(width, width)
@@ -43,14 +46,17 @@ def summary(words: Float[Tensor, "batch word context"]) -> Float[Tensor, "batch 
 
 
 class Sketch(Net):
-    """net(words) -> the mean of the latents with these words, as far as it knows; padding has no influence."""
+    """net(words) -> the mean of the latents with these words, as far as it knows; padding has no influence.
+
+    latent, side: channels and side of the latents. context: size of a word. width, depth: of the residual layers.
+    """
 
     def __init__(self, latent: int = 8, side: int = 16, context: int = 128, width: int = 1024, depth: int = 2):
         super().__init__()
         self.shape = (latent, side, side)
         self.layers = nn.Sequential(
             nn.Linear(2 * context, width),
-            *(Layer(width) for _ in range(depth)),
+            *(Residual(width) for _ in range(depth)),
             nn.LayerNorm(width),
             nn.Linear(width, latent * side * side),
         )
@@ -59,13 +65,15 @@ class Sketch(Net):
         return self.from_summary(summary(words))
 
     def from_summary(self, words: Float[Tensor, "batch 2*context"]) -> Float[Tensor, "batch latent side side"]:
+        """The same from what `summary` returns."""
         return self.layers(words).unflatten(1, self.shape)
 
 
 class SketchedUNet(Net):
     """net(z_t, t, words): a U-Net that sees z_t and the sketch of the words; without words, that of no words.
 
-    The sketch is trained before and locked. Arguments: as in UNet and Sketch.
+    The sketch is trained before, and stays as it is. latent, side, width, depth: as in Sketch. widths, blocks, context,
+    patch: as in UNet. ValueError: bad z or words.
     """
 
     def __init__(
@@ -76,21 +84,26 @@ class SketchedUNet(Net):
         self.sketch = Sketch(latent, side, context, width, depth)
         self.unet = UNet(2 * latent, widths, blocks, context=context, patch=patch)
 
-    def forward(self, z: Tensor, t: Tensor, words: Tensor | None = None) -> Tensor:
-        none = z.new_zeros(len(z), 1, self.unet.condition.context)
+    def forward(
+        self, z: Float[Tensor, "batch latent side side"], t: Float[Tensor, "batch"], words: Cond | None = None
+    ) -> Float[Tensor, "batch latent side side"]:
+        latent, side, _ = self.sketch.shape
+        must_be(f"(batch, {latent}, {side}, {side})", "z", z, z.shape[1:] == self.sketch.shape)
+        self.unet.condition.check(words, len(z))
         with torch.no_grad():
-            sketch = self.sketch(none if words is None else words)
-        return self.unet(torch.cat([z, sketch], dim=1), t, words)[:, : z.shape[1]]
+            sketch = self.sketch(self.unet.condition.words(t, words))
+        return self.unet(torch.cat([z, sketch], dim=1), t, words)[:, :latent]  # it has outputs for the sketch, too
 
     def start_from(self, sketch: Sketch, unet: UNet) -> None:
-        """Take over a trained sketch, and a U-Net that was trained without it and does not look at it yet."""
+        """Begin as a U-Net of the same sizes that was trained without a sketch, and does not look at it yet."""
         self.sketch.load_state_dict(sketch.state_dict())
         self.sketch.requires_grad_(False)
-        mine, known = self.unet.state_dict(), unet.state_dict()
-        for name, value in known.items():
-            mine[name].zero_()
-            mine[name][tuple(slice(size) for size in value.shape)] = value
-        # latents come first in both, so their places among the inputs and outputs are the first half
+        known, mine = unet.state_dict(), self.unet.state_dict()
+        for name in ("first.weight", "last.2.weight", "last.2.bias"):  # of the doubled channels, those of z come first
+            wider = torch.zeros_like(mine[name])
+            wider[tuple(slice(size) for size in known[name].shape)] = known[name]
+            known[name] = wider
+        self.unet.load_state_dict(known)
 
 
 def fit_sketch(
@@ -113,7 +126,7 @@ def fit_sketch(
         known = known.view(*batches.tokens.shape[:2], -1)
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:
-        index = batches.pictures(batch_size, generator, BY_THING)
+        index = batches.pictures(batch_size, generator)
         _, variant = batches.words(index, generator)
         kept = torch.rand(batch_size, 1, generator=generator) >= 0.1
         return latents[index].float(), known[index, variant] * kept

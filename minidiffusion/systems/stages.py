@@ -71,7 +71,7 @@ class Stage:
 
 
 def denoiser(net: nn.Module, factor: float = 1.0) -> Denoiser:
-    """A cosine schedule with more noise, and the head v, as in all denoisers of the systems.
+    """The head v on a cosine schedule, which `factor` moves towards noise; 1 is not at all.
 
     Flat areas make neighbours alike, so averaging over them removes much of the noise: see `schedule.shifted`.
     """
@@ -80,7 +80,7 @@ def denoiser(net: nn.Module, factor: float = 1.0) -> Denoiser:
 
 
 def continued(name: str) -> Callable[[World], Any]:
-    """Build a part from the one that an earlier stage trained: once more from a high learning rate, for longer.
+    """Build a part from the one that an earlier stage trained: once more from a high learning rate.
 
     Warm restarts (Loshchilov and Hutter 2017): the first, shorter stage ends with a part that works already.
     """

@@ -166,8 +166,9 @@ class DALLE2:
         steps: int = STEPS,
     ) -> Float[Tensor, "batch 3 64 64"]:
         """The pictures moved from the text `before` to the text `after` (their sec. 3.3), by 0.25 to 0.5 of the way."""
-        z, x = self.invert(pictures, steps)
         old, new = self.clip.embed_words(read(self.clip, [before, after]))
+        check.must_be(f"another text than before, {before!r}", "after", after, not torch.equal(old, new))
+        z, x = self.invert(pictures, steps)
         direction = F.normalize(new - old, dim=0).expand_as(z)
         return self.enlarge(self._decode(x, interpolate(z, direction, [share])[0], None, scale, None, steps), generator)
 

@@ -155,7 +155,7 @@ def _without_memory(network: str, config: dict[str, Any], most: int) -> nn.Modul
 
 
 def _packed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Every matrix or kernel as whole numbers of one byte, times one scale for each output; the rest in half precision.
+    """Every matrix or kernel as whole numbers of one byte, times one scale for each row; the rest in half precision.
 
     Rounding to 127 steps moves a weight by at most half a step: a few parts in a thousand of the largest in its row.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ class Jobs:
         with self._lock:
             self.labels.append(label)
             self.changed(list(self.labels))
-        self._line.put(Job(label, work, done))
+            self._line.put(Job(label, work, done))
 
     def wait(self) -> None:
         """Return when all jobs are done."""
@@ -41,10 +42,13 @@ class Jobs:
         while True:
             job = self._line.get()
             try:
-                found = job.work()
-            except Exception as error:  # whatever went wrong, the people waiting behind it must still be served
-                found = error
-            job.done(found)
+                try:
+                    found = job.work()
+                except Exception as error:
+                    found = error
+                job.done(found)
+            except Exception:  # of `done`: whatever went wrong, the people waiting behind it must still be served
+                traceback.print_exc()
             with self._lock:
                 self.labels.pop(0)
                 self.changed(list(self.labels))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ... import check
 from .. import latent_diffusion, unclip
 from .files import given
 from .records import LONGEST, SYSTEMS, Picture, Record
@@ -29,7 +30,7 @@ def imagine(
     steps: int | None = None,
 ) -> Request:
     """`count` pictures of a prompt, with the seeds seed, seed + 1, and so on."""
-    own = DEFAULTS[system]
+    own = DEFAULTS[check.one_of("system", system, DEFAULTS)]
     first = Record(
         "imagine", system, prompt, no, seed, own[0] if scale is None else scale, own[1] if steps is None else steps
     )

@@ -9,12 +9,9 @@ from typing import Any
 from safetensors import safe_open
 
 from .. import shipped
+from ..shipped import PARTS
 
 LOADERS = {"stable_diffusion": shipped.stable_diffusion, "dalle2": shipped.dalle2}
-PARTS = {
-    "stable_diffusion": ("clip", "autoencoder", "stable_diffusion"),
-    "dalle2": ("clip", "prior", "autoregressive_prior", "decoder", "upsampler"),
-}
 
 
 class Shipped(dict[str, Any]):
