@@ -9,8 +9,21 @@ import torch
 import minidiffusion as md
 from minidiffusion.data.emoji import Captions
 from minidiffusion.nets import MLP, Autoencoder, UNet
-from minidiffusion.systems import CLIP, DALLE2, StableDiffusion, batches, decoder, first_stage, latent_diffusion, priors
+from minidiffusion.systems import (
+    CLIP,
+    DALLE2,
+    SketchedUNet,
+    StableDiffusion,
+    batches,
+    decoder,
+    first_stage,
+    latent_diffusion,
+    priors,
+    recipes,
+)
 from minidiffusion.systems.contrastive import fit_clip
+from minidiffusion.systems.sketch import Sketch, fit_sketch
+from minidiffusion.systems.stages import World
 from minidiffusion.training.checkpoint import load, save
 from minidiffusion.training.device import autocast
 
@@ -170,6 +183,11 @@ def parts():
             denoiser(UNet(4, (32, 32), (1, 1), context=64)),
             lambda net, **o: latent_diffusion.fit_words(net, latents, words, known, 2, **o),
         ),
+        "sketch": (Sketch(4, 16, 64, 32, 1), lambda net, **o: fit_sketch(net, latents, words, wide, 2, **o)),
+        "sketched": (
+            denoiser(SketchedUNet(4, 16, (32, 32), (1, 1), 64, 1, 32, 1)),
+            lambda net, **o: latent_diffusion.fit_words(net, latents, words, known, 2, **o),
+        ),
         "prior": (denoiser(MLP(64, 64, 1, context=64)), lambda net, **o: priors.fit_prior(net, units, texts, 2, **o)),
         "autoregressive_prior": (
             autoregressive,
@@ -186,7 +204,8 @@ def parts():
     }
 
 
-NAMES = ("autoencoder", "clip", "stable_diffusion", "prior", "autoregressive_prior", "decoder", "upsampler")
+NAMES = ("autoencoder", "clip", "stable_diffusion", "sketch", "sketched", "prior", "autoregressive_prior", "decoder")
+NAMES += ("upsampler",)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -204,3 +223,8 @@ def test_the_scale_of_latents_is_measured_on_the_gpu():
     moved = copy.deepcopy(net).cuda()
     first_stage.set_scale(moved, pictures())
     same(moved.scale, net.scale, tolerance=1e-3)
+
+
+def test_the_sheet_of_an_autoencoder_in_training_is_drawn_on_the_gpu():
+    net, world = Autoencoder(4, 32), World(pictures(), captions())
+    same(recipes.show_autoencoder(copy.deepcopy(net).cuda(), world), recipes.show_autoencoder(net, world), 1e-3)
