@@ -296,7 +296,7 @@ def test_the_readme_agrees_with_the_ledger():
             (3, 1, "{} numbers for"),
             (4, 0, "(-0.01% [-0.06, 0.03];"),
             (5, 1, "correlation of {}"),
-            (5, 4, "({} times [1.4, 4.4]; the figure"),
+            (5, 4, "With fresh noise it ends {} times [1.4, 4.4] as far"),
         ),
         *(
             (11, 0, "{} [0.40, 0.58]"),
