@@ -216,7 +216,7 @@ def test_lesson_22_shows_the_measured_shares_of_the_parts():
     (source,) = [cell.source for cell in cells if "parts.json" in cell.source]
     measured = json.loads((project / "figures" / "systems" / "parts.json").read_text())["top1"]
     shown = re.findall(r"0\.\d{3}", source)
-    assert len(shown) == 8 and set(shown) <= {f"{found['drawn']:.3f}" for found in measured.values()}
+    assert len(shown) == 9 and set(shown) <= {f"{found['drawn']:.3f}" for found in measured.values()}
 
 
 # The command
