@@ -1,6 +1,6 @@
 """Stable Diffusion (Rombach et al. 2022): diffusion in the latent space of an autoencoder, steered by words.
 
-prompt --> CLIP's text encoder --> words ----+ cross-attention at every level
+prompt --> CLIP's text encoder --> words ----+ cross-attention at every level, and a sketch beside z_t (sketch.py)
                                              v
 noise z_1 --> sampler, with guidance --> U-Net: z_t -> z_0_hat --> z_0 --> decoder, once --> picture
 """
