@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.folder}: {len(copied)} files copied, {len(kept)} kept as they were", flush=True)
     changed = [name for name in kept if not same(source / name, args.folder / name)]
     if changed:
-        print(f"{len(changed)} of them are not as they were installed, because you or your teacher have worked on them")
+        print("not as they were installed, because you or your teacher have worked on them:", ", ".join(changed))
     if importlib.util.find_spec("jupyterlab") is None:
         raise RuntimeError('JupyterLab is not installed: pip install "minidiffusion[lessons]"')
     return jupyterlab(args.folder, args.no_browser, args.port, args.ip)

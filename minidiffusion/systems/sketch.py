@@ -64,7 +64,7 @@ class Sketch(Net):
     def forward(self, words: Float[Tensor, "batch word context"]) -> Float[Tensor, "batch latent side side"]:
         return self.from_summary(summary(words))
 
-    def from_summary(self, words: Float[Tensor, "batch 2*context"]) -> Float[Tensor, "batch latent side side"]:
+    def from_summary(self, words: Float[Tensor, "batch size"]) -> Float[Tensor, "batch latent side side"]:
         """The same from what `summary` returns."""
         return self.layers(words).unflatten(1, self.shape)
 
