@@ -274,6 +274,16 @@ def test_the_writer_is_told_what_was_not_understood(prompt, no, wanted):
 # the line of jobs
 
 
+def test_an_error_while_a_result_is_shown_stops_only_its_own(capsys):
+    seen, done = [], threading.Event()
+    jobs = Jobs(lambda labels: seen.append(labels))
+    jobs.add("broken page", lambda: 1, lambda found: 1 / 0)
+    jobs.add("next", lambda: 2, lambda found: done.set())
+    assert done.wait(10)
+    jobs.wait()
+    assert seen[-1] == [] and "ZeroDivisionError" in capsys.readouterr().err
+
+
 def test_jobs_are_done_in_order_and_an_error_stops_only_its_own():
     seen, first = [], threading.Event()
     jobs = Jobs(lambda labels: seen.append(labels))

@@ -646,6 +646,25 @@ def test_a_u_net_that_begins_to_see_a_sketch_draws_what_it_drew_before(clip):
     assert net.unet.first.weight.grad is not None and all(w.grad is None for w in net.sketch.parameters())
 
 
+def test_a_u_net_with_a_sketch_names_what_does_not_fit(clip):
+    net = SketchedUNet(4, 16, (32, 64), (1, 1), context=32, patch=2, width=32, depth=1)
+    t, words = torch.rand(4), clip.words(PROMPTS)
+    with pytest.raises(ValueError, match=r"z must be \(batch, 4, 16, 16\)"):
+        net(randn(4, 4, 8, 8), t, words)
+    with pytest.raises(ValueError, match="cond must be embeddings of shape"):
+        net(randn(4, 4, 16, 16), t, words[..., :16])
+
+
+def test_bad_prompts_steps_and_batches_are_named_before_work_starts(clip, stable, captions):
+    with pytest.raises(ValueError, match="prompt must be a text with at least one known word"):
+        stable.attention(" ")
+    with pytest.raises(ValueError, match="steps must be a whole number"):
+        stable.redraw(torch.zeros(1, 3, 64, 64), ["red dog"], steps=0)
+    for odd in (1, 7):
+        with pytest.raises(ValueError, match="batch_size must be an even number"):
+            fit_clip(clip, torch.zeros(10, 3, 64, 64, dtype=torch.uint8), captions, 1, odd)
+
+
 def test_a_sketch_becomes_the_mean_of_the_latents_with_its_words(captions):
     words, latents = vocabulary(captions), randn(10, 4, 4, 4)
     clip = randomised(small_clip(words=words), std=0.2)

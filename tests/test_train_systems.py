@@ -57,7 +57,9 @@ def test_an_interrupted_stage_ends_with_the_same_weights(monkeypatch):
     assert main(["train", "stable_diffusion", "--out", "whole"]) == 0
     any_process = train.any_process
     steps = iter(range(1, 100))
-    monkeypatch.setattr(train, "any_process", lambda pressed: next(steps) == 9)  # in the third step of the second stage
+    monkeypatch.setattr(
+        train, "any_process", lambda pressed: next(steps) == 10
+    )  # in the third step of the second stage
     assert main(["train", "stable_diffusion", "--out", "broken"]) == 130
     monkeypatch.setattr(train, "any_process", any_process)
     assert BUILT[2:] == ["first", "second"]
@@ -65,6 +67,24 @@ def test_an_interrupted_stage_ends_with_the_same_weights(monkeypatch):
     for part in ("first", "second"):
         one, other = (md.load(f"{folder}/{part}.safetensors").state_dict() for folder in ("whole", "broken"))
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_ctrl_c_while_a_stage_is_finished_begins_no_other(monkeypatch, capsys):
+    any_process = train.any_process
+    steps = iter(range(1, 100))
+    monkeypatch.setattr(
+        train, "any_process", lambda pressed: next(steps) == 7
+    )  # after the six steps of the first stage
+    assert main(["train", "stable_diffusion", "--out", "run"]) == 130
+    assert BUILT == ["first"] and "stopped after first; resume with" in capsys.readouterr().err
+    monkeypatch.setattr(train, "any_process", any_process)
+    assert main(["train", "stable_diffusion", "--out", "run", "--resume"]) == 0
+    assert BUILT == ["first", "second"]
+
+
+def test_a_system_is_not_compiled(capsys):
+    assert main(["train", "stable_diffusion", "--out", "run", "--compile"]) == 2
+    assert "--compile must be left out for a system" in capsys.readouterr().err and not BUILT
 
 
 def test_an_interruption_after_the_last_step_costs_nothing(monkeypatch):

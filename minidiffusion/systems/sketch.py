@@ -26,6 +26,7 @@ from ..nets.unet import UNet
 from ..training.descend import Step, descend
 from .batches import Batches
 from .contrastive import CLIP
+from .latent_diffusion import DROP
 
 
 class Residual(nn.Module):
@@ -128,7 +129,7 @@ def fit_sketch(
     def draw(generator: Generator) -> tuple[Tensor, ...]:
         index = batches.pictures(batch_size, generator)
         _, variant = batches.words(index, generator)
-        kept = torch.rand(batch_size, 1, generator=generator) >= 0.1
+        kept = torch.rand(batch_size, 1, generator=generator) >= DROP
         return latents[index].float(), known[index, variant] * kept
 
     def loss(z: Tensor, words: Tensor) -> Tensor:
