@@ -368,6 +368,11 @@ def test_torchrun_trains_the_network_of_one_process_and_only_one_writes():
     assert torchrun(*TWO, *words, "two").stdout == "two/model.safetensors\n"
     assert main([*words[2:], "one"]) == 0
     assert contents("one").keys() == contents("two").keys()
+    losses = [Path(name, "loss.csv").read_text().splitlines() for name in ("one", "two")]
+    for rows in losses:
+        assert [row.split(",")[0] for row in rows] == ["step", "1", "2", "3", "4"]
+    first = [float(rows[1].split(",")[1]) for rows in losses]
+    assert first[1] == pytest.approx(first[0], rel=0.01)  # of the whole batch, not of one half
     start, one, two = (
         torch.cat([weight.flatten() for weight in denoiser.parameters()])
         for denoiser in (

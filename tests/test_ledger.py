@@ -306,7 +306,7 @@ def test_the_readme_agrees_with_the_ledger():
             (6, 0, "With x0 it is {} [0.62, 0.72] from its own"),
             (6, 1, "the distance is {} [0.50, 0.55] of that"),
             (6, 3, "and {} [0.68, 0.75] from one"),
-            (23, 0, "The mean, {}, cannot"),
+            (23, 0, "The mean, {} [0.92, 1.03], is"),
         ),
     ],
 )

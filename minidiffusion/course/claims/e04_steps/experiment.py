@@ -61,8 +61,8 @@ def plot(runs: list[dict]) -> Figure:
 
     steps = runs[0]["steps"]
     floor = sum(run["floor"] for run in runs) / len(runs)
-    exact = [max(value, 0.5 * floor) for value in mean("exact")]  # near the floor, an estimate can be negative
-    lines = {"exact denoiser": (steps, exact), "trained network": (steps, mean("trained"))}
+    seen = [(n, value) for n, value in zip(steps, mean("exact"), strict=True) if value > 0]  # an estimate can be below 0
+    lines = {"exact denoiser": tuple(zip(*seen, strict=True)), "trained network": (steps, mean("trained"))}
     lines["taught to need one step"] = ([1], [mean("distilled")])
     axes = "steps", "energy distance to the data"
     levels = {"two samples of the data": floor}
