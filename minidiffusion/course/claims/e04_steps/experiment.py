@@ -61,7 +61,8 @@ def plot(runs: list[dict]) -> Figure:
 
     steps = runs[0]["steps"]
     floor = sum(run["floor"] for run in runs) / len(runs)
-    seen = [(n, value) for n, value in zip(steps, mean("exact"), strict=True) if value > 0]  # an estimate can be below 0
+    # a log axis cannot show an estimate below 0
+    seen = [(n, value) for n, value in zip(steps, mean("exact"), strict=True) if value > 0]
     lines = {"exact denoiser": tuple(zip(*seen, strict=True)), "trained network": (steps, mean("trained"))}
     lines["taught to need one step"] = ([1], [mean("distilled")])
     axes = "steps", "energy distance to the data"
