@@ -677,6 +677,17 @@ def test_a_sketch_becomes_the_mean_of_the_latents_with_its_words(captions):
         assert missed < 0.05 * latents.var(), (i, prompt, missed)
 
 
+def test_a_sketch_for_the_decoder_reads_what_the_decoder_attends_to(captions):
+    words, latents, images = vocabulary(captions), randn(10, 4, 4, 4), F.normalize(randn(10, 32), dim=1)
+    clip = randomised(small_clip(words=words), std=0.2)
+    sketch = Sketch(4, 4, 32, width=64, depth=1)
+    *_, step = fit_sketch(sketch, latents, captions, clip, 1500, 64, images[:, None], ema_decay=0.9)
+    none, said = torch.zeros(10, 1, 32), clip.words(captions.prompts())
+    for seen in (none, said):
+        missed = (step.ema(condition(images, seen)) - latents).square().mean()
+        assert missed < 0.05 * latents.var(), missed
+
+
 # Training
 
 
@@ -714,7 +725,7 @@ def test_every_part_trains_and_the_seed_decides_it_to_the_bit(captions):
         "autoregressive": (autoregressive, lambda net: fit_autoregressive(net, images, texts, 2, 8)),
         "decoder": (
             lambda: denoiser(UNet(12, (32, 64), (1, 1), context=32)),
-            lambda net: fit_decoder(net, pictures, captions, images, clip, 2, 2),
+            lambda net: fit_decoder(net, pictures, captions, images[:, None], clip, 2, 2, shapes=True),
         ),
         "upsampler": (lambda: denoiser(Upsampler((32, 64), (1, 1))), lambda net: fit_upsampler(net, pictures, 2, 2)),
     }

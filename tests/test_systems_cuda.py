@@ -195,7 +195,7 @@ def parts():
         ),
         "decoder": (
             denoiser(UNet(12, (32, 32), (1, 1), context=64)),
-            lambda net, **o: decoder.fit_decoder(net, data, words, units, wide, 2, **o),
+            lambda net, **o: decoder.fit_decoder(net, data, words, units[:, None], wide, 2, **o),
         ),
         "upsampler": (
             denoiser(decoder.Upsampler((32, 32), (1, 1))),

@@ -18,6 +18,13 @@ PLAIN, TAGS = 0.2, 0.15  # how often a caption comes without its style, or with 
 VARIANTS = 4  # choices of keywords for each picture
 
 
+def variants(count: int, choices: int, generator: Generator) -> Int64[Tensor, "batch"]:
+    """Which text a picture comes with: 0 is its caption with the style, 1 without, the others are keywords."""
+    u = torch.rand(count, generator=generator)
+    tags = 2 + torch.randint(choices - 2, (count,), generator=generator)
+    return torch.where(u < TAGS, tags, (u < TAGS + PLAIN).long())
+
+
 def later(t: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
     """Even times in [0, 1], moved so that three quarters are in the later half, whose noise decides on shapes."""
     return torch.where(t < 0.25, 2 * t, (2 * t + 1) / 3)
@@ -82,9 +89,7 @@ class Batches:
 
     def words(self, index: Int64[Tensor, "batch"], generator: Generator) -> tuple[Tensor, Tensor]:
         """Tokens (batch, word) for each picture, and the variant that they are: 0 has the style, 1 has not."""
-        u = torch.rand(len(index), generator=generator)
-        tags = 2 + torch.randint(self.tokens.shape[1] - 2, (len(index),), generator=generator)
-        variant = torch.where(u < TAGS, tags, (u < TAGS + PLAIN).long())
+        variant = variants(len(index), self.tokens.shape[1], generator)
         return self.tokens[index, variant], variant
 
 

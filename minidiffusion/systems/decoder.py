@@ -21,7 +21,7 @@ from ..nets.base import Net
 from ..nets.unet import UNet
 from ..objectives.weighted import draw_times, loss_per_item
 from ..training.descend import Step, descend
-from .batches import Batches
+from .batches import BY_THING, SHAPES, Batches, later
 from .contrastive import CLIP
 from .priors import stretched
 
@@ -45,31 +45,39 @@ def condition(image: Float[Tensor, "batch width"], words: Float[Tensor, "batch w
     return torch.cat([stretched(image)[:, None].expand(-1, TOKENS, -1), words], dim=1)
 
 
+def small(pictures: UInt8[Tensor, "count 3 64 64"]) -> Float[Tensor, "count 12 16 16"]:
+    """What the decoder draws: the pictures at half their size, each 2x2 square as one place, in half precision."""
+    return F.pixel_unshuffle(torch.cat([halved(to_float(part)) for part in pictures.split(500)]), 2).half()
+
+
 def fit_decoder(
     denoiser: Denoiser,
     pictures: UInt8[Tensor, "count 3 64 64"],
     captions: Captions,
-    images: Float[Tensor, "count width"],
+    images: Float[Tensor, "count choice width"],
     clip: CLIP,
     steps: int,
     batch_size: int = 64,
     weighting: str = "uniform",
+    shapes: bool = False,
     **options: Any,
 ) -> Iterator[Step]:
-    """Train a denoiser of 32x32 pictures with the image embedding of each picture and the words of its caption.
+    """Train a denoiser of 32x32 pictures with an embedding of each picture and the words of its caption.
 
-    Yields a step after each of `steps` steps. options: of `descend`.
+    Yields a step after each of `steps` steps. images: embeddings to choose from for each picture, such as its own and
+    one that the prior imagines. shapes: see `fit_words`. options: of `descend`.
     """
     batches = Batches.of(captions, clip.tokenizer)
-    small = F.pixel_unshuffle(torch.cat([halved(to_float(part)) for part in pictures.split(500)]), 2).half()
+    data = small(pictures)
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:
-        index = batches.pictures(batch_size, generator)
+        index = batches.pictures(batch_size, generator, SHAPES if shapes else BY_THING)
         tokens, _ = batches.words(index, generator)
+        choice = torch.randint(images.shape[1], (batch_size,), generator=generator)
         image, text = (torch.rand(batch_size, 1, generator=generator) >= drop for drop in (DROP_IMAGE, DROP_TEXT))
-        x0 = small[index].float()
-        eps = torch.randn(x0.shape, generator=generator)
-        return x0, draw_times(batch_size, generator), eps, images[index] * image, tokens * text
+        x0 = data[index].float()
+        eps, t = torch.randn(x0.shape, generator=generator), draw_times(batch_size, generator)
+        return x0, later(t) if shapes else t, eps, images[index, choice] * image, tokens * text
 
     def loss(x0: Tensor, t: Tensor, eps: Tensor, image: Tensor, tokens: Tensor) -> Tensor:
         with torch.no_grad():

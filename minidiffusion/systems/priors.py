@@ -21,6 +21,7 @@ from ..nets.base import Net
 from ..nets.text import Layer
 from ..objectives.weighted import draw_times, loss_per_item
 from ..training.descend import Step, descend
+from .batches import variants
 
 DROP = 0.1  # of the texts, for guidance
 
@@ -47,7 +48,7 @@ def fit_prior(
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:
         index = torch.randint(len(images), (batch_size,), generator=generator)
-        variant = torch.randint(texts.shape[1], (batch_size,), generator=generator)
+        variant = variants(batch_size, texts.shape[1], generator)
         kept = torch.rand(batch_size, 1, generator=generator) >= DROP
         z = images[index]
         return (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from ..denoiser import Denoiser
 from ..nets import MLP, Autoencoder, UNet
 from .batches import vocabulary
 from .contrastive import CLIP, fit_clip
-from .decoder import Upsampler, fit_decoder, fit_upsampler
+from .decoder import Upsampler, fit_decoder, fit_upsampler, small
 from .first_stage import fit_autoencoder, set_scale
 from .latent_diffusion import StableDiffusion, fit_words
 from .priors import AutoregressivePrior, fit_autoregressive, fit_prior
@@ -33,11 +35,15 @@ def build_autoregressive(world: World) -> AutoregressivePrior:
     return net
 
 
-def build_sketched(world: World) -> Denoiser:
-    """The U-Net of the round before, which now sees a sketch of the words beside z_t."""
-    known, net = world.parts["stable_diffusion_fourth"], SketchedUNet()
-    net.start_from(world.parts["sketch"], known.net)
-    return Denoiser(net.to(memory_format=torch.channels_last), known.schedule, known.head)  # type: ignore[call-overload]
+def sketched(known: str, sketch: str, **sizes: Any) -> Callable[[World], Denoiser]:
+    """Build a U-Net from the one of the round before, which now sees a sketch of the words beside its input."""
+
+    def build(world: World) -> Denoiser:
+        before, net = world.parts[known], SketchedUNet(**sizes)
+        net.start_from(world.parts[sketch], before.net)
+        return Denoiser(net.to(memory_format=torch.channels_last), before.schedule, before.head)  # type: ignore[call-overload]
+
+    return build
 
 
 def build_decoder_of_latents(world: World) -> Autoencoder:
@@ -161,13 +167,13 @@ SKETCH = Stage(
     batch_size=256,
 )
 LATENT_DIFFUSION = replace(
-    LATENT_DIFFUSION_FOURTH, name="stable_diffusion", build=build_sketched, steps=6000
+    LATENT_DIFFUSION_FOURTH, name="stable_diffusion", build=sketched("stable_diffusion_fourth", "sketch"), steps=6000
 )  # on shapes, too
 PRIOR = Stage(
     "prior",
     lambda world: denoiser(MLP(128, 512, 4, context=128)),
     lambda part, world, steps, **options: fit_prior(part, world.images, world.texts, steps, **options),
-    steps=8000,
+    steps=14000,
     batch_size=256,
 )
 AUTOREGRESSIVE_PRIOR = Stage(
@@ -181,13 +187,32 @@ DECODER_DRAFT = Stage(
     "decoder_draft",
     lambda world: denoiser(UNet(12, (128, 192), (1, 1), context=128, patch=2), factor=2.0),
     lambda part, world, steps, **options: fit_decoder(
-        part, world.pictures, world.captions, world.images, world.parts["clip"], steps, **options
+        part, world.pictures, world.captions, world.images[:, None], world.parts["clip"], steps, **options
     ),
     steps=5000,
     batch_size=64,
     show=show_decoder,
 )
-DECODER = replace(DECODER_DRAFT, name="decoder", build=continued("decoder_draft"), steps=10000)
+DECODER_SECOND = replace(DECODER_DRAFT, name="decoder_second", build=continued("decoder_draft"), steps=10000)
+DECODER_SKETCH = Stage(
+    "decoder_sketch",
+    lambda world: Sketch(latent=12),
+    lambda part, world, steps, **options: fit_sketch(
+        part, small(world.pictures), world.captions, world.parts["clip"], steps, images=world.embeddings, **options
+    ),
+    steps=8000,
+    batch_size=256,
+)
+DECODER = replace(
+    DECODER_SECOND,
+    name="decoder",
+    build=sketched("decoder_second", "decoder_sketch", latent=12, blocks=(1, 1)),
+    fit=lambda part, world, steps, **options: fit_decoder(
+        part, world.pictures, world.captions, world.embeddings, world.parts["clip"], steps, shapes=True, **options
+    ),
+    learning_rate=7e-4,
+    steps=6000,
+)
 UPSAMPLER = Stage(
     "upsampler",
     lambda world: denoiser(Upsampler((64, 96), (1, 1))),
@@ -202,5 +227,8 @@ SYSTEMS = {
         *(LATENT_DIFFUSION_DRAFT, LATENT_DIFFUSION_SECOND, LATENT_DIFFUSION_THIRD),
         *(LATENT_DIFFUSION_FOURTH, SKETCH, LATENT_DIFFUSION),
     ),
-    "dalle2": (CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR, DECODER_DRAFT, DECODER, UPSAMPLER),
+    "dalle2": (
+        *(CONTRASTIVE_DRAFT, CONTRASTIVE, PRIOR, AUTOREGRESSIVE_PRIOR),
+        *(DECODER_DRAFT, DECODER_SECOND, DECODER_SKETCH, DECODER, UPSAMPLER),
+    ),
 }

@@ -26,7 +26,9 @@ from ..nets.unet import UNet
 from ..training.descend import Step, descend
 from .batches import Batches
 from .contrastive import CLIP
+from .decoder import DROP_IMAGE, DROP_TEXT, TOKENS
 from .latent_diffusion import DROP
+from .priors import stretched
 
 
 class Residual(nn.Module):
@@ -114,23 +116,35 @@ def fit_sketch(
     clip: CLIP,
     steps: int,
     batch_size: int = 256,
+    images: Float[Tensor, "count choice width"] | None = None,
     **options: Any,
 ) -> Iterator[Step]:
     """Train a sketch by least squares on the words of captions. Yields a step after each of `steps` steps.
 
-    A tenth has no words; its sketch is the mean picture. options: of `descend`.
+    images: for DALL-E 2's decoder, which sees an image embedding before the words; see `fit_decoder`. Some words and
+    embeddings are dropped, as there; without any, the sketch is the mean picture. options: of `descend`.
     """
-    batches, device = Batches.of(captions, clip.tokenizer), clip.log_scale.device
+    batches = Batches.of(captions, clip.tokenizer)
+    tokens = batches.tokens.flatten(0, 1)
     with torch.no_grad():  # once for all, because reading takes as long as learning
-        parts = (part.to(device) for part in batches.tokens.flatten(0, 1).split(1000))
-        known = torch.cat([summary(clip.text_encoder(part)).cpu() for part in parts])
-        known = known.view(*batches.tokens.shape[:2], -1)
+        parts = [clip.text_encoder(part.to(clip.log_scale.device)).cpu() for part in tokens.split(1000)]
+    shape = *batches.tokens.shape[:2], -1
+    start = torch.cat([part[:, 0] for part in parts]).view(shape)
+    total = torch.cat([part.sum(1) for part in parts]).view(shape)
+    count = torch.cat([is_word(part).sum(1, keepdim=True) for part in parts]).view(shape)
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:
         index = batches.pictures(batch_size, generator)
         _, variant = batches.words(index, generator)
-        kept = torch.rand(batch_size, 1, generator=generator) >= DROP
-        return latents[index].float(), known[index, variant] * kept
+        drop = DROP if images is None else DROP_TEXT
+        kept = torch.rand(batch_size, 1, generator=generator) >= drop
+        first, summed, number = (part[index, variant] * kept for part in (start, total, count))
+        if images is not None:
+            choice = torch.randint(images.shape[1], (batch_size,), generator=generator)
+            seen = torch.rand(batch_size, 1, generator=generator) >= DROP_IMAGE
+            image = stretched(images[index, choice]) * seen
+            first, summed, number = image, summed + TOKENS * image, number + TOKENS * seen
+        return latents[index].float(), torch.cat([first, summed / number.clamp(min=1)], dim=1)
 
     def loss(z: Tensor, words: Tensor) -> Tensor:
         return (sketch.from_summary(words) - z).square().flatten(1).mean(1)

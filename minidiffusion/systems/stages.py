@@ -19,6 +19,7 @@ from ..denoiser import Denoiser
 from ..training.descend import Step
 from ..training.device import autocast
 from .batches import Batches
+from .unclip import DALLE2
 
 
 @dataclass
@@ -38,6 +39,13 @@ class World:
     def images(self) -> Float[Tensor, "count width"]:
         """CLIP's embeddings of all pictures."""
         return self._all(self.parts["clip"].image)
+
+    @cached_property
+    def embeddings(self) -> Float[Tensor, "count 2 width"]:
+        """CLIP's embedding of each picture, and one that the prior imagines for its caption."""
+        system = DALLE2(*(self.parts[name] for name in ("clip", "prior", "autoregressive_prior")), *[None] * 2)
+        each = [torch.Generator().manual_seed(i) for i in range(len(self.pictures))]
+        return torch.stack([self.images, system.imagine(self.captions.prompts(), each).cpu()], dim=1)
 
     @cached_property
     def texts(self) -> Float[Tensor, "count variant width"]:
