@@ -196,17 +196,17 @@ DECODER_DRAFT = Stage(
 DECODER_SECOND = replace(DECODER_DRAFT, name="decoder_second", build=continued("decoder_draft"), steps=10000)
 DECODER_SKETCH = Stage(
     "decoder_sketch",
-    lambda world: Sketch(latent=12),
+    lambda world: Sketch(latent=12, width=512),  # half as wide, so that all weights stay below 30 MB
     lambda part, world, steps, **options: fit_sketch(
         part, small(world.pictures), world.captions, world.parts["clip"], steps, images=world.embeddings, **options
     ),
-    steps=8000,
+    steps=12000,
     batch_size=256,
 )
 DECODER = replace(
     DECODER_SECOND,
     name="decoder",
-    build=sketched("decoder_second", "decoder_sketch", latent=12, blocks=(1, 1)),
+    build=sketched("decoder_second", "decoder_sketch", latent=12, blocks=(1, 1), width=512),
     fit=lambda part, world, steps, **options: fit_decoder(
         part, world.pictures, world.captions, world.embeddings, world.parts["clip"], steps, shapes=True, **options
     ),

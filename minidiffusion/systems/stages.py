@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from .. import heads, schedule
 from ..data import to_float
@@ -19,7 +19,7 @@ from ..denoiser import Denoiser
 from ..training.descend import Step
 from ..training.device import autocast
 from .batches import Batches
-from .unclip import DALLE2
+from .unclip import imagined
 
 
 @dataclass
@@ -43,9 +43,10 @@ class World:
     @cached_property
     def embeddings(self) -> Float[Tensor, "count 2 width"]:
         """CLIP's embedding of each picture, and one that the prior imagines for its caption."""
-        system = DALLE2(*(self.parts[name] for name in ("clip", "prior", "autoregressive_prior")), *[None] * 2)
-        each = [torch.Generator().manual_seed(i) for i in range(len(self.pictures))]
-        return torch.stack([self.images, system.imagine(self.captions.prompts(), each).cpu()], dim=1)
+        prior, each = self.parts["prior"], [Generator().manual_seed(i) for i in range(len(self.pictures))]
+        with torch.no_grad():
+            texts = self.texts[:, 0].to(next(prior.parameters()).device)
+            return torch.stack([self.images, imagined(prior, texts, each).cpu()], dim=1)
 
     @cached_property
     def texts(self) -> Float[Tensor, "count variant width"]:

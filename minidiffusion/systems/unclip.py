@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from .. import check
 from ..denoiser import Denoiser
@@ -30,6 +30,18 @@ SCALE, STEPS, METHOD = 3.0, 20, "dpmpp_2m"
 PRIOR_SCALE, PRIOR_STEPS, CANDIDATES = 2.0, 20, 2  # of two embeddings the one nearer to the text (their sec. 2.2)
 UPSAMPLER_STEPS = 6
 SMALL = 32
+
+
+def imagined(
+    prior: Denoiser, texts: Float[Tensor, "batch width"], each: Sequence[Generator], scale: float = PRIOR_SCALE
+) -> Float[Tensor, "batch width"]:
+    """For each text, of CANDIDATES embeddings from the prior the one that is nearest to the text."""
+    z = noise((CANDIDATES, texts.shape[1]), each).flatten(0, 1).to(texts.device)
+    cond = stretched(texts.repeat_interleave(CANDIDATES, dim=0))
+    drawn = sample(classifier_free(prior, scale), z, None, PRIOR_STEPS, METHOD, cond=cond)
+    drawn = F.normalize(drawn, dim=1).unflatten(0, (-1, CANDIDATES))
+    nearest = (drawn @ texts[:, :, None]).argmax(1)
+    return drawn.take_along_dim(nearest[:, :, None], dim=1)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -67,14 +79,9 @@ class DALLE2:
     ) -> Float[Tensor, "batch width"]:
         """Embeddings of pictures of these prompts: of CANDIDATES from the prior, for each the nearest to the text."""
         texts = self.clip.embed_words(read(self.clip, prompts))
-        guided, chosen = classifier_free(self.prior, scale), []
         # one prompt at a time, so that the last digits do not depend on the others in the batch
-        for text, one in zip(texts, generators(len(texts), generator), strict=True):
-            z = noise(text.shape, [one] * CANDIDATES).to(text.device)
-            cond = stretched(text[None]).expand(CANDIDATES, -1)
-            drawn = F.normalize(sample(guided, z, None, PRIOR_STEPS, METHOD, cond=cond), dim=1)
-            chosen.append(drawn[(drawn @ text).argmax()])
-        return torch.stack(chosen)
+        each = zip(texts.split(1), generators(len(texts), generator), strict=True)
+        return torch.cat([imagined(self.prior, text, [one], scale) for text, one in each])
 
     def decode(
         self,
