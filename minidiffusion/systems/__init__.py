@@ -1,7 +1,7 @@
 """The systems that the article names, in miniature: Stable Diffusion and DALL-E 2, each part trained here.
 
-first_stage and contrastive are the parts they begin with; sketch and latent_diffusion are Stable Diffusion; priors,
-decoder and unclip are DALL-E 2.
+first_stage and contrastive are the parts they begin with, and sketch is a part of our own; latent_diffusion is Stable
+Diffusion; priors, decoder and unclip are DALL-E 2.
 """
 
 from .contrastive import CLIP

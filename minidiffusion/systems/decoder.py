@@ -1,7 +1,8 @@
 """DALL-E 2's decoder and upsampler (Ramesh et al. 2022, sec. 2.1): from an image embedding to a picture.
 
 The decoder is a denoiser of 32x32 pictures, each 2x2 square of pixels as one place. It attends to the embedding and to
-the words. The upsampler is a denoiser of what a 64x64 picture has beyond its 32x32 one.
+the words, and sees a sketch of the picture that is made of both (see sketch.py; this is ours, not the paper's). The
+upsampler is a denoiser of what a 64x64 picture has beyond its 32x32 one.
 """
 
 from __future__ import annotations

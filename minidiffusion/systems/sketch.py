@@ -1,5 +1,7 @@
 """A sketch of the latents from the words alone, which the U-Net of Stable Diffusion sees beside the noise.
 
+The decoder of DALL-E 2 has one, too: of its small pictures, from the image embedding and the words.
+
 words --> their mean and the start --> residual layers over all places at once --> sketch --+
 z_t ----------------------------------------------------------------------------------------+--> U-Net, with the words
 
