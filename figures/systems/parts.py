@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 import minidiffusion as md
 from minidiffusion.data.emoji import load_emoji
-from minidiffusion.systems import DALLE2, StableDiffusion, unclip
+from minidiffusion.systems import DALLE2, SketchedUNet, StableDiffusion, unclip
 from minidiffusion.systems.decoder import doubled
 from minidiffusion.systems.latent_diffusion import SCALE, STEPS
 from minidiffusion.systems.prompts import read
@@ -46,11 +46,14 @@ def without_parts(sd: StableDiffusion, dalle2: DALLE2) -> dict[str, Draw]:
     def only_the_sketch(prompts: list[str], each: list[Generator]) -> Tensor:
         return sd.decode(sd.denoise.net.sketch(read(sd.clip, prompts)))
 
-    def no_sketch(prompts: list[str], each: list[Generator]) -> Tensor:
-        sketch = sd.denoise.net.sketch
-        none = sketch(sd.clip.words([""]))  # what it is without words
-        with sketch.register_forward_hook(lambda net, words, output: none.expand_as(output)):
-            return sd.draw(prompts, each)
+    def no_sketch(net: SketchedUNet, draw: Draw) -> Draw:
+        none = net.sketch(clip.words([""]))  # what it is without words
+
+        def drawn(prompts: list[str], each: list[Generator]) -> Tensor:
+            with net.sketch.register_forward_hook(lambda net, words, output: none.expand_as(output)):
+                return draw(prompts, each)
+
+        return drawn
 
     def no_words(prompts: list[str], each: list[Generator]) -> Tensor:
         return dalle2.decode(dalle2.imagine(prompts, each), each)
@@ -73,7 +76,7 @@ def without_parts(sd: StableDiffusion, dalle2: DALLE2) -> dict[str, Draw]:
         "Stable Diffusion": lambda p, g: sd.draw(p, g),
         "Stable Diffusion without guidance": lambda p, g: sd.draw(p, g, scale=1.0),
         "Stable Diffusion that sees only the vector of the whole text when it draws": whole_text,
-        "Stable Diffusion without the sketch when it draws": no_sketch,
+        "Stable Diffusion without the sketch when it draws": no_sketch(sd.denoise.net, sd.draw),
         "the sketch alone, decoded": only_the_sketch,
         "DALL-E 2": lambda p, g: dalle2.draw(p, g),
         "DALL-E 2 without the prior: the text's own embedding": lambda p, g: dalle2.decode(clip.text(p), g, p),
@@ -83,6 +86,7 @@ def without_parts(sd: StableDiffusion, dalle2: DALLE2) -> dict[str, Draw]:
         "DALL-E 2 with the autoregressive prior": autoregressive,
         "DALL-E 2 with one embedding instead of the better of two": one_candidate,
         "DALL-E 2 without words in the decoder": no_words,
+        "DALL-E 2 without the sketch when it draws": no_sketch(dalle2.decoder.net, dalle2.draw),
         "DALL-E 2 without guidance of the decoder": lambda p, g: dalle2.draw(p, g, scale=1.0),
         "DALL-E 2 without guidance of the prior": lambda p, g: dalle2.decode(dalle2.imagine(p, g, 1.0), g, p),
         "DALL-E 2 without the upsampler: bicubic": smooth,
