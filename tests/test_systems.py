@@ -36,7 +36,8 @@ from minidiffusion.systems.decoder import (
 from minidiffusion.systems.latent_diffusion import fit_words
 from minidiffusion.systems.priors import AutoregressivePrior, fit_autoregressive, fit_prior, stretched
 from minidiffusion.systems.prompts import generators, read
-from minidiffusion.systems.sketch import Sketch, SketchedUNet, fit_sketch
+from minidiffusion.systems.sketch import Sketch, SketchedUNet, fit_sketch, summary
+from minidiffusion.systems.stages import World
 from minidiffusion.training.device import autocast, has_fast_bfloat16
 
 WORDS = ["blue", "cat", "dark", "dog", "fluent", "man", "noto", "red", "style", "woman"]
@@ -87,7 +88,7 @@ def dalle(clip):
         clip,
         denoiser(MLP(32, 64, 2, context=32)),
         randomised(AutoregressivePrior(32, components=4, bins=4, size=32, depth=1)),
-        denoiser(UNet(12, (32, 64), (1, 1), context=32)),
+        denoiser(SketchedUNet(12, 16, (32, 64), (1, 1), context=32, patch=1, width=32, depth=1)),
         denoiser(Upsampler((32, 64), (1, 1))),
     )
 
@@ -677,15 +678,54 @@ def test_a_sketch_becomes_the_mean_of_the_latents_with_its_words(captions):
         assert missed < 0.05 * latents.var(), (i, prompt, missed)
 
 
-def test_a_sketch_for_the_decoder_reads_what_the_decoder_attends_to(captions):
-    words, latents, images = vocabulary(captions), randn(10, 4, 4, 4), F.normalize(randn(10, 32), dim=1)
-    clip = randomised(small_clip(words=words), std=0.2)
-    sketch = Sketch(4, 4, 32, width=64, depth=1)
-    *_, step = fit_sketch(sketch, latents, captions, clip, 1500, 64, images[:, None], ema_decay=0.9)
-    none, said = torch.zeros(10, 1, 32), clip.words(captions.prompts())
-    for seen in (none, said):
-        missed = (step.ema(condition(images, seen)) - latents).square().mean()
-        assert missed < 0.05 * latents.var(), missed
+def test_a_sketch_for_the_decoder_learns_from_what_the_decoder_attends_to(captions, monkeypatch):
+    """Every row of a batch is the summary of a condition: one of the images or none, one of the texts or none."""
+    once = lambda net, draw, *rest, **options: iter([draw(*seeded(0))])  # noqa: E731
+    monkeypatch.setattr("minidiffusion.systems.sketch.descend", once)
+    clip = randomised(small_clip(words=vocabulary(captions)), std=0.2)
+    numbers, images, count = torch.arange(10.0).view(10, 1, 1, 1), randn(10, 2, 32), 5_000
+    ((number, drawn),) = fit_sketch(Sketch(1, 1, 32, width=32, depth=1), numbers, captions, clip, 1, count, images)
+    tokens = Batches.of(captions, clip.tokenizer).tokens
+    met = []
+    for i in range(10):
+        words = clip.text_encoder(torch.cat([0 * tokens[i, :1], tokens[i]]))
+        seen = torch.cat([0 * images[i, :1], images[i]])
+        known = torch.cat([summary(condition(one.expand(len(words), -1), words)) for one in seen])
+        mine = drawn[number.flatten() == i]
+        far, which = torch.cdist(mine, known, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+        assert far.max() < 1e-4
+        met.append(which)
+    which, texts = torch.cat(met), tokens.shape[1] + 1
+    image = (which // texts).bincount(minlength=3).numpy()
+    assert stats.chisquare(image, count * np.array([0.1, 0.45, 0.45])).pvalue > 1e-3
+    assert stats.binomtest(int((which % texts == 0).sum()), count, 0.5).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("prior", ["diffusion", "autoregressive"])
+def test_the_priors_read_texts_as_often_as_the_u_net(prior, monkeypatch):
+    once = lambda net, draw, *rest, **options: iter([draw(*seeded(0))])  # noqa: E731
+    monkeypatch.setattr("minidiffusion.systems.priors.descend", once)
+    texts = torch.eye(2 + VARIANTS, 32).expand(10, -1, -1)  # each tells its number
+    images = F.normalize(randn(10, 32), dim=1)
+    if prior == "diffusion":
+        ((*_, text),) = fit_prior(denoiser(MLP(32, 32, 1, context=32)), images, texts, 1, 20_000)
+    else:
+        net = randomised(AutoregressivePrior(32, 4, 4, 32, 1))
+        net.start_from(images)
+        ((*_, text),) = fit_autoregressive(net, images, texts, 1, 20_000)
+    read = text[text.any(1)].argmax(1)
+    shares = np.array([0.65, 0.2, *[0.15 / VARIANTS] * VARIANTS])
+    assert stats.chisquare(read.bincount().numpy(), len(read) * shares).pvalue > 1e-3
+
+
+def test_each_picture_has_its_own_embedding_and_one_that_the_prior_imagines(captions):
+    clip, prior = randomised(small_clip(words=vocabulary(captions)), std=0.2), denoiser(MLP(32, 64, 2, context=32))
+    pictures = torch.randint(256, (10, 3, 64, 64), dtype=torch.uint8, generator=seeded(0)[0])
+    world = World(pictures, captions, {"clip": clip, "prior": prior})
+    assert torch.equal(world.embeddings[:, 0], world.images)
+    for i, prompt in enumerate(captions.prompts()):  # alone as in a batch
+        alone = unclip.imagined(prior, clip.text([prompt]), seeded(i))[0]
+        torch.testing.assert_close(world.embeddings[i, 1], alone, rtol=0, atol=1e-4)
 
 
 # Training
@@ -720,6 +760,10 @@ def test_every_part_trains_and_the_seed_decides_it_to_the_bit(captions):
         "sketch": (
             lambda: randomised(Sketch(4, 4, 32, width=32, depth=1)),
             lambda net: fit_sketch(net, randn(10, 4, 4, 4).half(), captions, clip, 2, 8),
+        ),
+        "sketch of image and words": (
+            lambda: randomised(Sketch(4, 4, 32, width=32, depth=1)),
+            lambda net: fit_sketch(net, randn(10, 4, 4, 4).half(), captions, clip, 2, 8, images[:, None]),
         ),
         "prior": (lambda: denoiser(MLP(32, 32, 1, context=32)), lambda net: fit_prior(net, images, texts, 2, 8)),
         "autoregressive": (autoregressive, lambda net: fit_autoregressive(net, images, texts, 2, 8)),

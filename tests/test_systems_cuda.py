@@ -173,7 +173,7 @@ def parts():
     data, words, known = pictures(), captions(), clip().cuda()
     latents = torch.randn(8, 4, 16, 16, generator=torch.Generator().manual_seed(5))
     units = torch.nn.functional.normalize(torch.randn(8, 64, generator=torch.Generator().manual_seed(6)), dim=1)
-    texts, autoregressive = units[:, None].expand(-1, 2, -1), priors.AutoregressivePrior(64, 4, 4, 32, 1)
+    texts, autoregressive = units[:, None].expand(-1, 3, -1), priors.AutoregressivePrior(64, 4, 4, 32, 1)
     autoregressive.start_from(units)
     wide = randomised(CLIP(batches.vocabulary(words), width=64, embedding=64, depth=1)).cuda()
     return {

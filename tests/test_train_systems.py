@@ -177,3 +177,12 @@ def test_the_autoencoder_goes_on_with_its_latents_locked():
     recipes.AUTOENCODER.finish(part, world)
     changed = {name for name, weight in part.state_dict().items() if not torch.equal(weight, draft.state_dict()[name])}
     assert {name.split(".")[0] for name in changed} == {"synthesise", "decoder"}
+
+
+def test_the_decoder_goes_on_with_a_sketch_that_fits():
+    world = World(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), NOTHING)
+    world.parts["decoder_second"] = before = recipes.DECODER_DRAFT.build(world)
+    world.parts["decoder_sketch"] = recipes.DECODER_SKETCH.build(world)
+    before.net.last[2].bias.data.fill_(1.0)  # it would answer 0 otherwise
+    part, x = recipes.DECODER.build(world), torch.zeros(2, 12, 16, 16)
+    torch.testing.assert_close(part(x, 0.5), before(x, 0.5))

@@ -46,9 +46,14 @@ def condition(image: Float[Tensor, "batch width"], words: Float[Tensor, "batch w
     return torch.cat([stretched(image)[:, None].expand(-1, TOKENS, -1), words], dim=1)
 
 
-def small(pictures: UInt8[Tensor, "count 3 64 64"]) -> Float[Tensor, "count 12 16 16"]:
-    """What the decoder draws: the pictures at half their size, each 2x2 square as one place, in half precision."""
-    return F.pixel_unshuffle(torch.cat([halved(to_float(part)) for part in pictures.split(500)]), 2).half()
+def squares(pictures: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 12 height/4 width/4"]:
+    """What the decoder draws: the pictures at half their size, each 2x2 square of pixels as one place."""
+    return F.pixel_unshuffle(halved(pictures), 2)
+
+
+def all_squares(pictures: UInt8[Tensor, "count 3 64 64"]) -> Float[Tensor, "count 12 16 16"]:
+    """Those of a whole data set, in half precision to save memory."""
+    return torch.cat([squares(to_float(part)).half() for part in pictures.split(500)])
 
 
 def fit_decoder(
@@ -69,12 +74,13 @@ def fit_decoder(
     one that the prior imagines. shapes: see `fit_words`. options: of `descend`.
     """
     batches = Batches.of(captions, clip.tokenizer)
-    data = small(pictures)
+    data = all_squares(pictures)
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:
         index = batches.pictures(batch_size, generator, SHAPES if shapes else BY_THING)
         tokens, _ = batches.words(index, generator)
-        choice = torch.randint(images.shape[1], (batch_size,), generator=generator)
+        # one choice takes no random numbers, so that a seed still leads to the first rounds, which had one
+        choice = torch.randint(images.shape[1], (batch_size,), generator=generator) if images.shape[1] > 1 else 0
         image, text = (torch.rand(batch_size, 1, generator=generator) >= drop for drop in (DROP_IMAGE, DROP_TEXT))
         x0 = data[index].float()
         eps, t = torch.randn(x0.shape, generator=generator), draw_times(batch_size, generator)

@@ -42,7 +42,8 @@ def fit_prior(
 ) -> Iterator[Step]:
     """Train a denoiser of image embeddings, each with the embedding of one of its texts as the condition.
 
-    Yields a step after each of `steps` steps. options: of `descend`.
+    Yields a step after each of `steps` steps. texts: at least three for each picture, in the order of `variants`, which
+    says how often each is read. options: of `descend`.
     """
     images, texts = stretched(images), stretched(texts.flatten(0, 1)).view_as(texts)
 
@@ -141,7 +142,7 @@ def fit_autoregressive(
 
     def draw(generator: Generator) -> tuple[Tensor, Tensor]:
         index = torch.randint(len(digits), (batch_size,), generator=generator)
-        variant = torch.randint(texts.shape[1], (batch_size,), generator=generator)
+        variant = variants(batch_size, texts.shape[1], generator)
         return digits[index], texts[index, variant]
 
     def loss(right: Tensor, text: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from ..denoiser import Denoiser
 from ..nets import MLP, Autoencoder, UNet
 from .batches import vocabulary
 from .contrastive import CLIP, fit_clip
-from .decoder import Upsampler, fit_decoder, fit_upsampler, small
+from .decoder import Upsampler, all_squares, fit_decoder, fit_upsampler
 from .first_stage import fit_autoencoder, set_scale
 from .latent_diffusion import StableDiffusion, fit_words
 from .priors import AutoregressivePrior, fit_autoregressive, fit_prior
@@ -35,12 +34,13 @@ def build_autoregressive(world: World) -> AutoregressivePrior:
     return net
 
 
-def sketched(known: str, sketch: str, **sizes: Any) -> Callable[[World], Denoiser]:
-    """Build a U-Net from the one of the round before, which now sees a sketch of the words beside its input."""
+def sketched(known: str, sketch: str) -> Callable[[World], Denoiser]:
+    """Build a U-Net from the one of the round before, which now sees a sketch of its condition beside its input."""
 
     def build(world: World) -> Denoiser:
-        before, net = world.parts[known], SketchedUNet(**sizes)
-        net.start_from(world.parts[sketch], before.net)
+        before, guess = world.parts[known], world.parts[sketch]
+        net = SketchedUNet(**guess.config, **{name: before.net.config[name] for name in ("widths", "blocks", "patch")})
+        net.start_from(guess, before.net)
         return Denoiser(net.to(memory_format=torch.channels_last), before.schedule, before.head)  # type: ignore[call-overload]
 
     return build
@@ -196,9 +196,15 @@ DECODER_DRAFT = Stage(
 DECODER_SECOND = replace(DECODER_DRAFT, name="decoder_second", build=continued("decoder_draft"), steps=10000)
 DECODER_SKETCH = Stage(
     "decoder_sketch",
-    lambda world: Sketch(latent=12, width=512),  # half as wide, so that all weights stay below 30 MB
+    lambda world: Sketch(latent=12, width=512),  # half as wide as Stable Diffusion's, for a file of 7 MB and not of 12
     lambda part, world, steps, **options: fit_sketch(
-        part, small(world.pictures), world.captions, world.parts["clip"], steps, images=world.embeddings, **options
+        part,
+        all_squares(world.pictures),
+        world.captions,
+        world.parts["clip"],
+        steps,
+        images=world.embeddings,
+        **options,
     ),
     steps=12000,
     batch_size=256,
@@ -206,7 +212,7 @@ DECODER_SKETCH = Stage(
 DECODER = replace(
     DECODER_SECOND,
     name="decoder",
-    build=sketched("decoder_second", "decoder_sketch", latent=12, blocks=(1, 1), width=512),
+    build=sketched("decoder_second", "decoder_sketch"),
     fit=lambda part, world, steps, **options: fit_decoder(
         part, world.pictures, world.captions, world.embeddings, world.parts["clip"], steps, shapes=True, **options
     ),

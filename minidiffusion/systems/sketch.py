@@ -45,7 +45,7 @@ class Residual(nn.Module):
 
 
 def summary(words: Float[Tensor, "batch word context"]) -> Float[Tensor, "batch 2*context"]:
-    """The vector at the start, which stands for the whole text, and the mean of all that are no padding."""
+    """The first vector, of the whole text or of the image, and the mean of all that are no padding."""
     mean = words.sum(1) / is_word(words).sum(1, keepdim=True).clamp(min=1)
     return torch.cat([words[:, 0], mean], dim=1)
 
@@ -53,6 +53,7 @@ def summary(words: Float[Tensor, "batch word context"]) -> Float[Tensor, "batch 
 class Sketch(Net):
     """net(words) -> the mean of the latents with these words, as far as it knows; padding has no influence.
 
+    For DALL-E 2 the words begin with an image embedding, see `condition`, and the latents are small pictures.
     latent, side: channels and side of the latents. context: size of a word. width, depth: of the residual layers.
     """
 
@@ -123,24 +124,23 @@ def fit_sketch(
 ) -> Iterator[Step]:
     """Train a sketch by least squares on the words of captions. Yields a step after each of `steps` steps.
 
-    images: for DALL-E 2's decoder, which sees an image embedding before the words; see `fit_decoder`. Some words and
-    embeddings are dropped, as there; without any, the sketch is the mean picture. options: of `descend`.
+    A tenth has no words. images: embeddings to choose from for each picture, if the sketch is for DALL-E 2's decoder;
+    they come before the words, and both are dropped as often as in `fit_decoder`. Of nothing, the sketch is the mean
+    picture. options: of `descend`.
     """
-    batches = Batches.of(captions, clip.tokenizer)
-    tokens = batches.tokens.flatten(0, 1)
+    batches, device = Batches.of(captions, clip.tokenizer), clip.log_scale.device
     with torch.no_grad():  # once for all, because reading takes as long as learning
-        parts = [clip.text_encoder(part.to(clip.log_scale.device)).cpu() for part in tokens.split(1000)]
-    shape = *batches.tokens.shape[:2], -1
-    start = torch.cat([part[:, 0] for part in parts]).view(shape)
-    total = torch.cat([part.sum(1) for part in parts]).view(shape)
-    count = torch.cat([is_word(part).sum(1, keepdim=True) for part in parts]).view(shape)
+        texts = (clip.text_encoder(part.to(device)) for part in batches.tokens.flatten(0, 1).split(1000))
+        read = [torch.cat([x[:, 0], x.sum(1), is_word(x).sum(1, keepdim=True)], dim=1).cpu() for x in texts]
+    known = torch.cat(read).unflatten(0, batches.tokens.shape[:2])  # of each text the start, the sum and the count
+    width = known.shape[2] // 2
 
     def draw(generator: Generator) -> tuple[Tensor, ...]:
         index = batches.pictures(batch_size, generator)
         _, variant = batches.words(index, generator)
         drop = DROP if images is None else DROP_TEXT
         kept = torch.rand(batch_size, 1, generator=generator) >= drop
-        first, summed, number = (part[index, variant] * kept for part in (start, total, count))
+        first, summed, number = (known[index, variant] * kept).split([width, width, 1], dim=1)
         if images is not None:
             choice = torch.randint(images.shape[1], (batch_size,), generator=generator)
             seen = torch.rand(batch_size, 1, generator=generator) >= DROP_IMAGE

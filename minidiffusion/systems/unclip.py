@@ -21,7 +21,7 @@ from ..guidance import classifier_free, interpolate, invert
 from ..samplers import sample
 from ..training.device import autocast
 from .contrastive import CLIP
-from .decoder import condition, enlarged, halved
+from .decoder import condition, enlarged, squares
 from .latent_diffusion import ALWAYS, GUIDED
 from .priors import AutoregressivePrior, stretched
 from .prompts import Generators, generators, noise, read
@@ -35,7 +35,7 @@ SMALL = 32
 def imagined(
     prior: Denoiser, texts: Float[Tensor, "batch width"], each: Sequence[Generator], scale: float = PRIOR_SCALE
 ) -> Float[Tensor, "batch width"]:
-    """For each text, of CANDIDATES embeddings from the prior the one that is nearest to the text."""
+    """For each text, of CANDIDATES embeddings from the prior the nearest to it, a unit vector. scale: of guidance."""
     z = noise((CANDIDATES, texts.shape[1]), each).flatten(0, 1).to(texts.device)
     cond = stretched(texts.repeat_interleave(CANDIDATES, dim=0))
     drawn = sample(classifier_free(prior, scale), z, None, PRIOR_STEPS, METHOD, cond=cond)
@@ -80,8 +80,8 @@ class DALLE2:
         """Embeddings of pictures of these prompts: of CANDIDATES from the prior, for each the nearest to the text."""
         texts = self.clip.embed_words(read(self.clip, prompts))
         # one prompt at a time, so that the last digits do not depend on the others in the batch
-        each = zip(texts.split(1), generators(len(texts), generator), strict=True)
-        return torch.cat([imagined(self.prior, text, [one], scale) for text, one in each])
+        pairs = zip(texts.split(1), generators(len(texts), generator), strict=True)
+        return torch.cat([imagined(self.prior, text, [one], scale) for text, one in pairs])
 
     def decode(
         self,
@@ -188,7 +188,7 @@ class DALLE2:
         with autocast(pictures.device):
             z = self.clip.image(pictures)
             cond = condition(z, z.new_zeros(len(z), 1, z.shape[1]))
-            return z, invert(self.decoder, F.pixel_unshuffle(halved(pictures), 2), steps=2 * steps, cond=cond)
+            return z, invert(self.decoder, squares(pictures), steps=2 * steps, cond=cond)
 
     @torch.no_grad()
     def _decode(
