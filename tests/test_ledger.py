@@ -219,6 +219,20 @@ def test_lesson_22_shows_the_measured_shares_of_the_parts():
     assert len(shown) == 9 and set(shown) <= {f"{found['drawn']:.3f}" for found in measured.values()}
 
 
+def test_lesson_20_and_the_pages_quote_the_measured_shares_of_dalle_2():
+    project = PICTURES.parents[1]
+    parts = json.loads((project / "figures" / "systems" / "parts.json").read_text())["top1"]
+    share = {name.removeprefix("DALL-E 2").strip(): f"{found['drawn']:.2f}" for name, found in parts.items()}
+    text, gap = (
+        share[f"without the prior: {rung}"] for rung in ("the text's own embedding", "that embedding plus the mean gap")
+    )
+    lesson = (project / "lessons" / "20_dalle2.ipynb").read_text()
+    assert f"for {text} of the drawings with the text's embedding, {gap} with the gap added, and {share['']}" in lesson
+    assert f"recognises {share['']} of the drawings, and {share['without guidance of the prior']} if" in lesson
+    page = " ".join((PICTURES / "README.md").read_text().split())
+    assert f"DALL-E 2 falls from {share['']} to {text} without its prior ({gap} if" in page
+
+
 # The command
 
 

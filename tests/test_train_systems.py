@@ -41,6 +41,14 @@ def two_stages(monkeypatch, tmp_path):
     monkeypatch.setattr(train.data, "load", lambda name: (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), NOTHING))
 
 
+def stopped_at(number, monkeypatch, folder):
+    """Train into a folder until somebody presses Ctrl-C, which is seen the `number`th time that we look."""
+    looks = iter(range(1, 100))
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "any_process", lambda pressed: next(looks) == number)
+        assert main(["train", "stable_diffusion", "--out", folder]) == 130
+
+
 def test_each_part_gets_a_file_and_is_not_trained_again(tmp_path, capsys):
     assert main(["train", "stable_diffusion", "--out", "run"]) == 0
     assert BUILT == ["first", "second"]
@@ -58,13 +66,7 @@ def test_each_part_gets_a_file_and_is_not_trained_again(tmp_path, capsys):
 
 def test_an_interrupted_stage_ends_with_the_same_weights(monkeypatch):
     assert main(["train", "stable_diffusion", "--out", "whole"]) == 0
-    any_process = train.any_process
-    steps = iter(range(1, 100))
-    monkeypatch.setattr(
-        train, "any_process", lambda pressed: next(steps) == 10
-    )  # in the third step of the second stage
-    assert main(["train", "stable_diffusion", "--out", "broken"]) == 130
-    monkeypatch.setattr(train, "any_process", any_process)
+    stopped_at(10, monkeypatch, "broken")  # in the third step of the second stage
     assert BUILT[2:] == ["first", "second"]
     assert main(["train", "stable_diffusion", "--out", "broken", "--resume"]) == 0
     for part in ("first", "second"):
@@ -73,14 +75,8 @@ def test_an_interrupted_stage_ends_with_the_same_weights(monkeypatch):
 
 
 def test_ctrl_c_while_a_stage_is_finished_begins_no_other(monkeypatch, capsys):
-    any_process = train.any_process
-    steps = iter(range(1, 100))
-    monkeypatch.setattr(
-        train, "any_process", lambda pressed: next(steps) == 7
-    )  # after the six steps of the first stage
-    assert main(["train", "stable_diffusion", "--out", "run"]) == 130
+    stopped_at(7, monkeypatch, "run")  # after the six steps of the first stage
     assert BUILT == ["first"] and "stopped after first; resume with" in capsys.readouterr().err
-    monkeypatch.setattr(train, "any_process", any_process)
     assert main(["train", "stable_diffusion", "--out", "run", "--resume"]) == 0
     assert BUILT == ["first", "second"]
 

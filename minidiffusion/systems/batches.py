@@ -19,7 +19,7 @@ VARIANTS = 4  # choices of keywords for each picture
 
 
 def variants(count: int, choices: int, generator: Generator) -> Int64[Tensor, "batch"]:
-    """Which text a picture comes with: 0 is its caption with the style, 1 without, the others are keywords."""
+    """Which text a picture comes with: 0 is its caption with the style, 1 without it, and from 2 on are keywords."""
     u = torch.rand(count, generator=generator)
     tags = 2 + torch.randint(choices - 2, (count,), generator=generator)
     return torch.where(u < TAGS, tags, (u < TAGS + PLAIN).long())

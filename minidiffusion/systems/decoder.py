@@ -52,7 +52,7 @@ def squares(pictures: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "b
 
 
 def all_squares(pictures: UInt8[Tensor, "count 3 64 64"]) -> Float[Tensor, "count 12 16 16"]:
-    """Those of a whole data set, in half precision to save memory."""
+    """The same for a whole data set, in half precision to save memory."""
     return torch.cat([squares(to_float(part)).half() for part in pictures.split(500)])
 
 

@@ -45,7 +45,7 @@ class Residual(nn.Module):
 
 
 def summary(words: Float[Tensor, "batch word context"]) -> Float[Tensor, "batch 2*context"]:
-    """The first vector, of the whole text or of the image, and the mean of all that are no padding."""
+    """The first vector, which stands for the whole text or the image, and the mean of all vectors but padding."""
     mean = words.sum(1) / is_word(words).sum(1, keepdim=True).clamp(min=1)
     return torch.cat([words[:, 0], mean], dim=1)
 
@@ -125,8 +125,8 @@ def fit_sketch(
     """Train a sketch by least squares on the words of captions. Yields a step after each of `steps` steps.
 
     A tenth has no words. images: embeddings to choose from for each picture, if the sketch is for DALL-E 2's decoder;
-    they come before the words, and both are dropped as often as in `fit_decoder`. Of nothing, the sketch is the mean
-    picture. options: of `descend`.
+    they come before the words, and both are dropped as often as in `fit_decoder`. Without any
+    of them, the sketch is the mean picture. options: of `descend`.
     """
     batches, device = Batches.of(captions, clip.tokenizer), clip.log_scale.device
     with torch.no_grad():  # once for all, because reading takes as long as learning
