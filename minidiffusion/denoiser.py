@@ -36,9 +36,11 @@ class Denoiser(nn.Module):
     """denoise(x_t, t, cond=None) -> x0_hat, from a network, a schedule and a head that says what the output means.
 
     net(x, t, cond) -> output, or net(x, t), is a module or a plain function. It gets x = x_t / sqrt(alpha^2 d^2 +
-    sigma^2), d the head's data_std, which is x_t itself where alpha^2 + sigma^2 = 1 and d = 1 but not on `flow`; one
-    time for each item; and cond as it came, labels as int64. Floats come in the type of its weights. ValueError if its
-    output does not have the shape of x. shape: of one item of the data, which `fit` notes and `md.save` keeps.
+    sigma^2), d the head's data_std, which is x_t itself where alpha^2 + sigma^2 = 1 and d = 1 but not on `flow` (so a
+    network that was trained elsewhere on x_t has to multiply it again there); one time for each item; and cond as it
+    came, labels as int64: a tensor, or a dictionary or tuple of tensors, with one row for each item. Floats come in the
+    type of its weights. ValueError if its output does not have the shape of x. shape: of one item of the data, which
+    `fit` notes and `md.save` keeps.
     """
 
     shape: tuple[int, ...] | None = None

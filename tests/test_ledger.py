@@ -210,6 +210,29 @@ def test_the_fitted_bottleneck_agrees_with_the_closed_form():
                 assert abs(fitted - exact) < tolerance
 
 
+def test_the_other_priors_have_the_moments_that_they_claim():
+    priors = ledger.load("e06_other_priors")
+    level = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000  # the middles of equally probable slices
+    for name, fourth in (("gaussian", 3.0), ("uniform", 9 / 5), ("laplace", 6.0), ("signs", 1.0)):
+        x = priors.start(name, level, torch.special.ndtri(level))
+        found = [x.pow(power).mean().item() for power in range(1, 5)]
+        assert found == pytest.approx([0.0, 1.0, 0.0, fourth], abs=0.02), name
+
+    pictures = priors.e18.pictures()[0]
+    wanted = torch.cov(pictures.flatten(1).double().T)
+    units = torch.eye(196, dtype=torch.float64).view(196, 1, 14, 14)
+    none = torch.zeros(1, 1, 14, 14, dtype=torch.float64)
+    centre = priors.start("fitted", pictures[:1], none)
+    assert torch.allclose(centre.flatten(), pictures.flatten(1).double().mean(0))
+    colour = (priors.start("fitted", pictures[:196], units) - centre).flatten(1)
+    assert torch.allclose(colour.T @ colour, wanted, atol=1e-6)  # the covariance of the pictures
+
+    signal = priors.start("tied", pictures, torch.zeros_like(pictures, dtype=torch.float64)).flatten(1)
+    assert torch.allclose(torch.cov(signal.T), 0.5 * torch.eye(196, dtype=torch.float64), atol=1e-6)
+    noise = priors.start("tied", pictures[:1].expand(196, -1, -1, -1), units).flatten(1) - signal[:1]
+    assert torch.allclose(noise, 0.5**0.5 * units.flatten(1), atol=1e-9)
+
+
 def test_lesson_22_shows_the_measured_shares_of_the_parts():
     project = PICTURES.parents[1]
     cells = nbformat.read(project / "lessons" / "22_the_verdict.ipynb", as_version=4).cells

@@ -172,6 +172,8 @@ def plot(runs: list[dict[str, Any]]) -> Figure:
         values = [one["scores"][name]["frechet"] for one in found if not one["diverged"]]
         axis.plot(values, [i] * len(values), md.plots.MARKERS[0], color=md.plots.COLOURS[0], ms=5)
     axis.set_xscale("log")
+    axis.set_xticks([1.5, 2, 3, 4, 6, 8], ["1.5", "2", "3", "4", "6", "8"])
+    axis.minorticks_off()
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.grid(axis="x", color="0.9")
