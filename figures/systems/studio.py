@@ -16,11 +16,11 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 HERE = Path(__file__).parent
-PROMPT = "woman astronaut, dark skin tone, fluent style"
+PROMPT = "woman firefighter, medium skin tone, noto style"
 
 
 def use(page: Page) -> dict[str, float]:
-    """Type a prompt, then U2, V3 and a blend; the seconds until the pictures of each are there."""
+    """Type a prompt, then U2 (here a picture of the page is kept), V3 and a blend; the seconds of each."""
     seconds = {}
 
     def clicked(name: str, alt: str, *buttons: str) -> None:
@@ -36,6 +36,7 @@ def use(page: Page) -> dict[str, float]:
     page.get_by_label("Prompt").fill(f"{PROMPT} --seed 7")
     clicked("a grid of four", PROMPT, "Draw")
     clicked("U2", f"{PROMPT}, enlarged", "U2")
+    page.screenshot(path=HERE / "studio.png")
     clicked("V3", "a variation of", "V3")
     clicked("a blend", "a blend of", "B1", "B4", "Blend")
     return seconds
@@ -59,7 +60,6 @@ if __name__ == "__main__":
                 time.sleep(0.5)
             page.goto(f"http://localhost:{port}", wait_until="domcontentloaded")
             found = {"command": "python figures/systems/studio.py", "seconds": use(page)}
-            page.screenshot(path=HERE / "studio.png")
             browser.close()
     finally:
         server.terminate()

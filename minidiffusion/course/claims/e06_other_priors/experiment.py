@@ -1,8 +1,9 @@
 """Point (c) in training: is it the Gaussian that makes the pictures good, or that the prior was chosen beforehand?
 
 Flow matching learns the velocity E[x_1 - x_0 | x_t] on straight paths x_t = (1 - t) x_0 + t x_1. Following it from x_1
-back to x_0 turns the distribution of x_1 into that of the pictures whatever x_1 is (Liu et al. 2022, theorem 3.3), so
-here, unlike in DDPM, the prior can be anything. Each arm has its own prior, in training and in sampling:
+back to x_0 turns the distribution of x_1 into that of the pictures if there is only one way to follow it from each x_1
+(Liu et al. 2022, theorem 3.3), so x_1 need not be Gaussian. For `signs` the condition fails, because all straight lines
+out of x_1 follow the velocity there, so theory promises nothing. Each arm has its own prior, in training and sampling:
 
 gaussian     N(0, I)
 uniform, laplace, signs
