@@ -124,7 +124,7 @@ def variations(sd: StableDiffusion, dalle2: DALLE2) -> Figure:
     """Real pictures, and five variations of each by DALL-E 2."""
     real, prompts = examples("train", 8)
     rows = [
-        (textwrap.shorten(p, 28), torch.cat([x[None], dalle2.vary(x.expand(5, -1, -1, -1), seeded(range(5)))]))
+        (textwrap.fill(p, 24), torch.cat([x[None], dalle2.vary(x.expand(5, -1, -1, -1), seeded(range(5)))]))
         for x, p in zip(real, prompts, strict=True)
     ]
     return strips(rows, ["real", *(f"seed {i}" for i in range(5))])
