@@ -23,10 +23,8 @@ with a seed that is not used again (`tune`; rates.json). Samples take 32 steps o
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,7 +36,7 @@ from minidiffusion.course import ledger
 
 e18 = ledger.load("e18_unets")
 STEPS, COUNT, SAMPLER_STEPS = {"lesson": 60, "full": 600}, {"lesson": 200, "full": 1000}, 32
-TUNING_SEED, SHARE = 100, 0.5  # SHARE: of the variance of a tied x_1, how much is the picture
+SHARE = 0.5  # of the variance of a tied x_1, how much is the picture
 INDEPENDENT = ("uniform", "laplace", "signs")
 SCORED = ("gaussian", *INDEPENDENT, "fitted", "tied")
 
@@ -108,7 +106,7 @@ def drawn(model: md.Denoiser, arm: str, count: int, seed: int) -> Tensor:
 def job(arm: str, seed: int, scale: str, device: torch.device) -> dict[str, Any]:
     """Train under one prior with one seed, and judge its pictures; `diverged` if a loss was no longer finite."""
     try:
-        *_, step = training(arm, seed, STEPS[scale], rate_of(arm) if scale == "full" else e18.ONE_RATE)
+        *_, step = training(arm, seed, STEPS[scale], e18.rate_of(arm, __file__) if scale == "full" else e18.ONE_RATE)
     except FloatingPointError:
         return {"diverged": True}
     pictures = {arm: drawn(step.ema, arm, COUNT[scale], seed)}
@@ -124,20 +122,12 @@ def job(arm: str, seed: int, scale: str, device: torch.device) -> dict[str, Any]
 
 def tune(arm: str) -> dict[str, float | None]:
     """The Frechet distance under this prior after a third of a training, with each rate; None if it diverges."""
-    found: dict[str, float | None] = {}
-    for rate in e18.RATES:
-        try:
-            *_, step = training(arm, TUNING_SEED, STEPS["full"] // 3, rate)
-            found[f"{rate:g}"] = e18.judged(drawn(step.ema, arm, 500, TUNING_SEED))["frechet"]
-        except FloatingPointError:
-            found[f"{rate:g}"] = None
-    return found
 
+    def distance(rate: float) -> float:
+        *_, step = training(arm, e18.TUNING_SEED, STEPS["full"] // 3, rate)
+        return float(e18.judged(drawn(step.ema, arm, 500, e18.TUNING_SEED))["frechet"])
 
-def rate_of(arm: str) -> float:
-    """The best of the rates for this arm, from rates.json."""
-    tried = json.loads(Path(__file__).with_name("rates.json").read_text(encoding="utf-8"))[arm]
-    return float(min((rate for rate in tried if tried[rate] is not None), key=tried.__getitem__))
+    return dict(e18.tried(distance))
 
 
 yardsticks = e18.yardsticks

@@ -25,7 +25,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -170,22 +170,31 @@ def yardsticks(count: int) -> dict[str, dict[str, float]]:
     return {"real": judged(train[:count]), "blur": judged(blurred), "copy": judged(test)}
 
 
-def tune(arm: str) -> dict[str, float | None]:
-    """The Frechet distance of this arm after a third of a training, with each of RATES; None if it diverges."""
+def tried(distance: Callable[[float], float]) -> dict[str, float | None]:
+    """The distance that a training ends with, for each of RATES; None if it diverges."""
     found: dict[str, float | None] = {}
     for rate in RATES:
         try:
-            *_, step = training(arm, TUNING_SEED, STEPS["full"] // 3, rate)
-            found[f"{rate:g}"] = judged(drawn(step.ema, -7.0, True, 500, TUNING_SEED, SAMPLER_STEPS // 2))["frechet"]
+            found[f"{rate:g}"] = distance(rate)
         except FloatingPointError:
             found[f"{rate:g}"] = None
     return found
 
 
-def rate_of(arm: str) -> float:
-    """The best of RATES for this arm, from rates.json."""
-    tried = json.loads(Path(__file__).with_name("rates.json").read_text(encoding="utf-8"))[arm]
-    return float(min((rate for rate in tried if tried[rate] is not None), key=tried.__getitem__))
+def tune(arm: str) -> dict[str, float | None]:
+    """The Frechet distance of this arm after a third of a training, with each of RATES; None if it diverges."""
+
+    def distance(rate: float) -> float:
+        *_, step = training(arm, TUNING_SEED, STEPS["full"] // 3, rate)
+        return judged(drawn(step.ema, -7.0, True, 500, TUNING_SEED, SAMPLER_STEPS // 2))["frechet"]
+
+    return tried(distance)
+
+
+def rate_of(arm: str, experiment: str = __file__) -> float:
+    """The best of RATES for this arm, from the rates.json beside the experiment."""
+    found = json.loads(Path(experiment).with_name("rates.json").read_text(encoding="utf-8"))[arm]
+    return float(min((rate for rate in found if found[rate] is not None), key=found.__getitem__))
 
 
 def combined(found: dict[str, dict[str, Any]], scale: str) -> dict[str, Any]:
