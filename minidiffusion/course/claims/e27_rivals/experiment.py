@@ -81,7 +81,8 @@ def training(name: str, x: Tensor, steps: int, settings: tuple[float, ...], seed
     options = dict(batch_size=BATCH, learning_rate=rate, ema_decay=0.995, seed=seed)
     if name in HEADS:
         model = e18.denoiser(f"{name} min_snr own", seed)
-        return md.fit(model, x, steps, weighting="min_snr", **options)  # type: ignore[arg-type]
+        # in float32 on every machine, as the rivals are
+        return md.fit(model, x, steps, weighting="min_snr", precision="float32", **options)  # type: ignore[arg-type]
     if name == "VAE":
         return rivals.vae.fit(rivals.VAE(Encoder(2 * LATENT), Generator()), x, steps, **options)  # type: ignore[arg-type]
     if name == "IMLE":
