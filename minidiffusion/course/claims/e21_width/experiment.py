@@ -89,7 +89,7 @@ def job(arm: str, seed: int, scale: str, device: torch.device) -> dict[str, Any]
         net: nn.Module = md.nets.MLP(side * side, 4 * round(ratio * side * side / 4), 2)
         model = md.Denoiser(WithSkip(net) if skip else net, md.schedule.cosine(), md.heads.HEADS[head])
         options = dict(batch_size=BATCH, weighting="min_snr", learning_rate=rate, ema_decay=0.99, seed=seed)
-        *_, step = md.fit(model, train, STEPS[scale], **options)  # type: ignore[arg-type]
+        *_, step = md.fit(model, train, STEPS[scale], precision="float32", **options)  # type: ignore[arg-type]
         tried.append((sum(map(math.log, errors(step.ema, test[:half]))), rate, errors(step.ema, test[half:])))
     _, rate, found = min(tried)
     return {"rate": rate, "errors": [float(f"{error:.4g}") for error in found]}
