@@ -94,6 +94,32 @@ def sample_with_fresh_noise(denoise, x_1, times, schedule):
     return x_1
 
 
+def sample_with_the_first_noise(denoise, x_1, times, schedule):
+    eps, x = None, x_1
+    for t, s in zip(times, times[1:], strict=False):
+        x0 = denoise(x, t)
+        eps = eps_in(x, x0, t, schedule) if eps is None else eps
+        x = schedule.alpha(s) * x0 + schedule.sigma(s) * eps
+    return x
+
+
+def sample_with_the_first_guess(denoise, x_1, times, schedule):
+    first, x = None, x_1
+    for t, s in zip(times, times[1:], strict=False):
+        x0 = denoise(x, t)
+        first = x0 if first is None else first
+        x = step(x, first, t, s, schedule)
+    return x
+
+
+def sample_with_averaged_guesses(denoise, x_1, times, schedule):
+    last, x = None, x_1
+    for t, s in zip(times, times[1:], strict=False):
+        x0 = denoise(x, t)
+        x, last = step(x, x0 if last is None else (x0 + last) / 2, t, s, schedule), x0
+    return x
+
+
 def sample_with_a_bad_last_step(denoise, x_1, times, schedule):
     x = sample(denoise, x_1, times[:-1], schedule)
     return step(x, denoise(x, times[-2]), times[-2], 0.5 * (times[-2] + times[-1]), schedule)
@@ -121,6 +147,9 @@ SAMPLE_WRONG = [
     (sample_without_the_last, "before the last step"),
     (sample_with_fresh_noise, "not what the step before should return"),
     (sample_with_a_bad_last_step, "the last step does not end at"),
+    (sample_with_the_first_noise, "your eps_hat is that of the first step"),
+    (sample_with_the_first_guess, "your x0_hat is that of the first step"),
+    (sample_with_averaged_guesses, "with a denoiser that changes its mind"),
     (lambda d, x, times, schedule: sample(d, x, (*times[::-1][:-1], 1.0), schedule), "`times` already falls"),
     (lambda d, x, times, schedule: sample(d, x, [1.0, 0.5, 0.0], schedule), "call the network at"),
     (lambda d, x, times, schedule: sample(d, x, times[:-1], schedule), "call the network at"),
@@ -237,6 +266,24 @@ def timed(times):
     return redraw
 
 
+def redraw_one_noise(denoise, picture, t, steps, schedule, generator):
+    eps = torch.randn(picture.shape[1:], generator=generator, dtype=picture.dtype).expand(picture.shape)
+    times = [t * (1 - i / steps) for i in range(steps + 1)]
+    return sample(denoise, md.diffuse(picture, t, eps, schedule), times, schedule)
+
+
+def redraw_uniform(denoise, picture, t, steps, schedule, generator):
+    eps = 12**0.5 * (torch.rand(picture.shape, generator=generator, dtype=picture.dtype) - 0.5)
+    times = [t * (1 - i / steps) for i in range(steps + 1)]
+    return sample(denoise, md.diffuse(picture, t, eps, schedule), times, schedule)
+
+
+def redraw_with_the_first_noise(denoise, picture, t, steps, schedule, generator):
+    x = redraw_only_noised(denoise, picture, t, steps, schedule, generator)
+    times = [t * (1 - i / steps) for i in range(steps + 1)]
+    return sample_with_the_first_noise(denoise, x, times, schedule)
+
+
 def redraw_unseeded(denoise, picture, t, steps, schedule, generator):
     return redraw(denoise, picture, t, steps, schedule, torch.Generator().manual_seed(torch.seed() % 2**31))
 
@@ -271,6 +318,9 @@ REDRAW_WRONG = [
     (redraw_only_noised, "never call denoise"),
     (redraw_fresh_noise, "not what the step before should return"),
     (redraw_returning_the_start, "you do not return the end"),
+    (redraw_one_noise, "all pictures of the batch get the same noise"),
+    (redraw_uniform, "it is not Gaussian"),
+    (redraw_with_the_first_noise, "not what the step before should return"),
     (started(lambda picture, eps, a, s: eps), "it lacks the picture"),
     (started(lambda picture, eps, a, s: picture + s * eps), "the picture has not faded"),
     (started(lambda picture, eps, a, s: s * picture + a * eps), "alpha and sigma are swapped"),

@@ -62,6 +62,11 @@ def nearest_line(x_t, t, points):
     return (eps - points)[torch.arange(len(x_t)), eps.norm(dim=2).argmin(1)]
 
 
+def with_a_floor(eps):
+    weight = torch.exp(-eps.square().sum(2) / 2)
+    return weight / (weight.sum(1, keepdim=True) + 1e-30)
+
+
 VELOCITY_RIGHT = [averaged(likely), velocity_by_oracle, velocity_one_by_one, velocity_from_the_guess]
 VELOCITY_WRONG = [
     (lambda x_t, t, points: None, "returns None"),
@@ -82,6 +87,8 @@ VELOCITY_WRONG = [
     (averaged(lambda eps: (-eps.square().sum(2) / 2).softmax(0)), "It must go over the points"),
     (averaged(lambda eps: (-eps.norm(dim=2) / 2).softmax(1)), "away. For each point there is one eps"),
     (averaged(without_softmax), "infinite values or nan"),
+    (averaged(with_a_floor), "all your weights come out as 0"),
+    (averaged(lambda eps: torch.nan_to_num(without_softmax(eps))), "all your weights come out as 0"),
 ]
 
 # ---- 03.2: the variance after a few steps ----
@@ -190,6 +197,10 @@ SETTLED_WRONG = [
     (lambda a, sigma, variance: float("nan"), "must be one number"),
     (lambda a, sigma, variance: variance / (1 - a * sigma**2 / variance / 2), "Return math.inf there"),
     (lambda a, sigma, variance: math.inf, "but yours is inf"),
+    (
+        lambda a, sigma, variance: math.inf if a * sigma**2 > 1.9 * variance else settled(a, sigma, variance),
+        "yours is inf",
+    ),
     (settling(lambda c, v, a, sigma: v), "infinitely small shakes only"),
     (settling(lambda c, v, a, sigma: v / (1 - c)), "the square has c^2 in it"),
     (settling(lambda c, v, a, sigma: v * (1 + c / 2)), "without leaving c^2 out"),

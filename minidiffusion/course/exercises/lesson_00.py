@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ... import schedule as schedules
 from ...process import diffuse
+from ...samplers import sample, trajectory
 from .judge import Wrong, call, check_times, close, name_mistake, recorded, same_kind, seeded, steady
 
 
@@ -53,28 +54,71 @@ def _wrong_steps(x0: Tensor, eps: Tensor, t: float, s: float, schedule: schedule
 def sampling_loop(answer: Any) -> None:
     """00.1: draw(denoise, x_1, times, schedule) -> the picture at times[-1], with a step between neighbouring times.
 
-    If the denoiser always predicts c, the trajectory is a straight line towards c, known at every time:
-    x_t = alpha(t) c + sigma(t) / sigma(t_0) (x_1 - alpha(t_0) c).
+    First with a denoiser that always predicts c, then with one that changes its mind at every step.
     """
     c, start = torch.randn(2, 3, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for schedule, times in ((schedules.cosine(), (1.0, 0.7, 0.3, 0.1)), (schedules.flow(), (1.0, 0.5, 0.0))):
-        noise = (start - schedule.alpha(1.0) * c) / schedule.sigma(1.0)
-        states = [schedule.alpha(t) * c + schedule.sigma(t) * noise for t in times]
-        denoise, calls = recorded(lambda x_t, t: c.clone(), start)
-        end = call(answer, denoise=denoise, x_1=start, times=times, schedule=schedule)
-        end = same_kind(end, start, "the picture")
-        check_times([t for t, _ in calls], times)
-        for i, (t, x_t) in enumerate(calls):
-            if i > 0 and close(x_t, calls[i - 1][1]):
-                raise Wrong("every call of denoise gets the same x. Give it the x that the last step returned.")
-            if not close(x_t, states[i]):
-                raise Wrong(f"at t = {t}, x is not what the step before should return. Did that step end at this t?")
-        if close(end, c) and times[-1] > 0:
-            raise Wrong("you return the last x0_hat. Return the last x_s: the two are the same only at t = 0.")
-        if close(end, states[-2]):
-            raise Wrong("you return the x from before the last step. Return what that step gives.")
-        if not close(end, states[-1]):
-            raise Wrong(f"all calls of denoise are right, but the last step does not end at t = {times[-1]}.")
+        for steady_mind in (True, False):
+            predict = _constant(c) if steady_mind else _leaning(c)
+            reached = [x for _, x, _ in trajectory(predict, start, schedule, times=times)]
+            denoise, calls = recorded(predict, start)
+            end = call(answer, denoise=denoise, x_1=start, times=times, schedule=schedule)
+            end = same_kind(end, start, "the picture")
+            check_times([t for t, _ in calls], times)
+            if not steady_mind:
+                _check_later_looks([x for _, x in calls[1:]] + [end], reached, predict, start, times, schedule)
+                continue
+            for i, (t, x_t) in enumerate(calls):
+                if i > 0 and close(x_t, calls[i - 1][1]):
+                    raise Wrong("every call of denoise gets the same x. Give it the x that the last step returned.")
+                if not close(x_t, (start, *reached)[i]):
+                    raise Wrong(
+                        f"at t = {t}, x is not what the step before should return. Did that step end at this t?"
+                    )
+            if close(end, c) and times[-1] > 0:
+                raise Wrong("you return the last x0_hat. Return the last x_s: the two are the same only at t = 0.")
+            if close(end, (start, *reached)[-2]):
+                raise Wrong("you return the x from before the last step. Return what that step gives.")
+            if not close(end, reached[-1]):
+                raise Wrong(f"all calls of denoise are right, but the last step does not end at t = {times[-1]}.")
+
+
+def _constant(c: Tensor) -> Callable[[Tensor, float], Tensor]:
+    return lambda x_t, t: c.clone()
+
+
+def _leaning(c: Tensor) -> Callable[[Tensor, float], Tensor]:
+    """A denoiser whose prediction depends on x_t and t, so that no two steps share x0_hat or eps_hat."""
+    return lambda x_t, t: 0.5 * x_t + t * c
+
+
+def _check_later_looks(
+    found: list[Tensor],
+    right: list[Tensor],
+    predict: Callable[[Tensor, float], Tensor],
+    start: Tensor,
+    times: Sequence[float],
+    schedule: schedules.Schedule,
+) -> None:
+    """Whether each step used its own x0_hat and its own eps_hat; `found` are the x after each step."""
+    for i, (x, wanted) in enumerate(zip(found, right, strict=True)):
+        if close(x, wanted):
+            continue
+        t, s, x_t = times[i], times[i + 1], (start, *right)[i]
+        first, now, alpha, sigma = predict(start, times[0]), predict(x_t, t), schedule.alpha(s), schedule.sigma(s)
+        first_eps = (start - schedule.alpha(times[0]) * first) / schedule.sigma(times[0])
+        eps_for_first = (x_t - schedule.alpha(t) * first) / schedule.sigma(t)
+        again = "of the first step. Compute it again in each step: the prediction changes as the noise goes away."
+        mistakes = [
+            (alpha * now + sigma * first_eps, f"your eps_hat is that {again}"),
+            (alpha * first + sigma * first_eps, f"your x0_hat is that {again}"),
+            (alpha * first + sigma * eps_for_first, f"your x0_hat is that {again}"),
+        ]
+        name_mistake(x, mistakes)
+        raise Wrong(
+            f"with a denoiser that changes its mind, the step from t = {t} to {s} goes wrong. It must use the x0_hat "
+            "of this call, and the eps_hat that belongs to it."
+        )
 
 
 def guess_between(answer: Any) -> None:
@@ -125,7 +169,6 @@ def redraw(answer: Any) -> None:
     """00.3: redraw(denoise, picture, t, steps, schedule, generator) -> image to image from time t (SDEdit).
 
     The first call must see alpha(t) picture + sigma(t) eps, with eps from the generator; then come `steps` equal steps.
-    If the denoiser always predicts c, all later states lie on the straight line from there towards c.
     """
     for schedule, t, steps in ((schedules.cosine(), 0.7, 4), (schedules.flow(), 0.6, 3)):
         _check_redraw(answer, t, steps, schedule)
@@ -133,7 +176,8 @@ def redraw(answer: Any) -> None:
 
 def _check_redraw(answer: Any, t: float, steps: int, schedule: schedules.Schedule) -> None:
     picture, c = torch.randn(2, 8, 1, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    denoise, calls = recorded(lambda x, t: c.clone(), picture)
+    predict = _leaning(c)
+    denoise, calls = recorded(predict, picture)
 
     def run(generator: torch.Generator) -> Tensor:
         calls.clear()
@@ -143,14 +187,15 @@ def _check_redraw(answer: Any, t: float, steps: int, schedule: schedules.Schedul
             raise Wrong("you never call denoise. Add noise up to time t, and sample from there.")
         return torch.stack([calls[0][1], end])
 
-    end = seeded(run)[1]
-    check_times([time for time, _ in calls], [round(t * (1 - i / steps), 6) for i in range(steps + 1)])
+    first, end = seeded(run)  # of one seed; `calls` are those of another
+    times = [round(t * (1 - i / steps), 6) for i in range(steps + 1)]
+    check_times([time for time, _ in calls], times)
     _check_noised(calls[0][1], picture, t, schedule)
-    noise = (calls[0][1] - schedule.alpha(t) * c) / schedule.sigma(t)
-    for time, x in calls[1:]:
-        if not close(x, schedule.alpha(time) * c + schedule.sigma(time) * noise):
+    reached = [x for _, x, _ in trajectory(predict, calls[0][1], schedule, times=times)]
+    for (time, x), right in zip(calls[1:], reached, strict=False):
+        if not close(x, right):
             raise Wrong(f"at t = {time}, x is not what the step before should return. Use your own `draw` for this.")
-    if not close(end, c):
+    if not close(end, sample(predict, first, schedule, times=times)):
         raise Wrong("you start right and call denoise at the right times, but you do not return the end at t = 0.")
 
 
@@ -169,6 +214,12 @@ def _check_noised(x: Tensor, picture: Tensor, t: float, schedule: schedules.Sche
         raise Wrong(
             f"the first x that denoise gets has noise of standard deviation {std:.2g} instead of sigma(t), {sigma:.2g}."
         )
+    eps = (x - alpha * picture) / sigma
+    if close(eps[0], eps[1]):
+        raise Wrong("all pictures of the batch get the same noise. Draw noise in the shape of `picture`.")
+    fourth = (eps - eps.mean()).pow(4).mean().item() / eps.var().item() ** 2  # 3 for a Gaussian, 1.8 for a uniform
+    if abs(fourth - 3) > 0.6:
+        raise Wrong("the noise has the right standard deviation, but it is not Gaussian. Use torch.randn.")
 
 
 CHECKS = {"00.1": sampling_loop, "00.2": guess_between, "00.3": redraw}
