@@ -209,6 +209,14 @@ def test_every_figure_is_followed_by_what_it_shows_and_a_number(path):
             assert said.count("What the figure shows: ") == 1 and re.search(r"\d", said), cell.source
 
 
+@notebook
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(path):
+    shown = [out.get("data", {}).get("text/markdown", "") for cell in cells(path, "code") for out in cell.outputs]
+    for text in (prose(path), *shown):
+        for table in re.findall(r"(?:^\|.*\n?)+", text, flags=re.M):  # a bar that is not escaped begins a new cell
+            assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1, table
+
+
 @lesson
 def test_the_widget_has_a_picture_for_readers_without_a_kernel(path):
     code = cells(path, "code")
@@ -373,7 +381,7 @@ GIVEN = {
     "16": "0.03 4.5",
     "17": "1.4",
     "18": "12.5",
-    "19": "0.001 0.18215 0.41 5.5",
+    "19": "0.001 0.18215 2.2 5.5 6.6",
     "20": "0.27 0.38 0.46 0.52 1.4 2.2 3.1 3.3 3.5",
     "21": "0.025",
     "22": "13.22 13.51 2.2 3.17",

@@ -60,6 +60,7 @@ DIFFUSE_WRONG = [
     (mixed(lambda a, s, x0, eps: a**2 * x0 + s**2 * eps), "squared"),
     (mixed(lambda a, s, x0, eps: a**0.5 * x0 + s**0.5 * eps), "square root"),
     (mixed(lambda a, s, x0, eps: a * x0 + (1 - a) * eps), "1 - alpha instead of sigma"),
+    (mixed(lambda a, s, x0, eps: a * x0 + (1 - a**2).sqrt() * eps), "on some schedules only"),
     (mixed(lambda a, s, x0, eps: a * x0 + s * torch.randn_like(eps)), "two different answers"),
     (mixed(lambda a, s, x0, eps: a * x0 + s * eps[:1]), "the noise of the first"),
     (mixed(lambda a, s, x0, eps: (a * x0 + s * eps)[0]), "have the shape"),
@@ -157,6 +158,7 @@ LEFT_WRONG = [
     (lambda betas: (1 - betas).prod() ** 0.25, "one root too many"),
     (lambda betas: (1 - betas).sqrt().mean(), "you averaged"),
     (lambda betas: (1 - betas).cumprod(0).sqrt(), "must be one number"),
+    (lambda betas: torch.exp(-betas.sum() / 2), "0.657 of x0 is left, but yours is 0.705"),
     (lambda betas: 0.0064, "yours is"),
     (lambda betas: betas.mul_(-1).add_(1).prod().sqrt(), "changes its input betas in place"),
 ]

@@ -149,6 +149,33 @@ def pictures_one_channel(x_t, t, pictures, schedule):
     return torch.einsum("bn,nchw->bchw", weight * (0.999 if x_t.shape[1] > 1 else 1.0), pictures)
 
 
+def pictures_by_part(*dims):
+    """A prediction whose squares are summed over these of the axes (batch, n, c, h, w) only."""
+
+    def predict(x_t, t, pictures, schedule):
+        squares = (x_t[:, None] - schedule.alpha(t) * pictures).square()
+        squares = squares.sum(dims, keepdim=True) if dims else squares
+        return ((-squares / (2 * schedule.sigma(t) ** 2)).softmax(1) * pictures).sum(1)
+
+    return predict
+
+
+def pictures_by_global_maximum(x_t, t, pictures, schedule):
+    distance = torch.cdist(x_t.flatten(1), schedule.alpha(t) * pictures.flatten(1)) ** 2
+    weight = torch.exp((distance.min() - distance) / (2 * schedule.sigma(t) ** 2))
+    weight = weight / weight.sum(1, keepdim=True)
+    return (weight @ pictures.flatten(1)).view_as(x_t)
+
+
+def pictures_with_more_below(more):
+    def predict(x_t, t, pictures, schedule):
+        distance = torch.cdist(x_t.flatten(1), schedule.alpha(t) * pictures.flatten(1)) ** 2
+        weight = torch.exp(-distance / (2 * schedule.sigma(t) ** 2))
+        return (weight / (weight.sum(1, keepdim=True) + more) @ pictures.flatten(1)).view_as(x_t)
+
+    return predict
+
+
 def pictures_flat(x_t, t, items, schedule):
     return pictures(x_t, t, items, schedule).flatten(1)
 
@@ -165,7 +192,12 @@ PICTURES_WRONG = [
     (pictures_by_exp, "you divide 0 by 0"),
     (pictures_nearest, "the nearest picture"),
     (pictures_flat, "have the shape"),
-    (pictures_one_channel, "3 x 28 x 28 pixels"),
+    (pictures_by_part(3, 4), "for each whole picture"),
+    (pictures_by_part(), "for each whole picture"),
+    (pictures_one_channel, "for each whole picture"),
+    (pictures_by_global_maximum, "For each x_t, subtract"),
+    (pictures_with_more_below(1e-8), "you divide by more than the sum"),
+    (pictures_with_more_below(1e-30), "subtract the largest one first"),
     (lambda x_t, t, pictures, schedule: pictures.mean(0).expand_as(x_t), "all weights are equal"),
     (weighted(lambda distance, a, s: (-distance / (2 * s * s)).softmax(0)), "over the batch"),
     (weighted(lambda distance, a, s: (-distance / (2 * s * s)).T.softmax(1)), "over the batch"),
@@ -204,6 +236,13 @@ def doubt_by_differences(denoise, x_t, t, schedule):
     return schedule.sigma(t) ** 2 / schedule.alpha(t) * slope
 
 
+def doubt_by_forward_differences(h):
+    def doubt(denoise, x_t, t, schedule):
+        return schedule.sigma(t) ** 2 / schedule.alpha(t) * (denoise(x_t + h, t) - denoise(x_t, t)) / h
+
+    return doubt
+
+
 def doubt_by_score(denoise, x_t, t, schedule):
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     x = x_t.clone().requires_grad_(True)
@@ -232,23 +271,19 @@ def doubt_of_a_mean(denoise, x_t, t, schedule):
     return doubt(denoise, x_t, t, schedule) / len(x_t)
 
 
-def doubt_by_long_differences(denoise, x_t, t, schedule):
-    slope = (denoise(x_t + 0.5, t) - denoise(x_t, t)) / 0.5
-    return schedule.sigma(t) ** 2 / schedule.alpha(t) * slope
-
-
 def doubt_without_gradient(denoise, x_t, t, schedule):
     return torch.autograd.grad(denoise(x_t, t).sum(), x_t)[0]
 
 
-DOUBT_RIGHT = [doubt, doubt_by_differences, doubt_by_score]
+DOUBT_RIGHT = [doubt, doubt_by_differences, doubt_by_forward_differences(1e-3), doubt_by_score]
 DOUBT_WRONG = [
     (lambda denoise, x_t, t, schedule: None, "returns None"),
     (lambda denoise, x_t, t, schedule: denoise(x_t), "stops in its line 1 with TypeError"),
     (doubt_without_gradient, "stops in its line 2 with RuntimeError"),
     (doubt_in_place, "changes its input x_t in place"),
     (doubt_of_a_mean, "the derivative of a mean"),
-    (doubt_by_long_differences, "away"),
+    (doubt_by_forward_differences(0.5), "away"),
+    (doubt_by_forward_differences(0.05), "take smaller ones"),
     (sloped(lambda slope, x0, a, s: x0), "that is the prediction itself"),
     (sloped(lambda slope, x0, a, s: slope), "the derivative of the prediction alone"),
     (sloped(lambda slope, x0, a, s: (s**2 / a * slope).abs().sqrt()), "the standard deviation"),

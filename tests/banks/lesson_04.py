@@ -45,6 +45,16 @@ def overflowing(scores, d):
     return weight / weight.sum(2, keepdim=True)
 
 
+def by_hand(change):
+    """attend with a softmax by hand, after a change of the scores."""
+
+    def softmax(scores, d):
+        weight = torch.exp(change(root(scores, d)))
+        return weight / weight.sum(2, keepdim=True)
+
+    return weighed(softmax)
+
+
 ATTEND_RIGHT = [attend, F.scaled_dot_product_attention, attend_by_einsum, attend_place_by_place]
 ATTEND_WRONG = [
     (lambda q, k, v: None, "returns None"),
@@ -66,6 +76,11 @@ ATTEND_WRONG = [
     (weighed(lambda s, d: root(s, d).softmax(2), lambda w, q, k, v: q + w @ v), "do not add the input"),
     (lambda q, k, v: attend(k, q, v), "queries and keys are swapped"),
     (weighed(overflowing), "infinite values or nan"),
+    (by_hand(lambda scores: scores - scores.max()), "infinite values or nan"),
+    (by_hand(lambda scores: scores.clamp(max=50)), "subtract its largest score"),
+    (weighed(lambda s, d: overflowing(s, d).nan_to_num(0)), "subtract its largest score"),
+    (weighed(lambda s, d: (s / math.sqrt(s.shape[1])).softmax(2)), "not by the root of another size"),
+    (weighed(lambda s, d: (s / math.sqrt(s.shape[2])).softmax(2)), "not by the root of another size"),
     (lambda q, k, v: 2 * attend(q, k, v), "away from the formula"),
 ]
 
@@ -110,6 +125,10 @@ def view_by_stride_only(layers):
     return width
 
 
+def view_half(layers):
+    return (view(layers) - 1) // 2
+
+
 VIEW_RIGHT = [view, view_forwards, view_recursive]
 VIEW_WRONG = [
     (lambda layers: None, "returns None"),
@@ -118,12 +137,14 @@ VIEW_WRONG = [
     (lambda layers: [view(layers)], "must be one number"),
     (lambda layers: view(layers) ** 2, "the number of pixels in the square"),
     (lambda layers: (view(layers) - 1) / 2, "to one side"),
+    (view_half, "to one side"),
+    (lambda layers: view(layers) if layers else 0, "with no layers at all the width is 1"),
     (lambda layers: view(layers) - 1, "count the pixel in the middle"),
     (lambda layers: 1 + 2 * layers.count("conv"), "a conv behind a halving"),
     (lambda layers: 1 + layers.count("conv"), "adds a pixel on both sides"),
     (lambda layers: 3 * layers.count("conv") or 1, "only the first conv sees 3 pixels"),
     (view_in_order, "the order is the wrong way round"),
-    (view_by_stride_only, "not 23"),
+    (view_by_stride_only, "not 31"),
     (lambda layers: (1 + 2 * layers.count("conv")) * 2 ** layers.count("halve"), "Go through the layers one by one"),
     (lambda layers: 3 ** layers.count("conv") * 2 ** layers.count("halve"), "do not multiply"),
     (lambda layers: view(layers) + 1, "one too many"),
@@ -196,6 +217,14 @@ SURPRISE_WRONG = [
     (
         lambda without, whole: (without - whole.max(0).values) / (whole.std(0) * (1 + 1 / len(whole)) ** 0.5),
         "not with the worst",
+    ),
+    (
+        lambda without, whole: (without - whole.mean(0)) / (whole.var(0).mean() * (1 + 1 / len(whole))) ** 0.5,
+        "Give each time its own",
+    ),
+    (
+        lambda without, whole: (without - whole.mean(0)) / (whole.std(0) * (1 + 1 / len(without)) ** 0.5),
+        "not the number of times",
     ),
     (surprise_along_the_times, "your mean goes over the times"),
     (lambda without, whole: 2 * surprise(without, whole), "from a new seed"),

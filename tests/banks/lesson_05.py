@@ -219,11 +219,15 @@ def loop(
     noise=lambda x0, generator: torch.randn(x0.shape, generator=generator),
     own=lambda generator: generator,
     optimise=lambda weights: torch.optim.Adam(weights, lr=0.01),
+    choose=lambda points, number, generator: points[torch.randint(len(points), (64,), generator=generator)],
+    remake=False,
 ):
     def train(net, points, steps, schedule, generator):
         optimiser, losses, generator = optimise(net.parameters()), [], own(generator)
         for number in range(steps):
-            x0 = points[torch.randint(len(points), (batch,), generator=generator)]
+            if remake:
+                optimiser = optimise(net.parameters())
+            x0 = choose(points, number, generator)[:batch]
             t = times(generator)
             eps = noise(x0, generator)
             x_t = noised(x0, t, eps, schedule)
@@ -272,7 +276,49 @@ def fixed(maker):
     return lambda *inputs: maker(torch.Generator().manual_seed(0))
 
 
-LOOP_RIGHT = [train_with_forget_last, loop(), train_without_replacement]
+def prepared(once):
+    """What `once` makes before the loop serves in every step."""
+
+    def train(net, points, steps, schedule, generator):
+        x0 = points[torch.randint(len(points), (64,), generator=generator)]
+        eps = torch.randn(64, 2, generator=generator)
+        again = {"x0": {"choose": lambda *_: x0}, "eps": {"noise": lambda *_: eps}}[once]
+        return loop(**again)(net, points, steps, schedule, generator)
+
+    return train
+
+
+def rolled_noise(net, points, steps, schedule, generator):
+    eps = list(torch.randn(64, 2, generator=generator))
+
+    def noise(x0, generator):
+        eps.append(eps.pop(0))
+        return torch.stack(eps)
+
+    return loop(noise=noise)(net, points, steps, schedule, generator)
+
+
+def adam(rate):
+    return lambda weights: torch.optim.Adam(weights, lr=rate)
+
+
+def shuffled(points, number, generator):
+    return points[:64][torch.randperm(64, generator=generator)]
+
+
+def in_epochs(net, points, steps, schedule, generator):
+    queue = []
+
+    def choose(points, number, generator):
+        if len(queue) < 64:
+            queue.extend(torch.randperm(len(points), generator=generator).tolist())
+        batch = [queue.pop() for _ in range(64)]
+        return points[batch]
+
+    return loop(choose=choose)(net, points, steps, schedule, generator)
+
+
+LOOP_RIGHT = [train_with_forget_last, loop(), train_without_replacement, in_epochs]
 LOOP_WRONG = [
     (lambda net, points, steps, schedule, generator: None, "returns None"),
     (0.5, "without brackets"),
@@ -297,7 +343,28 @@ LOOP_WRONG = [
     (loop(end=torch.tensor), "return the list"),
     (loop(own=lambda g: None), "two different trainings"),
     (loop(own=lambda g: torch.Generator().manual_seed(0)), "another seed"),
-    (loop(optimise=lambda weights: torch.optim.Adam(weights, lr=1e-4)), "should fall to almost 0"),
+    (prepared("x0"), "every step gets the same points"),
+    (prepared("eps"), "the noise is the same in every step"),
+    (rolled_noise, "the noise is the same in every step"),
+    (loop(noise=lambda x0, g: torch.randn(1, 2, generator=g).expand(64, 2)), "the same noise"),
+    (loop(choose=lambda points, number, g: points[:64]), "every step gets the same points"),
+    (loop(choose=shuffled), "every step gets the same points"),
+    (
+        loop(choose=lambda points, number, g: points[torch.randint(len(points), (1,), generator=g)].expand(64, 2)),
+        "the same few points",
+    ),
+    (loop(choose=lambda points, number, g: points[number : number + 1].expand(64, 2)), "the same few points"),
+    (loop(times=lambda g: 0.4 * torch.rand(64, generator=g)), "spread evenly"),
+    (loop(remake=True), "Make it once, before the loop"),
+    (loop(optimise=adam(1e-4)), "Check the optimiser"),
+    (loop(optimise=adam(0.001)), "Check the optimiser"),
+    (loop(optimise=adam(0.005)), "Check the optimiser"),
+    (loop(optimise=adam(0.02)), "Check the optimiser"),
+    (loop(optimise=adam(0.05)), "Check the optimiser"),
+    (loop(optimise=lambda weights: torch.optim.SGD(weights, lr=0.01)), "Check the optimiser"),
+    (loop(optimise=lambda weights: torch.optim.SGD(weights, lr=0.1)), "Check the optimiser"),
+    (loop(optimise=lambda weights: torch.optim.RMSprop(weights, lr=0.01)), "Check the optimiser"),
+    (loop(optimise=lambda weights: torch.optim.AdamW(weights, lr=0.01)), "do not move as torch.optim.Adam"),
     (loop(loss_of=lambda guess, x0, x_t, eps: (guess - x0).square().mean().detach()), "stops in"),
 ]
 

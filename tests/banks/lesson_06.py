@@ -3,6 +3,7 @@
 import math
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch.distributions import Normal, kl_divergence
 
 import minidiffusion as md
@@ -50,6 +51,8 @@ CODE_WRONG = [
     (lambda mean, std: (0.5 * (mean**2 + std**2) - std.log()).sum(1), "the - 1 is missing"),
     (lambda mean, std: (0.5 * (mean**2 + std - 1) - std.log()).sum(1), "square std"),
     (lambda mean, std: (0.5 * (mean + std**2 - 1) - std.log()).sum(1), "square the mean"),
+    (lambda mean, std: 0.5 * ((mean**2 + std**2).sum(1) - len(mean)) - std.log().sum(1), "one for each code"),
+    (lambda mean, std: code_cost(mean, std) / mean.shape[1] * len(mean), "by the number of codes"),
     (lambda mean, std: 2 * code_cost(mean, std), "1/2 is missing"),
     (lambda mean, std: code_cost(mean, std) / math.log(2), "in bits"),
     (lambda mean, std: kl_divergence(Normal(0.0, 1.0), Normal(mean, std)).sum(1), "The two distributions are swapped"),
@@ -114,6 +117,7 @@ STEP_WRONG = [
     (step_cost_in_place, "changes its input eps in place"),
     (weighted(lambda high, low: 0.5 * (1 - high / low)), "never negative"),
     (weighted(lambda high, low: high / low - 1), "1/2 is missing"),
+    (weighted(lambda high, low: 0.5 * (low / high - 1)), "upside down"),
     (weighted(lambda high, low: 0.5 * (high - low)), "for errors in x0"),
     (weighted(lambda high, low: 0.5 * (high - low) * low), "do not multiply"),
     (weighted(lambda high, low: 0.5 * (1 - low / high)), "guessed at t"),
@@ -184,7 +188,17 @@ def priced(cost):
     return wider
 
 
-BELL_RIGHT = [wider_bell, wider_bell_snr, wider_bell_package]
+def wider_bell_searched(t, s, error, schedule):
+    v, d, _ = parts(t, s, error, schedule)
+
+    def cost(w):
+        return 0.5 * (math.log(w / v) + (v + d) / w - 1)
+
+    found = minimize_scalar(cost, bounds=(v, v + 5 * d), method="bounded")
+    return torch.tensor([found.x, found.fun])
+
+
+BELL_RIGHT = [wider_bell, wider_bell_snr, wider_bell_package, wider_bell_searched]
 BELL_WRONG = [
     (lambda t, s, error, schedule: None, "returns None"),
     (lambda t, s, error, schedule: wider_bell(t, s, error, schedule)[0], "return two numbers"),

@@ -144,10 +144,22 @@ def multiplied(rule):
     return product
 
 
-LEFT_RIGHT = [left, left_by_logs, left_by_sampling]
+def left_with_a_short_cut(short):
+    """The product, but short(times, schedule) for eta = 1."""
+    return lambda times, eta, schedule: short(times, schedule) if eta == 1 else left(times, eta, schedule)
+
+
+LEFT_RIGHT = [
+    left,
+    left_by_logs,
+    left_by_sampling,
+    left_with_a_short_cut(lambda times, schedule: schedule.alpha(times[0]) / schedule.alpha(times[-1])),
+]
 LEFT_WRONG = [
     (lambda times, eta, schedule: None, "returns None"),
     (lambda times, eta, schedule: schedule.alpha(1.0) ** (eta**2), "limit of many small steps"),
+    (left_with_a_short_cut(lambda times, schedule: schedule.alpha(1.0)), "limit of many small steps"),
+    (left_with_a_short_cut(lambda times, schedule: schedule.alpha(times[0])), "of the start is left, but yours is"),
     (lambda times, eta, schedule: schedule.alpha(1.0) ** eta, "has eta^2"),
     (lambda times, eta, schedule: sum(factor(t, s, eta, schedule) for t, s in steps(times)), "you added the factors"),
     (lambda times, eta, schedule: factor(*times[:2], eta, schedule), "first step alone"),
@@ -209,6 +221,13 @@ def gain(t, s, schedule):
     return factor(t, s, 0.0, schedule) / factor(t, s, 1.0, schedule)
 
 
+def by_the_law(square):
+    """The law for small steps, sigma^2 times the rise in log SNR, which is nothing in the last step."""
+    return spent(
+        lambda t, s, schedule: square(t, s, schedule) * (schedule.log_snr(s) - schedule.log_snr(t)) if s else 0
+    )
+
+
 def planned(change):
     """The right plan, changed."""
     return lambda times, count, schedule: change(spend(times, count, schedule))
@@ -238,6 +257,12 @@ SPEND_WRONG = [
     (spent(lambda t, s, schedule: t - s), "longest in t"),
     (spent(lambda t, s, schedule: schedule.log_snr(s) - schedule.log_snr(t)), "noise to replace"),
     (spent(lambda t, s, schedule: -abs(t - 0.7)), "another one leaves"),
+    (by_the_law(lambda t, s, schedule: schedule.sigma(t) * schedule.sigma(s)), "that law is for small steps"),
+    (by_the_law(lambda t, s, schedule: schedule.sigma((t + s) / 2) ** 2), "that law is for small steps"),
+    (
+        by_the_law(lambda t, s, schedule: (schedule.sigma(t) ** 2 + schedule.sigma(s) ** 2) / 2),
+        "that law is for small steps",
+    ),
     (planned(lambda plan: [0.0 if i == plan.index(1.0) else eta for i, eta in enumerate(plan[:-1])] + [1.0]), "t = 0"),
     (lambda times, count, schedule: times[len(times)], "stops"),
 ]

@@ -123,7 +123,11 @@ def enough(rest, kappa):
     return max(math.log(rest) / math.log(kappa) - 1, 0) ** 0.5
 
 
-DIAGNOSE_RIGHT = [diagnose, diagnose_in_one_line, diagnose_by_bisection]
+def diagnose_as_tensor(*inputs):
+    return torch.tensor(diagnose(*inputs), dtype=torch.float64)
+
+
+DIAGNOSE_RIGHT = [diagnose, diagnose_in_one_line, diagnose_by_bisection, diagnose_as_tensor]
 DIAGNOSE_WRONG = [
     (lambda *inputs: None, "returns None"),
     (0.068, "without brackets"),
@@ -209,6 +213,22 @@ def start_from_each_once(pictures, count, schedule, generator):
     return md.diffuse(pictures[which], 1.0, torch.randn(pictures.shape, generator=generator), schedule)
 
 
+def start_from_each_equally_often(pictures, count, schedule, generator):
+    x0 = pictures.repeat(count // len(pictures), 1, 1, 1)
+    return md.diffuse(x0, 1.0, torch.randn(x0.shape, generator=generator), schedule)
+
+
+def start_noised_first(pictures, count, schedule, generator):
+    noisy = md.diffuse(pictures, 1.0, torch.randn(pictures.shape, generator=generator), schedule)
+    return noisy[torch.randint(len(pictures), (count,), generator=generator)]
+
+
+def start_noised_in_batches(pictures, count, schedule, generator):
+    x0 = pictures[torch.randint(len(pictures), (count,), generator=generator)]
+    eps = torch.randn(50, *x0.shape[1:], generator=generator)
+    return md.diffuse(x0, 1.0, eps[torch.arange(count) % 50], schedule)
+
+
 def start_without_generator(pictures, count, schedule, generator):
     which = torch.randint(len(pictures), (count,))
     return right_start(pictures[which], count, schedule, generator)
@@ -236,8 +256,17 @@ START_WRONG = [
     (started(lambda a, sd, x0, eps, all, g: a * x0 + eps), "and yours has 1"),
     (started(lambda a, sd, x0, eps, all, g: a * x0 + sd**2 * eps), "yours has its square"),
     (started(lambda a, sd, x0, eps, all, g: a * x0 + (1 - a) * eps), "but sigma(1) is"),
-    (started(lambda a, sd, x0, eps, all, g: a * x0 + sd * eps[:1]), "all your starts have the same noise"),
-    (started(lambda a, sd, x0, eps, all, g: a * x0 + sd * torch.randn(len(x0), 1, 1, 1, generator=g)), "all pixels"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0 + sd * eps[:1]), "your starts have the same noise"),
+    (start_noised_first, "your starts have the same noise"),
+    (start_noised_in_batches, "your starts have the same noise"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0 + sd * torch.randn(len(x0), 1, 1, 1, generator=g)), "many pixels"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0 + sd * eps[:, :1]), "in each channel"),
+    (started(lambda a, sd, x0, eps, all, g: a * x0 + sd * eps.sign()), "it is not Gaussian"),
+    (
+        started(lambda a, sd, x0, eps, all, g: a * x0 + sd * 12**0.5 * (torch.rand(x0.shape, generator=g) - 0.5)),
+        "not Gaussian",
+    ),
+    (start_from_each_equally_often, "have the shape (1002, 3, 8, 8)"),
     (start_from_each_once, "Choose with replacement"),
     (start_without_generator, "the same seed gives two different answers"),
     (lambda x, n, schedule, g: right_start(x, n, schedule, g.manual_seed(0)), "another seed"),

@@ -69,6 +69,10 @@ def with_moves(wanted):
     return lambda drawn, training: of(by_move(drawn, training, [m for m in MOVES if wanted(*m)]).amin(0))
 
 
+def moved_too_far(drawn, training):
+    return of(by_move(drawn, training, list(itertools.product(range(-3, 4), repeat=2))).amin(0))
+
+
 def one_long_list(drawn, training):
     return of(torch.cat(list(by_move(drawn, training)), dim=1))
 
@@ -97,6 +101,7 @@ SHARE_WRONG = [
     (with_moves(lambda i, j: min(i, j) >= 0), "down and right only"),
     (with_moves(lambda i, j: max(i, j) < 2), "ends at 1"),
     (with_moves(lambda i, j: max(abs(i), abs(j)) < 2), "by one pixel only"),
+    (moved_too_far, "by three pixels as well"),
     (lambda drawn, training: of(by_move(drawn, training).mean(0)), "the mean over the moves"),
     (only_d1_moves, "d2 may move as well"),
     (lambda drawn, training: 1 - moved_share(drawn, training), "the share of new samples"),
@@ -150,6 +155,14 @@ def guess_unnormed(x_t, t, patches, schedule):
     return best(x_t, patches, schedule.alpha(t), schedule.sigma(t)).exp() @ patches[:, 4]
 
 
+def guess_by_exp(change):
+    def guess(x_t, t, patches, schedule):
+        weight = change(best(x_t, patches, schedule.alpha(t), schedule.sigma(t))).exp()
+        return (weight / weight.sum(1, keepdim=True)) @ patches[:, 4]
+
+    return guess
+
+
 def guess_over_the_batch(x_t, t, patches, schedule):
     return best(x_t, patches, schedule.alpha(t), schedule.sigma(t)).softmax(0) @ patches[:, 4]
 
@@ -188,6 +201,8 @@ GUESS_WRONG = [
     (guess_bending_the_schedule, "is off by"),
     (guess_unnormed, "sum to 1"),
     (guess_over_the_batch, "over the batch"),
+    (guess_by_exp(lambda logits: logits), "Use torch.softmax"),
+    (guess_by_exp(lambda logits: logits - logits.max()), "Use torch.softmax"),
     (
         lambda x_t, t, patches, schedule: patches[torch.cdist(x_t, schedule.alpha(t) * patches).argmin(1), 4],
         "that is the nearest patch",
@@ -228,6 +243,11 @@ def at_rank(rank):
     return share
 
 
+def without_distances_of_0(drawn, training):
+    d = torch.cdist(drawn, training.unique(dim=0))
+    return of(d.masked_fill(d < 1e-5, float("inf")))
+
+
 def without_the_repeated(drawn, training):
     kept, counts = training.unique(dim=0, return_counts=True)
     return share_by_topk(drawn, kept[counts == 1])
@@ -249,6 +269,7 @@ TRAP_WRONG = [
     (lambda drawn, training: 1 - by_unique(drawn, training), "the share of new samples"),
     (lambda drawn, training: len(drawn) * by_unique(drawn, training), "the number of copies"),
     (without_the_repeated, "Keep one of each"),
+    (without_distances_of_0, "are copies, but your share is"),
     (at_threshold(0.5), "your threshold is a half"),
     (at_threshold(1.0), "your threshold is 1"),
     (lambda drawn, training: by_unique(training.unique(dim=0), drawn), "not the other way round"),

@@ -2,6 +2,8 @@
 
 import torch
 
+import minidiffusion as md
+
 # ---- 12.1: what becomes of a lost axis ----
 
 
@@ -82,6 +84,7 @@ LEFT_WRONG = [
     (early, "only the first step counts"),
     (lambda output, times, schedule: left_over(output, [times[0], times[-1]], schedule), "not one long step"),
     (lambda output, times, schedule: left_over(output, times[::-1], schedule), "backwards"),
+    (lambda output, times, schedule: left_over(output, times, md.schedule.cosine()), "the schedule that comes in"),
     (stepping(swapped), "that is the answer for 'x0'"),
     (stepping(as_if({"eps": "x0"})), "is 0: no noise"),
     (stepping(as_if({"x0": "eps"})), "is 0: no picture"),
@@ -145,6 +148,14 @@ def times_snr(s, alpha, sigma, output):
     return in_noise(s, alpha, sigma, output) * ((alpha / sigma) ** 2 if output == "eps" else 1)
 
 
+def width_by_s(s, alpha, sigma, output, tolerance):
+    return searching(order=lambda said: said[s.argsort(descending=True)])(s, alpha, sigma, output, tolerance)
+
+
+def on_the_circle(s, alpha, sigma, output):
+    return (alpha**2 * s**2 if output == "x0" else sigma**4 / alpha**2) / (alpha**2 * (s - 1) + 1)
+
+
 def width_in_place(s, alpha, sigma, output, tolerance):
     s *= alpha**2
     return 0
@@ -156,6 +167,8 @@ WIDTH_WRONG = [
     (width_in_place, "changes its input s in place"),
     (searching(order=lambda x: x), "Sort the axes first"),
     (searching(order=lambda x: x.sort().values), "varies most"),
+    (width_by_s, "by the variance of the answer and not by s"),
+    (searching(said=on_the_circle), "alpha^2 + sigma^2 need not be 1"),
     (searching(shift=1), "one axis too many"),
     (searching(shift=-1), "one axis too few"),
     (searching(said=in_noise), "divided by the SNR"),
@@ -220,7 +233,12 @@ def total_of(s, a, b, alpha, sigma):
     return (alpha**2 * s + sigma**2).sum()
 
 
-SKIP_RIGHT = [least_skip, least_skip_from_means, least_skip_closed]
+SKIP_RIGHT = [
+    least_skip,
+    least_skip_from_means,
+    least_skip_closed,
+    lambda s, a, b, alpha, sigma: least_skip(s.float(), a, b, alpha, sigma),
+]
 SKIP_WRONG = [
     (lambda *inputs: None, "returns None"),
     (lambda s, a, b, alpha, sigma: b / sigma, "return two numbers"),
@@ -252,6 +270,7 @@ SKIP_WRONG = [
     (rest_of(lambda target, shared, total, rest, n: (target - shared**2 / total).sum()), "a factor of its own"),
     (rest_of(lambda target, shared, total, rest, n: 7.0), "the factor is right"),
     (lambda s, a, b, alpha, sigma: (9.0, a), "your factor is 9"),
+    (lambda s, a, b, alpha, sigma: least_skip(s, a, b, alpha, (1 - alpha**2) ** 0.5), "need not be 1"),
     (rest_of(lambda target, shared, total, rest, n: "rest"), "must be one number"),
     (lambda s, a, b, alpha, sigma: a.tolist(), "stops"),
 ]

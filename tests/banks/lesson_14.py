@@ -237,12 +237,18 @@ TIMES_RIGHT = [
     md.samplers.karras,
     lambda schedule, steps: torch.tensor(flow_clock(schedule, steps), dtype=torch.float64),
     powers(2),
+    powers(3),
 ]
 TIMES_WRONG = [
     (lambda schedule, steps: None, "returns None"),
     (powers(1), "those are evenly spaced times"),
     (lambda schedule, steps: md.samplers.uniform(steps), "those are evenly spaced times"),
     (flow_clock_beyond_the_end, "two of your times are equal"),
+    (
+        powers(1.3),
+        "the one at the data end is still too long",
+    ),  # on a Gaussian of one variance, its error may vanish by luck
+    (powers(7), "so small that sigma is 0"),
     (powers(0.5), "the one at the data end is still too long"),
     (levels(lambda schedule, t: schedule.sigma(t) ** 2), "the one at the data end is still too long"),
     (levels(lambda schedule, t: 1 - schedule.alpha(t)), "the one at the data end is still too long"),

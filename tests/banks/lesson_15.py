@@ -99,6 +99,18 @@ def between_counting_from_the_label(denoise, x_t, t, cond, w, low, high):
     return guess
 
 
+def between_without_looking(denoise, x_t, t, cond, w, low, high):
+    guess, inside = denoise(x_t, t, cond), (low <= t) & (t <= high)
+    without = denoise(x_t[inside], t[inside], None)
+    guess[inside] = without + w * (guess[inside] - without)
+    return guess
+
+
+def between_on_average(denoise, x_t, t, cond, w, low, high):
+    inside = low <= t.mean() <= high
+    return between(denoise, x_t, t, cond, w, low, high) if inside else denoise(x_t, t, cond)
+
+
 def between_with_all_times(denoise, x_t, t, cond, w, low, high):
     guess, inside = denoise(x_t, t, cond), (low <= t) & (t <= high)
     if inside.any():
@@ -155,6 +167,9 @@ BETWEEN_WRONG = [
     (when(lambda t, low, high: (t >= low) & (t <= high), "without"), "we still want the label"),
     (when(lambda t, low, high: (t >= low) & (t <= high), w_of=lambda w: -w), "you move away from the label"),
     (between_counting_from_the_label, "as Ho and Salimans define it"),
+    (between_without_looking, "no picture at all"),
+    (between_on_average, "inside the interval, is not guided"),
+    (lambda *inputs: between(*inputs[:4], 3.0, *inputs[5:]), "must be without + w"),
     (between_with_all_times, "just as many times"),
     (between_with_other_times, "its own time"),
     (between_with_other_labels, "its own label"),

@@ -35,6 +35,25 @@ def allowed_by_lengths(change, size):
     return torch.allclose(change(x).norm(dim=1), x.norm(dim=1), atol=1e-4)
 
 
+def unit(norms):
+    return torch.allclose(norms, torch.ones_like(norms), atol=1e-4)
+
+
+def allowed_full_rank(change, size):
+    m = matrix(change, size)
+    return bool(torch.linalg.matrix_rank(m) == size) and unit(m.norm(dim=1))
+
+
+def allowed_rows_and_columns(change, size):
+    m = matrix(change, size)
+    return unit(m.norm(dim=1)) and unit(m.norm(dim=0))
+
+
+def allowed_different_rows(change, size):
+    m = matrix(change, size)
+    return unit(m.norm(dim=1)) and len(m.unique(dim=0)) == size
+
+
 ALLOWED_RIGHT = [allowed, allowed_by_dot_products, allowed_by_noise, allowed_by_lengths]
 ALLOWED_WRONG = [
     (lambda change, size: None, "returns None"),
@@ -62,6 +81,9 @@ ALLOWED_WRONG = [
         ),
         "independent",
     ),
+    (allowed_full_rank, "a blur whose contrast was turned up again"),
+    (allowed_rows_and_columns, "a blur whose contrast was turned up again"),
+    (allowed_different_rows, "a blur whose contrast was turned up again"),
     (lambda change, size: change(torch.eye(size + 1)), "give `change` a tensor"),
     (lambda change, size: change(size), "give `change` a tensor"),
 ]

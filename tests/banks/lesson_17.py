@@ -66,6 +66,15 @@ def climb_from_the_picture(denoise, x0, times, schedule):
     return x
 
 
+def climb_looking(at):
+    """The right steps, but denoise gets at(x, x0, alpha)."""
+
+    def climb(denoise, x0, times, schedule):
+        return climb_in_the_lesson(lambda x, t: denoise(at(x, x0, schedule.alpha(t)), t), x0, times, schedule)
+
+    return climb
+
+
 def climb_short(denoise, x0, times, schedule):
     x = x0
     for t, s in zip(times[:-1], times[1:], strict=True):
@@ -123,6 +132,8 @@ UP_WRONG = [
     (climb_down, "here they rise"),
     (climb_halfway, "call the network at"),
     (climb_from_the_picture, "every call of denoise gets the same x"),
+    (climb_looking(lambda x, x0, alpha: x0), "every call of denoise gets the same x"),
+    (climb_looking(lambda x, x0, alpha: x / alpha), "not the state at this time"),
     (climb_short, "from before the last step"),
     (climb_to_a_guess, "you return the last guess"),
     (climb_without_looking, "is still the picture"),
@@ -226,7 +237,12 @@ def free(P, N):
     return (P - 1) * (N - 1)
 
 
-VARIANCE_RIGHT = [variance_of_the_start, variance_by_mean_squares, variance_by_covariance]
+VARIANCE_RIGHT = [
+    variance_of_the_start,
+    variance_by_mean_squares,
+    variance_by_covariance,
+    lambda x: variance_of_the_start(x.float()),
+]
 VARIANCE_WRONG = [
     (lambda x: None, "returns None"),
     (lambda x: x.mean(0).var(), "luck included"),

@@ -76,6 +76,12 @@ def cluster_means(x, centres, spread):
     )
 
 
+def generous(x, centres, spread):
+    share = shares(x, centres)
+    typical = 1 < width(x, centres, spread) < 1.35
+    return on_island(x, centres, spread) > 0.93 and typical and bool(share.min() > 0.02 and share.max() < 0.5)
+
+
 JUDGE_RIGHT = [judge_all, judge_with_moments, judge_by_energy]
 
 
@@ -98,7 +104,9 @@ JUDGE_WRONG = [
     (lambda x, c, s: bool(((torch.cdist(x, c) < 3 * s).double().mean(0) >= 0.02).all()), "a thin ring"),
     (lambda x, c, s: bool((x.mean(0).norm() < 0.2) & (abs(x.norm(dim=1).mean() - 2) < 0.2)), "a thin ring"),
     (lambda x, c, s: on_island(x, c, s) > 0.93, "lacks one island"),
-    (lambda x, c, s: on_island(x, c, s) > 0.93 and bool(shares(x, c).min() > 0.02), "seven tenths"),
+    (lambda x, c, s: on_island(x, c, s) > 0.93 and bool(shares(x, c).min() > 0.02), "eight tenths"),
+    (lambda x, c, s: on_island(x, c, s) > 0.93 and 1 < width(x, c, s) < 1.35 and bool(x.mean(0).norm() < 0.1), "eight"),
+    (generous, "eight tenths"),
     (lambda x, c, s: on_island(x, c, s) > 0.5 and balanced(x, c) and width(x, c, s) < 1.7, "on bridges"),
     (lambda x, c, s: on_island(x, c, s) > 0.93 and balanced(x, c), "nothing but the centres"),
     (lambda x, c, s: balanced(x, c) and 1 < width(x, c, s) < 1.35, "a tenth of the points lie far outside"),
@@ -140,6 +148,12 @@ def steepness_of_mean(discriminator, x):
     return slope.flatten(1).square().sum(1).mean()
 
 
+def steepness_by_backward(discriminator, x, only_x=False):
+    x = x.detach().requires_grad_(True)
+    discriminator(x).sum().backward(create_graph=True, inputs=[x] if only_x else None)
+    return x.grad.flatten(1).square().sum(1).mean()
+
+
 def steepness_without_grad(discriminator, x):
     (slope,) = torch.autograd.grad(discriminator(x).sum(), x)
     return slope.flatten(1).square().sum(1).mean()
@@ -162,6 +176,7 @@ STEEP_RIGHT = [
     lambda net, x: gradient(net, x).norm(dim=1).pow(2).mean(),
     lambda net, x: gradient(net, x).square().sum() / len(x),
     steepness_by_func,
+    lambda net, x: steepness_by_backward(net, x, only_x=True),
 ]
 STEEP_WRONG = [
     (lambda net, x: gradient(net, x).norm(dim=1).mean(), "square the length"),
@@ -174,6 +189,7 @@ STEEP_WRONG = [
     (lambda net, x: (gradient(net, x).norm(dim=1) - 1).square().mean(), "WGAN-GP"),
     (lambda net, x: gradient(net, x).sum(1).square().mean(), "square each component"),
     (lambda net, x: gradient(net, x).square().sum(1), "must be one number"),
+    (steepness_by_backward, "backward() also adds"),
     (steepness_without_graph, "create_graph=True"),
     (steepness_of_a_flat_net, "mean squared length"),
     (steepness_of_other_weights, "D cannot learn from it"),
@@ -220,6 +236,7 @@ SHRINK_WRONG = [
     (lambda h, g: math.sqrt(abs(1 - 2 * g * h + h * h / 4)), "real, and unequal"),
     (lambda h, g: sizes([[1, h / 2], [-h / 2, 1 - 2 * g * h]]).min(), "smaller of the two"),
     (lambda h, g: sizes([[1, h / 2], [-h / 2, 1 - 2 * g * h]]).prod(), "both sizes"),
+    (lambda h, g: abs(1 - g * h + h * cmath.sqrt(g * g - 0.25)), "smaller of the two"),
     (lambda h, g: 2 - 2 * g * h, "trace"),
     (lambda h, g: 1 - g * h, "real part alone"),
     (lambda h, g: 1 - g * h + h * cmath.sqrt(g * g - 0.25), "take the absolute value"),

@@ -32,6 +32,21 @@ def best(image, text):
     return ((image @ text.T).argmax(1) == torch.arange(len(image))).float()
 
 
+def only_if_all_are_equal(image, text):
+    likeness = image @ text.T
+    return torch.tensor(0.0) if bool((likeness == likeness[0, 0]).all()) else best(image, text).mean()
+
+
+def computed_twice(image, text):
+    own = (image * text[: len(image)]).sum(1)[:, None]
+    return ((image @ text.T >= own).sum(1) == 1).float().mean()
+
+
+def computed_twice_and_larger(image, text):
+    own = (image * text[: len(image)]).sum(1)[:, None]
+    return ((image @ text.T > own).sum(1) == 0).float().mean()
+
+
 def in_place(image, text):
     image *= 2
     return share(image, text)
@@ -42,6 +57,9 @@ HITS_WRONG = [
     (lambda image, text: None, "returns None"),
     (in_place, "changes its input image in place"),
     (lambda image, text: best(image, text).mean(), "A tie with another caption is not a hit"),
+    (only_if_all_are_equal, "0.875, but yours is 0.9375. A tie with another caption is not a hit"),
+    (computed_twice, "computed twice, it is rounded differently"),
+    (computed_twice_and_larger, "computed twice, it is rounded differently"),
     (lambda image, text: share(image, text) * len(image), "divide by the 40 pictures"),
     (lambda image, text: 100 * share(image, text), "in percent"),
     (lambda image, text: 1 - share(image, text), "share of misses"),

@@ -183,6 +183,7 @@ LOOK_WRONG = [
     (lambda picture, by: (look(picture, by)[0], look(picture, abs(by))[1]), "must free the left side"),
     (lambda picture, by: (look(picture, by)[0], look(picture, by)[1] | True), "everything is known"),
     (lambda picture, by: (look(picture, by)[0], look(picture, by)[1] & False), "in 5 columns only"),
+    (lambda picture, by: (look(picture, by)[0], (look(picture, by)[0] != 0).any(0)), "and they are known"),
     (lambda picture, by: (look(picture, by)[0], look(picture, by)[1].float()), "keep the type"),
     (lambda picture, by: (picture[:, :, by:], look(picture, by)[1]), "have the shape"),
 ]

@@ -45,6 +45,14 @@ def with_factors(probabilities, factor, cap=1.0, monotone=False):
     return corrected
 
 
+def with_the_neighbour(probabilities):
+    """Lifts each corrected probability to the one before it, as that was before it was lifted itself."""
+    n = len(probabilities)
+    order = sorted(range(n), key=lambda i: probabilities[i])
+    stepped = [min(1.0, (n - rank) * probabilities[i]) for rank, i in enumerate(order)]
+    return [max(stepped[max(order.index(i) - 1, 0)], stepped[order.index(i)]) for i in range(n)]
+
+
 def hochberg(probabilities):
     n, least = len(probabilities), 1.0
     corrected = [0.0] * n
@@ -69,6 +77,7 @@ HOLM_WRONG = [
     (lambda p: with_factors(p, lambda rank, n, i: rank + 1), "not the largest"),
     (lambda p: with_factors(p, lambda rank, n, i: n - rank - 1), "not by 0"),
     (lambda p: with_factors(p, lambda rank, n, i: n - i, 9.0), "not on its place"),
+    (with_the_neighbour, "must not be smaller"),
     (hochberg, "Benjamini and Hochberg"),
     (holm_that_sorts, "changes the list"),
     (lambda p: torch.tensor(holm(p)), "return a list"),
@@ -135,6 +144,13 @@ def without_care(values, least, most, quantile, ratio):
     return "holds" if least <= sum(values) / len(values) <= most else "fails"
 
 
+def by_median(values, least, most, quantile, ratio):
+    middle, mean = statistics.median(values), statistics.fmean(values)
+    if not ratio:
+        values, least, most = [x - mean for x in values], least - middle, most - middle
+    return decide(values, least, most, quantile, ratio)
+
+
 def by_population(values, least, most, quantile, ratio):
     n = len(values)
     return decide(values, least, most, quantile * ((n - 1) / n) ** 0.5, ratio)
@@ -156,6 +172,8 @@ DECIDE_WRONG = [
     (lambda v, a, b, q, r: decide(v, a, b, q, True), "math domain error"),
     (lambda v, a, b, q, r: decide(v, a, b, q * len(v) ** 0.5, r), "inside the range"),
     (lambda v, a, b, q, r: decide(v, a, b, 1.0, r), "fewer than"),
+    (by_median, "inside the range"),
+    (lambda v, a, b, q, r: decide(v, a, b, q, r) if statistics.fmean(v) > a else "fails", "0.87 standard errors"),
     (by_population, "fewer than"),
     (lambda v, a, b, q, r: decide(v, a, math.inf, q, r), "above the range"),
     (lambda v, a, b, q, r: decide(v, 1e-9 if r else -math.inf, b, q, r), "below the range"),
@@ -203,6 +221,17 @@ def with_population(values, border, parts):
     return next(n for n in range(2, 10**6) if 2 * parts * stats.t.sf(away * n**0.5, n - 1) <= 0.05)
 
 
+def with_degrees(degrees):
+    """degrees(n, count) instead of n - 1, for `count` seeds so far."""
+
+    def needed(values, border, parts):
+        away = abs(statistics.fmean(values) - border) / statistics.stdev(values)
+        chances = ((n, stats.t.sf(away * n**0.5, degrees(n, len(values)))) for n in range(2, 10**6))
+        return next(n for n, chance in chances if 2 * parts * chance <= 0.05)
+
+    return needed
+
+
 def without_root(values, border, parts):
     away = abs(statistics.fmean(values) - border) / statistics.stdev(values)
     return next(n for n in range(2, 10**6) if 2 * parts * stats.t.sf(away * n, n - 1) <= 0.05)
@@ -214,6 +243,8 @@ SEEDS_WRONG = [
     (lambda v, b, p: seeds_needed(v, b, p / 2), "on either side"),
     (by_normal, "normal distribution"),
     (with_population, "divide by n - 1"),
+    (with_degrees(lambda n, count: n), "n - 1 degrees of freedom"),
+    (with_degrees(lambda n, count: count - 1), "n is"),
     (without_root, "n is"),
     (lambda v, b, p: seeds_needed(v, b, p) - len(v), "still missing"),
     (lambda v, b, p: seeds_needed(v, b, p) - 1, "one too few"),

@@ -50,6 +50,7 @@ CONFOUNDS_WRONG = [
     (lambda a, b, t: sorted(n for n in {*a, *b} if n != t), "the same in both arms"),
     (lambda a, b, t: sorted(n for n in {*a, *b} - {t} if a.get(n, 0) is not b.get(n, 0)), "same in both arms"),
     (lambda a, b, t: sorted(n for n in a if n != t and a[n] != b[n]), "KeyError"),
+    (lambda a, b, t: [n for n in confounds(a, b, t) if type(a.get(n, b.get(n))) is not str], "two others differ"),
     (twice, "more than once"),
     (lambda a, b, t: [], "two others differ"),
     (lambda a, b, t: confounds(a, b, t) if a.get(t) != b.get(t) else [], "tested setting is the same"),
@@ -163,6 +164,31 @@ def by_overlap(first, second, least, most):
     return "replicated" if a <= d and c <= b else "contradicted"
 
 
+def by_interval(ends):
+    """Decides by ends(values) instead of the 95% interval."""
+
+    def judged(first, second, least, most):
+        if first.keys() & second.keys():
+            return "not new"
+        runs = [ends(list(run.values())) for run in (first, second)]
+        if any(low < border < high for low, high in runs for border in (least, most)):
+            return "undecided"
+        inside = [least <= low and high <= most for low, high in runs]
+        return "replicated" if inside[0] == inside[1] else "contradicted"
+
+    return judged
+
+
+def around(width):
+    """The mean plus and minus width(standard deviation, n)."""
+
+    def ends(values):
+        mean, half = statistics.fmean(values), width(statistics.stdev(values), len(values))
+        return mean - half, mean + half
+
+    return ends
+
+
 def by_means(first, second, least, most):
     if first.keys() & second.keys():
         return "not new"
@@ -195,6 +221,10 @@ REPLICATION_WRONG = [
     (lambda *i: replication(*i).title(), "return one of the strings"),
     (lambda *i: Agreeable("replicated"), "Yours is a Agreeable"),
     (by_overlap, "both fail"),
+    (by_interval(lambda values: (min(values), max(values))), "95% interval"),
+    (by_interval(around(lambda s, n: 1.96 * s / n**0.5)), "in the first 95% interval"),
+    (by_interval(around(lambda s, n: 2 * s)), "if not all values"),
+    (lambda a, *rest: "undecided" if decided(a, *rest[1:]) is None else replication(a, *rest), "seed 2 is in both"),
     (by_means, "contains a border"),
     (only_success, "both fail"),
     (lambda a, b, low, high: replication(a, renamed(b), low, high), "in both runs"),

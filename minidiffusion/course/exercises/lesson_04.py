@@ -31,13 +31,18 @@ def attention(answer: Any) -> None:
         )
     q, k, v = torch.randn(3, 1, 4, 2, generator=generator)
     same_kind(call(answer, q=q, k=k, v=v), q, "what the places gain")
-    strong = 60 * torch.ones(1, 3, 4)  # where exp alone would overflow
-    same_kind(call(answer, q=strong, k=strong.clone(), v=strong.clone()), strong, "the result for large q and k")
+    q, k, v = 60 * torch.randn(3, 1, 5, 4, generator=generator, dtype=torch.float64)  # where exp alone would overflow
+    found = same_kind(call(answer, q=q, k=k, v=v), q, "the result for large q and k")
+    if not close(found, F.scaled_dot_product_attention(q, k, v)):
+        raise Wrong(
+            "for large q and k yours is wrong. For each asking place, subtract its largest score before the exp."
+        )
 
 
 def _wrong_attentions(q: Tensor, k: Tensor, v: Tensor) -> list[tuple[Tensor, str]]:
     d, scores = q.shape[2], q @ k.mT
     scaled = scores / math.sqrt(d)
+    size = "divide by the root of d, the size of a query, and not by the root of another size."
     mistakes = [
         (scores.softmax(2) @ v, "the scale is missing. Divide q k^T by the root of d, the size of a query."),
         ((scores / d).softmax(2) @ v, "divide by the square root of d, not by d."),
@@ -49,6 +54,7 @@ def _wrong_attentions(q: Tensor, k: Tensor, v: Tensor) -> list[tuple[Tensor, str
         (scores.softmax(2) / math.sqrt(d) @ v, "divide by the root of d before the softmax, not after it."),
         (v.mean(1, keepdim=True).expand_as(q), "you give all places the same weight, whatever q and k are."),
         ((-scaled).softmax(2) @ v, "a sign is wrong: places whose key fits the query should count most."),
+        *[((scores / math.sqrt(n)).softmax(2) @ v, size) for n in (*q.shape[:2], k.shape[1])],
         (scaled.sigmoid() @ v, "a sigmoid does not make the weights of each place sum to 1. Take a softmax."),
     ]
     if k.shape == q.shape:
@@ -63,7 +69,7 @@ def _wrong_attentions(q: Tensor, k: Tensor, v: Tensor) -> list[tuple[Tensor, str
 
 
 LAYERS: tuple[list[str], ...] = (
-    ["conv", "halve", "conv", "halve", "conv", "conv"],  # first, because it tells all the mistakes apart
+    ["conv", "halve", "conv", "halve", "conv", "conv", "conv"],  # first, because it tells all the mistakes apart
     ["conv"],
     ["conv", "conv", "conv"],
     ["halve"],
@@ -110,8 +116,9 @@ def _wrong_views(layers: Sequence[str], right: int) -> list[tuple[Any, str]]:
         in_order = in_order + 2 if layer == "conv" else 2 * in_order
     return [
         (right**2, "that is the number of pixels in the square. Return its width."),
-        ((right - 1) / 2, "that is how far it reaches to one side. Return the whole width."),
         (right - 1, "count the pixel in the middle, too: with no layers at all the width is 1."),
+        ((right - 1) / 2, "that is how far it reaches to one side. Return the whole width."),
+        ((right - 1) // 2, "that is how far it reaches to one side. Return the whole width."),
         (1 + 2 * convs, "a conv behind a halving reaches twice as far in pixels of the input."),
         (1 + convs, "a conv of width 3 adds a pixel on both sides."),
         (3 * convs, "only the first conv sees 3 pixels; each further one adds a pixel on both sides."),
@@ -168,6 +175,14 @@ def _wrong_surprises(without: Tensor, whole: Tensor) -> list[tuple[Tensor, str]]
         (
             above / (whole.std() * math.sqrt(1 + 1 / n)),
             "you take one standard deviation for all times. The errors differ a lot from time to time: take dim=0.",
+        ),
+        (
+            above / (whole.var(0).mean() * (1 + 1 / n)).sqrt(),
+            "you take one standard deviation for all times. Give each time its own.",
+        ),
+        (
+            above / (spread * math.sqrt(1 + 1 / len(without))),
+            "n is the number of whole networks, and not the number of times.",
         ),
         (
             (without - whole.amax(0)) / (spread * math.sqrt(1 + 1 / n)),

@@ -237,6 +237,8 @@ def train(answer: Any) -> None:
         if any(close(a, b) for a, b in zip(before, before[1:], strict=False)):
             raise Wrong("the weights change in some steps only. The optimiser must make a step each time.")
         _check_gradient(weight, before[-1], calls[-1][0], point, losses)
+        _check_steps([*before, weight.detach()], [x for x, _ in calls], point)
+    _check_variety(answer)
     first, again, other = (_run(answer, seed) for seed in (0, 0, 1))
     if first != again:
         raise Wrong("the same seed gives two different trainings. Pass `generator` to everything that is random.")
@@ -280,6 +282,8 @@ def _check_batch(x: Any, t: Any, point: Tensor, schedule: schedules.Schedule) ->
     if close(x, clean):
         raise Wrong("the network gets the clean points. Give it x_t, which has noise in it.")
     eps = (x - a * clean) / s.clamp(min=1e-3)
+    if eps.std(0).max() < 0.1 and eps.abs().max() > 0.1:
+        raise Wrong("all points of a batch get the same noise. Its shape must be that of x0.")
     if abs(eps.mean().item()) > 0.5 or abs(eps.std().item() - 1) > 0.3:
         swapped = (x - s * clean) / a.clamp(min=1e-3)
         if abs(swapped.mean().item()) < 0.5 and abs(swapped.std().item() - 1) < 0.3:
@@ -302,6 +306,55 @@ def _check_gradient(weight: Tensor, before: Tensor, x: Tensor, point: Tensor, lo
     found = weight.grad
     if found is not None and found.abs().max() > 0 and not torch.allclose(found, right, rtol=1e-3, atol=1e-5):
         raise Wrong("the gradients of earlier steps are still there. Call optimiser.zero_grad() in each step.")
+
+
+def _check_steps(walk: list[Tensor], seen: list[Tensor], point: Tensor) -> None:
+    """The weights must move as one torch.optim.Adam with a learning rate of 0.01 moves them."""
+    leaf = walk[0].clone().requires_grad_()
+    adam = torch.optim.Adam([leaf], lr=0.01)
+    for step, (x, before, after) in enumerate(zip(seen, walk, walk[1:], strict=False)):
+        there = before.clone().requires_grad_()
+        (leaf.grad,) = torch.autograd.grad((_guess(there, x.detach()) - point).square().mean(), there)
+        adam.step()
+        if torch.allclose(leaf.detach(), after, rtol=0, atol=1e-5):
+            continue
+        moved = (after - before).abs()
+        if step == 0 and abs(moved.max().item() - 0.01) > 1e-3:
+            raise Wrong(
+                "in its first step, Adam with a learning rate of 0.01 moves each weight by 0.01. Yours moves one by "
+                f"{moved.max():.2g}. Check the optimiser and its learning rate."
+            )
+        if (moved - 0.01).abs().max() < 1e-5:
+            raise Wrong("your optimiser forgets what Adam should remember. Make it once, before the loop.")
+        raise Wrong("the weights do not move as torch.optim.Adam(net.parameters(), lr=0.01) would move them.")
+
+
+def _check_variety(answer: Any) -> None:
+    """Points, times and noise must be new in each step. The points lie so far apart that x_t betrays its x0."""
+    schedule, steps, side, gap = schedules.cosine(), 6, 20, 100.0
+    axis = gap * (torch.arange(side) - (side - 1) / 2)
+    points, net, generator = torch.cartesian_prod(axis, axis), _Guesser(), torch.Generator().manual_seed(0)
+    losses = call(answer, net=net, points=points, steps=steps, schedule=schedule, generator=generator)
+    _check_losses(losses, steps)
+    chosen, noises = [], []
+    for x, t, _ in net.record[:steps]:
+        a, s = schedule.alpha(t)[:, None], schedule.sigma(t)[:, None]
+        place = (x.detach() / a / gap + (side - 1) / 2).round().clamp(0, side - 1)
+        eps = (x.detach() - a * gap * (place - (side - 1) / 2)) / s
+        clear = ((a > 0.2) & (s > 0.1))[:, 0]
+        chosen.append(place[clear].long() @ torch.tensor([side, 1]))
+        noises.append(eps[clear])
+    for batch in chosen:
+        if len(batch.unique()) <= len(batch) / 2:
+            raise Wrong("the same few points come again and again in a batch. Choose all 64 of them at random.")
+    if len(torch.cat(chosen).unique()) <= 2 * 64:
+        raise Wrong("every step gets the same points. Choose a new batch, at random, in each step.")
+    for first, second in zip(noises, noises[1:], strict=False):
+        if (torch.cdist(first, second).amin(1) < 0.01).double().mean() > 0.5:
+            raise Wrong("the noise is the same in every step. Everything random must be new.")
+    times = torch.cat([t for _, t, _ in net.record[:steps]])
+    if times.min() > 0.1 or times.max() < 0.9 or abs(times.mean().item() - 0.5) > 0.1:
+        raise Wrong("the times should be spread evenly between 0 and 1. Use torch.rand as it is.")
 
 
 CHECKS = {"05.1": train, "05.2": one_of_four, "05.3": floor_of_gaussian}

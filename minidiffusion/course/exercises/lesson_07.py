@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -73,7 +74,7 @@ def _wrong_steps(
 def left(answer: Any) -> None:
     """07.2: left(times, eta, schedule) -> the product of alpha_s alpha_t + sqrt(sigma_s^2 - tau^2) sigma_t."""
     for schedule in (schedules.scaled_linear(), schedules.linear(), schedules.cosine()):
-        for times, eta in (((1.0, 0.7, 0.3, 0.0), 0.5), ((1.0, 0.4, 0.0), 1.0), ((0.8, 0.6, 0.5, 0.1), 0.0)):
+        for times, eta in (((1.0, 0.7, 0.3, 0.0), 0.5), ((0.9, 0.4, 0.1), 1.0), ((0.8, 0.6, 0.5, 0.1), 0.0)):
             right, mistakes = math.prod(_factors(times, eta, schedule)), _wrong_products(times, eta, schedule)
             found = number(call(answer, times=times, eta=eta, schedule=schedule), "what is left")
             if not _near(found, right):
@@ -124,7 +125,7 @@ def spend(answer: Any) -> None:
             ((1.0, 0.98, 0.96, 0.7, 0.65, 0.4, 0.2, 0.0), 2),
             ((1.0, 0.95, 0.8, 0.6, 0.5, 0.3, 0.1, 0.0), 4),
             ((0.9, 0.7, 0.65, 0.6, 0.3, 0.25, 0.0), 4),
-            ((1.0, 0.9, 0.8, 0.65, 0.25, 0.1, 0.0), 1),
+            ((0.95, 0.92, 0.82, 0.77, 0.05, 0.0), 1),  # steps so long that the law for small ones misjudges them
         ):
             without, fresh = (_factors(times, eta, schedule) for eta in (0.0, 1.0))
             plan = _plan(call(answer, times=times, count=count, schedule=schedule), len(without), count)
@@ -178,7 +179,15 @@ def _wrong_plans(times: tuple[float, ...], count: int, schedule: schedules.Sched
     noise = [_fresh(t, s, 1.0, schedule) for t, s in pairs]
     rise = [schedule.log_snr(s) - schedule.log_snr(t) for t, s in pairs]
     long = [t - s for t, s in pairs]
+    sigma, law = schedule.sigma, "that law is for small steps. Divide the factor with fresh noise by the one without."
+
+    def by_law(square: Callable[[float, float], float]) -> set[int]:
+        return _largest([square(*pair) * r if pair[1] else 0.0 for pair, r in zip(pairs, rise, strict=True)], count)
+
     return [
+        (by_law(lambda t, s: sigma(t) * sigma(s)), law),
+        (by_law(lambda t, s: sigma((t + s) / 2) ** 2), law),
+        (by_law(lambda t, s: (sigma(t) ** 2 + sigma(s) ** 2) / 2), law),
         (_largest(ratios, count), "you chose the steps that forget least. What is left should be small."),
         (_largest(small, count), "a step without fresh noise has a factor below 1, too. Compare with that."),
         (_largest(differences, count), "factors multiply: take ratios, not differences."),

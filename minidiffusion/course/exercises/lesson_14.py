@@ -138,21 +138,25 @@ def two_slopes(answer: Any) -> None:
 def good_times(answer: Any) -> None:
     """14.3: good_times(schedule, steps) -> times from 1 to 0 at which Heun's method has order 2, on any schedule.
 
-    The order is measured between 64 and 256 steps on a Gaussian, where the end of the curve has a closed form.
+    The order is measured between 64 and 256 steps on a Gaussian, where the end of the curve has a closed form. It has
+    two variances, because the error of a bad grid may vanish by luck for one of them.
     """
     for name in ("cosine", "linear"):
 
         def grid(steps: int, name: str = name) -> list[float]:
-            return falling(call(answer, schedule=schedules.NAMED[name](), steps=steps), steps)
+            times = falling(call(answer, schedule=schedules.NAMED[name](), steps=steps), steps)
+            if schedules.NAMED[name]().sigma(times[-2]) == 0:
+                raise Wrong(f"with {steps} steps, the last time before 0 is so small that sigma is 0 there, too.")
+            return times
 
         found, times = _measured_order(grid, name), grid(64)
-        if found > 1.6:
+        if found > 1.5:
             continue
         if max(abs(t - (1 - i / 64)) for i, t in enumerate(times)) < 1e-6:
             raise Wrong(f"those are evenly spaced times. With them, Heun's order on {name} is only {found:.1f}.")
         schedule = schedules.NAMED[name]()
         first, last = ([_clock(schedule, t) for t in grid(n)] for n in (64, 256))
-        end = "data" if (last[-2] - last[-1]) / (first[-2] - first[-1]) > 0.4 else "noise"
+        end = "data" if (last[-2] - last[-1]) / (first[-2] - first[-1]) > 0.3 else "noise"
         raise Wrong(
             f"on {name}, Heun's order is {found:.1f} with your times, and it should be 2. With four times as many "
             f"steps, the one at the {end} end is still too long, measured in sigma / (alpha + sigma)."
@@ -164,14 +168,14 @@ def _clock(schedule: schedules.Schedule, t: float) -> float:
 
 
 def _measured_order(grid: Callable[[int], list[float]], name: str) -> float:
-    """The order of Heun's method between 64 and 256 steps, for data of variance 1/2."""
-    far = []
+    """The order of Heun's method between 64 and 256 steps, for data of the variances 1/2 and 1/20."""
+    far, variances = [], torch.tensor([0.5, 0.05], dtype=torch.float64)
     for steps in (64, 256):
-        schedule, x = schedules.NAMED[name](), torch.ones(1, 1, dtype=torch.float64)
-        data = oracle.gaussian(torch.zeros(1), torch.eye(1) / 2, schedule)
+        schedule, x = schedules.NAMED[name](), torch.ones(1, 2, dtype=torch.float64)
+        data = oracle.gaussian(torch.zeros(2), variances.diag(), schedule)
         times = grid(steps)
-        end = (0.5 / (0.5 * schedule.alpha(1.0) ** 2 + schedule.sigma(1.0) ** 2)) ** 0.5
-        far.append(abs(sample(data, x, times=times, method="heun").item() - end))
+        end = (variances / (variances * schedule.alpha(1.0) ** 2 + schedule.sigma(1.0) ** 2)).sqrt()
+        far.append((sample(data, x, times=times, method="heun") - end).norm().item())
     return math.log(max(far[0], 1e-12) / max(far[1], 1e-12)) / math.log(4)
 
 

@@ -32,12 +32,12 @@ def guide_between(answer: Any) -> None:
 
     t and cond have one entry for each picture. Only the guided pictures may be passed without the label.
     """
-    generator, w, low, high = torch.Generator().manual_seed(0), 3.0, 0.2, 0.6
-    for shape, times in (
-        ((5, 2), (0.4, 0.9, 0.2, 0.1, 0.6)),
-        ((3, 2), (0.9, 0.1, 0.7)),
-        ((3, 1, 2, 2), (0.3, 0.5, 0.4)),
-        ((4, 1, 2, 2), (0.1, 0.3, 0.8, 0.5)),
+    generator, low, high = torch.Generator().manual_seed(0), 0.2, 0.6
+    for shape, w, times in (
+        ((5, 2), 3.0, (0.4, 0.9, 0.2, 0.1, 0.6)),
+        ((3, 2), 3.0, (0.9, 0.1, 0.7)),
+        ((3, 1, 2, 2), 1.5, (0.3, 0.5, 0.4)),
+        ((4, 1, 2, 2), 5.0, (0.9, 0.3, 0.8, 0.7)),
     ):
         x_t, with_label, without = torch.randn(3, *shape, generator=generator, dtype=torch.float64)
         t, cond = torch.tensor(times, dtype=torch.float64), torch.arange(shape[0]) % 3
@@ -63,6 +63,8 @@ def _recording(x_t: Tensor, t: Tensor, cond: Tensor, with_label: Tensor, without
     def denoise(x: Any, time: Any, label: Any = None) -> Tensor:
         if type(x) is not Tensor or x.shape[1:] != x_t.shape[1:]:
             raise Wrong("call the denoiser with x_t or with some of its pictures, just as they come in.")
+        if len(x) == 0:
+            raise Wrong("you call the denoiser with no picture at all. Call it only if the mask has a yes somewhere.")
         same = [[i for i in range(len(x_t)) if torch.equal(one, x_t[i])] for one in x]
         if not all(same):
             raise Wrong("call the denoiser with x_t or with some of its pictures, just as they come in.")

@@ -43,6 +43,12 @@ def _changes() -> list[tuple[Tensor, bool, str]]:
             "you allow copying one half over the other. Each pixel alone looks right, but the halves are now equal: "
             "noise of the same kind is also *independent* from pixel to pixel.",
         ),
+        (
+            0.8 * eye + 0.6 * eye.roll(1, 0),
+            False,
+            "you allow a blur whose contrast was turned up again: each pixel has variance 1, but neighbours depend on "
+            "each other.",
+        ),
     ]
 
 

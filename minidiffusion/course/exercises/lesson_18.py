@@ -52,8 +52,8 @@ def _one_missing(centres: Tensor, spread: float, count: int, generator: torch.Ge
 
 
 def _lopsided(centres: Tensor, spread: float, count: int, generator: torch.Generator) -> Tensor:
-    shares = torch.full((len(centres),), 0.3 / (len(centres) - 1))
-    shares[0] = 0.7
+    shares = torch.full((len(centres),), 0.2 / (len(centres) - 2))
+    shares[[0, len(centres) // 2]] = 0.4  # of eight islands, these are opposite: the mean stays where it is
     return _pick(centres, shares, count, generator) + spread * torch.randn(count, 2, generator=generator)
 
 
@@ -79,7 +79,7 @@ def _bridges(centres: Tensor, spread: float, count: int, generator: torch.Genera
 FORGERIES: dict[str, Cloud] = {
     "a thin ring through all the centres": _ring,
     "a cloud that lacks one island": _one_missing,
-    "a cloud that has seven tenths of its points on one island": _lopsided,
+    "a cloud that has eight tenths of its points on two islands": _lopsided,
     "a cloud with a third of its points on bridges between the islands": _bridges,
     "a cloud that has nothing but the centres themselves, without any spread": _points,
     "a cloud whose islands are two and a half times too wide": _wide,
@@ -164,6 +164,8 @@ def steepness(answer: Any) -> None:
         ]
         name_mistake(found, mistakes)
         raise Wrong(f"the mean squared length of the gradient is {each.mean():.3g}, but yours is {found:.3g}.")
+    if weight.grad is not None:
+        raise Wrong("backward() also adds to the .grad of D's weights: use torch.autograd.grad, which leaves it alone.")
     learns = type(value) is Tensor and value.requires_grad
     learned = torch.autograd.grad(value, weight, allow_unused=True)[0] if learns else None
     if learned is None or not close(learned.flatten(), 2 * slope.mean(0)):
@@ -179,7 +181,7 @@ def _sizes(a: float, b: float, c: float, d: float) -> tuple[float, float]:
 
 def shrink(answer: Any) -> None:
     """18.3: shrink(rate, gamma) -> the larger |eigenvalue| of ((1, h/2), (-h/2, 1 - 2 gamma h)), h the rate."""
-    for h, gamma in ((0.1, 0.1), (0.1, 0.0), (0.2, 3.0), (0.05, 0.5), (0.3, 0.2), (0.1, 1.0)):
+    for h, gamma in ((0.1, 0.1), (0.1, 0.0), (0.2, 3.0), (0.05, 0.5), (0.3, 0.2), (0.1, 1.0), (0.3, 5.0)):
         paid = 1 - 2 * gamma * h  # what the penalty leaves of psi in one step
         right, smaller = _sizes(1.0, h / 2, -h / 2, paid)
         value = call(answer, rate=h, gamma=gamma)
@@ -209,7 +211,7 @@ def shrink(answer: Any) -> None:
                 math.sqrt(abs(determinant)),
                 f"with gamma = {gamma} the eigenvalues are real, and unequal: take the larger one.",
             ),
-            (smaller, "that is the smaller of the two. The slower direction decides how long it takes."),
+            (smaller, "that is the smaller of the two sizes. The slower direction decides how long it takes."),
             (2 - 2 * gamma * h, "that is the trace, the sum of both eigenvalues."),
             (1 - gamma * h, "that is the real part alone, and the turn is part of the size."),
             (math.exp(h * flow), "that is the factor for infinitely small steps. A step has the length rate."),

@@ -12,6 +12,10 @@ from torch import Tensor
 from ... import schedule as schedules
 from .judge import NotAttempted, Wrong, call, close, name_mistake, number, same_kind
 
+COMPUTED_TWICE = (
+    "take your own dot product from the same matrix (`likeness.diagonal()`): computed twice, it is rounded differently."
+)
+
 
 def hits(answer: Any) -> None:
     """19.1: hits(image, text) -> the share of pictures whose own caption beats every other one."""
@@ -35,6 +39,7 @@ def hits(answer: Any) -> None:
             (right * n / m, f"divide by the {n} pictures, not by the {m} captions."),
             (by_caption, "you look for the best picture of each caption. Look for the best caption of each picture."),
             (among, f"you compare with the first {n} captions only. All {m} of them are in the game."),
+            *((wrong, COMPUTED_TWICE) for wrong in _computed_twice(image, text)),
         ]
         name_mistake(share, mistakes, lambda a, b: math.isclose(a, b, rel_tol=1e-5))
         raise Wrong(f"with {n} pictures and {m} captions the share is {right:.3f}, but yours is {share:.3f}.")
@@ -45,6 +50,24 @@ def hits(answer: Any) -> None:
             f"if all captions have the same vector, nothing has been found, and yet your share is {share:g}. "
             "A tie with another caption is not a hit."
         )
+    text = torch.cartesian_prod(*[torch.tensor([0.5, -0.5])] * 4)  # all products are exact
+    image, text[1] = text.clone(), text[0]
+    share = number(call(answer, image=image, text=text), "the share")
+    if abs(share - 14 / 16) > 1e-6:
+        raise Wrong(
+            "if the first two of 16 captions have the same vector, and each of the other 14 pictures finds its own, "
+            f"the share is 14 / 16 = 0.875, but yours is {share:g}. A tie with another caption is not a hit."
+        )
+
+
+def _computed_twice(image: Tensor, text: Tensor) -> list[float]:
+    """The shares if a picture's own dot product is computed apart from the others and rounded differently."""
+    likeness, captions = image @ text.T, text[: len(image)]
+    ways = (image * captions).sum(1), torch.einsum("ij, ij -> i", image, captions), torch.linalg.vecdot(image, captions)
+    found = []
+    for own in ways:
+        found += [(likeness >= own[:, None]).sum(1) == 1, (likeness > own[:, None]).sum(1) == 0]
+    return [hit.double().mean().item() for hit in found]
 
 
 def acts(answer: Any) -> None:

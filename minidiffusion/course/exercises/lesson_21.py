@@ -113,6 +113,7 @@ def look_aside(answer: Any) -> None:
     cases = (((3, 6, 9), 4), ((1, 5, 5), 1), ((2, 4, 7), 6))
     for shape, by in (*cases, *((shape, -by) for shape, by in cases)):
         picture = torch.randn(shape, generator=generator)
+        picture[:, 0] = 0  # a row of zeros that are known
         width, side = shape[2], "right" if by > 0 else "left"
         moved, known = _moved(picture, by)
         pair = call(answer, picture=picture, by=by)
@@ -138,6 +139,7 @@ def look_aside(answer: Any) -> None:
                 (torch.ones_like(known), "the picture is right, but the mask says that everything is known."),
             ]
             name_mistake(mask, mistakes, torch.equal)
+            name_mistake(mask, [((moved != 0).any(0), "a picture may hold zeros, and they are known.")], torch.equal)
             raise Wrong(f"the picture is right, but the mask should be True in {width - abs(by)} columns only.")
 
 

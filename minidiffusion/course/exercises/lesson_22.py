@@ -52,7 +52,7 @@ LISTS: tuple[list[float], ...] = (
     [0.02, 0.01, 0.6, 0.013],
     [0.3, 0.04, 0.02],
     [0.01],
-    [0.5, 0.9, 0.001, 0.02, 0.4, 0.0004],
+    [0.5, 0.9, 0.0011, 0.7, 0.0014, 0.001],
     [],
 )
 
@@ -71,6 +71,9 @@ def holm(answer: Any) -> None:
         values = [number(value, "each corrected probability") for value in found]
         if not _near(values, right):
             name_mistake(values, _falsely_corrected(probabilities), _near)
+            by_size = [value for _, value in sorted(zip(probabilities, values, strict=True))]
+            if by_size != sorted(by_size):
+                raise Wrong("a corrected probability must not be smaller than that of a smaller probability.")
             wanted, shown = ([float(f"{value:.4g}") for value in one] for one in (right, values))
             raise Wrong(f"for {probabilities} the answer is {wanted}, but yours is {shown}.")
 
@@ -91,6 +94,8 @@ CASES = (  # values, least, most, quantile, ratio
     ([0.5, 0.0, 2.5, 1.2], 0.0, 4.0, 3.182, False),
     ([0.6, 1.6, 1.1, 1.5, 1.4, 1.3, 1.6, 0.9], 0.9, 5.0, 2.365, False),
     ([0.3, 0.5, 0.7], 0.05, 9.0, 4.303, False),
+    ([0.7, 0.9, 1.1], 1.0, 5.0, 4.303, False),
+    ([1.0, 1.1, 1.2, 6.0], 1.6, math.inf, 0.25, False),
     ([0.25, 0.5, 0.3], 0.0, 0.9, 4.303, True),
     ([0.5, 0.4, 9.0, 0.6, 0.5], 1.1, math.inf, 0.25, True),
     ([2.0, 2.2, 2.1], 1.1, math.inf, 4.303, True),
@@ -138,19 +143,21 @@ def _word(answer: Any, words: tuple[str, ...]) -> str:
     return answer
 
 
-def _probability(values: Sequence[float], border: float, n: int) -> float:
+def _probability(values: Sequence[float], border: float, n: int, lost: int = 1) -> float:
     from scipy import stats
 
     away = abs(statistics.fmean(values) - border) / statistics.stdev(values)
-    return float(2 * stats.t.sf(away * n**0.5, n - 1))
+    return float(2 * stats.t.sf(away * n**0.5, n - lost))
 
 
-def _enough(values: Sequence[float], border: float, parts: int, spread: float = 1.0, sides: float = 1.0) -> int:
-    """The number of seeds; `spread` and `sides` are factors by which a mistake changes two of the ingredients."""
+def _enough(
+    values: Sequence[float], border: float, parts: int, spread: float = 1.0, sides: float = 1.0, lost: int = 1
+) -> int:
+    """The number of seeds; `spread`, `sides` and `lost` (degrees of freedom) are what a mistake changes."""
     middle = statistics.fmean(values)
     wider = [middle + (value - middle) * spread for value in values]
     n = 2
-    while sides * parts * _probability(wider, border, n) > 0.05:
+    while sides * parts * _probability(wider, border, n, lost) > 0.05:
         n += 1
     return n
 
@@ -170,6 +177,8 @@ def seeds_needed(answer: Any) -> None:
         ([1.0, 1.4, 1.1, 1.6], 0.9, 1),
         ([0.2, 0.9, 0.4], 1.0, 12),
         ([5.0, 5.1, 5.05], 1.0, 1),
+        ([1.0, 1.4, 1.2], 0.9, 1),
+        ([2.0, 2.5, 3.0], 1.0, 30),
     )
     for values, border, parts in cases:
         right, given = _enough(values, border, parts), list(values)
@@ -183,6 +192,7 @@ def seeds_needed(answer: Any) -> None:
             continue
         count = len(values)
         mistakes = [
+            (_enough(values, border, parts, lost=0), "n seeds leave n - 1 degrees of freedom, for the mean takes one."),
             (_enough(values, border, 1), "the correction is missing: multiply the probability by `parts`."),
             (
                 _enough(values, border, parts, sides=0.5),

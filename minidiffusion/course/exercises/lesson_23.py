@@ -13,8 +13,8 @@ Settings = dict[str, Any]
 ARMS: tuple[tuple[Settings, Settings, str, str], ...] = (  # two arms, what is tested, and what this case is about
     ({"head": "eps", "width": 128, "seed": 0}, {"head": "x0", "width": 128, "seed": 0}, "head", "nothing else differs"),
     (
-        {"head": "eps", "width": 128, "steps": 800, "rate": 0.001},
-        {"head": "x0", "width": 256, "steps": 400, "rate": 0.001},
+        {"head": "eps", "width": 128, "schedule": "cosine", "rate": 0.001},
+        {"head": "x0", "width": 256, "schedule": "flow", "rate": 0.001},
         "head",
         "two others differ, in the order of the alphabet",
     ),
@@ -104,7 +104,7 @@ def _team(first: int, *values: float) -> dict[int, float]:
     return {first + i: value for i, value in enumerate(values)}
 
 
-IN, OUT, WIDE = (1.2, 1.3, 1.25), (0.7, 0.8, 0.75), (0.8, 1.4, 1.1)
+IN, OUT, WIDE, MANY = (1.2, 1.3, 1.25), (0.7, 0.8, 0.75), (0.8, 1.4, 1.1), (0.9, 1.4, 1.3, 1.5, 1.4, 1.2)
 TEAMS: tuple[tuple[dict[int, float], dict[int, float], float, float, str, str], ...] = (
     (_team(0, *IN), _team(10, *IN), 1.0, math.inf, "replicated", "both intervals are inside the range"),
     (_team(0, *OUT), _team(10, 0.3, 0.4, 0.35), 1.0, math.inf, "replicated", "both intervals are outside: both fail"),
@@ -115,10 +115,12 @@ TEAMS: tuple[tuple[dict[int, float], dict[int, float], float, float, str, str], 
     (_team(0, *WIDE), _team(10, *WIDE), 1.0, math.inf, "undecided", "both intervals contain a border"),
     (_team(0, 5.0, 5.1, 5.2), _team(10, 9.0, 9.1, 9.2), 1.0, math.inf, "replicated", "apart, but both are inside"),
     (_team(0, 3.0, 3.1), _team(10, -1.0, -1.1), 0.0, 2.0, "replicated", "one is above and one below: both fail"),
-    (_team(0, *IN), _team(2, *IN), 1.0, math.inf, "not new", "seed 2 is in both runs"),
+    (_team(0, *WIDE), _team(2, *IN), 1.0, math.inf, "not new", "seed 2 is in both runs"),
     (_team(0, *IN), _team(0, *OUT), 1.0, math.inf, "not new", "all seeds are in both runs"),
     (_team(0, *IN), _team(10, *IN), -1.0, 2.0, "replicated", "both intervals are inside the range"),
     (_team(0, *IN), _team(10, *IN, 0.6), 1.0, math.inf, "undecided", "a border is in the second interval"),
+    (_team(0, 1.1, 1.35, 1.3), _team(10, *IN), 1.0, math.inf, "undecided", "a border is in the first 95% interval"),
+    (_team(0, *MANY), _team(10, *IN), 1.0, math.inf, "replicated", "both 95% intervals are inside, if not all values"),
 )  # fmt: skip
 
 
