@@ -306,8 +306,8 @@ def sharpness(images: Float[Tensor, "count channels height width"]) -> float:
     An edge has a direction. In a window of 5 x 5 pixels, let a^2 be the mean square of the gradient along its main
     direction and b^2 that across it, the eigenvalues of the structure tensor (Foerstner and Guelch 1987). The edges
     are the mean of a - b over all windows. Speckle adds to a and b alike, so it does not make pictures sharper; nor
-    does contrast, or having more edges. Compare with real pictures of the same things: thin lines lose more than broad
-    edges do. ValueError: images under 13 pixels wide or high, or without any edge.
+    does contrast, unless it is clipped, or having more edges. Compare with real pictures of the same things: thin lines
+    lose more than broad edges do. ValueError: images under 13 pixels wide or high, or without any edge.
     """
     check.items("images", images)
     met = images.ndim == 4 and min(images.shape[2:]) >= 13

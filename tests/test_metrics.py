@@ -569,6 +569,8 @@ def test_sharpness_falls_with_every_blur_and_knows_no_contrast():
     found = [sharpness(y) for y in (x, *(blurred(x, width) for width in (0.4, 0.7, 1.0, 1.5)))]
     assert all(a > 1.05 * b for a, b in itertools.pairwise(found)), found
     assert sharpness(0.3 * x + 0.5) == pytest.approx(sharpness(x), rel=1e-9)
+    hazy = blurred(x, 1.5)
+    assert sharpness((3 * hazy).clamp(-1, 1)) > 1.1 * sharpness(hazy)  # clipping makes edges, as the docstring warns
 
 
 def test_speckle_does_not_make_a_picture_sharper():
