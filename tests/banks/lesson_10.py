@@ -82,6 +82,16 @@ def only_d1_moves(drawn, training):
     return (by_move(drawn, training).amin((0, 2)) < still[:, 1] / 3).double().mean()
 
 
+def both_by_one_move(drawn, training):
+    every = by_move(drawn, training)
+    return of(every[every.amin(2).argmin(0), torch.arange(len(drawn))])
+
+
+def without_exact_copies(drawn, training):
+    least = by_move(drawn, training).amin(0)
+    return of(least.masked_fill(least < 1e-5, float("inf")))
+
+
 def mean_of_ratios(drawn, training):
     d = by_move(drawn, training).amin(0).topk(2, largest=False).values
     return (d[:, 0] / d[:, 1]).mean()
@@ -104,6 +114,8 @@ SHARE_WRONG = [
     (moved_too_far, "by three pixels as well"),
     (lambda drawn, training: of(by_move(drawn, training).mean(0)), "the mean over the moves"),
     (only_d1_moves, "d2 may move as well"),
+    (both_by_one_move, "a move of its own"),
+    (without_exact_copies, "are copies, but your share is"),
     (lambda drawn, training: 1 - moved_share(drawn, training), "the share of new samples"),
     (lambda drawn, training: len(drawn) * moved_share(drawn, training), "the number of copies"),
     (lambda drawn, training: of(by_move(drawn, training).amin(0) ** 2), "squared distances"),

@@ -125,6 +125,7 @@ def spend(answer: Any) -> None:
             ((1.0, 0.98, 0.96, 0.7, 0.65, 0.4, 0.2, 0.0), 2),
             ((1.0, 0.95, 0.8, 0.6, 0.5, 0.3, 0.1, 0.0), 4),
             ((0.9, 0.7, 0.65, 0.6, 0.3, 0.25, 0.0), 4),
+            ((1.0, 0.9, 0.8, 0.65, 0.25, 0.1, 0.0), 1),
             ((0.95, 0.92, 0.82, 0.77, 0.05, 0.0), 1),  # steps so long that the law for small ones misjudges them
         ):
             without, fresh = (_factors(times, eta, schedule) for eta in (0.0, 1.0))

@@ -21,7 +21,7 @@ def copy_share(answer: Any) -> None:
     for scale in (1.0, 20.0):
         training = scale * _smooth(12, generator)
         # samples on the way from one training image to another, and moved, some of them too far
-        parts = [0.05] * 23 + [0.1] * 19 + [0.2] * 17 + [0.3] * 11 + [0.45] * 8
+        parts = [0.0] * 5 + [0.05] * 18 + [0.1] * 19 + [0.2] * 17 + [0.3] * 11 + [0.45] * 8
         part = torch.tensor(parts, dtype=torch.float64)[:, None, None, None]
         ends = torch.randint(12, (len(part),), generator=generator)
         other = (ends + 1 + torch.randint(11, (len(part),), generator=generator)) % 12
@@ -86,7 +86,10 @@ def _wrong_shares(drawn: Tensor, training: Tensor, right: float) -> list[tuple[f
         (only(lambda i, j: max(abs(i), abs(j)) < 2), "you move by one pixel only: up to two are allowed."),
         (_moved_share(drawn, training, far), "you move by three pixels as well: only up to two are allowed."),
         (_share(every.mean(0)), "you take the mean over the moves: take the smallest."),
-        ((near[:, 0] < still.sort(dim=1).values[:, 1] / 3).double().mean().item(), "d2 may move as well."),
+        (
+            (near[:, 0] < still.sort(dim=1).values[:, 1] / 3).double().mean().item(),
+            "d2 may move as well, by a move of its own.",
+        ),
         (1 - right, "that is the share of new samples, not of copies."),
         (right * len(drawn), "that is the number of copies: divide it by the number of samples."),
         (_share(least**2), "you compared squared distances: take the roots before you divide by 3."),
