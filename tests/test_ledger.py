@@ -233,13 +233,55 @@ def test_the_other_priors_have_the_moments_that_they_claim():
     assert torch.allclose(noise, 0.5**0.5 * units.flatten(1), atol=1e-9)
 
 
+def test_the_rematch_spends_the_same_counted_arithmetic_on_every_model():
+    race = ledger.load("e27_rivals")
+    for budget in race.BUDGETS:
+        spent = {name: race.steps_for(name, budget, "full") * race.cost(name) for name in race.TRIALS}
+        assert all(abs(spent[name] - spent["v"]) <= race.cost(name) / 2 for name in spent)  # to within half a step
+
+
+def test_the_rematch_compares_the_best_of_each_kind():
+    race = ledger.load("e27_rivals")
+
+    def scores(frechet, precision=0.5, recall=0.5):
+        return {"frechet": frechet, "precision": precision, "recall": recall}
+
+    models = {"eps": scores(4.0), "x0": scores(2.0, 0.8, 0.7), "v": scores(3.0), "IMLE": scores(9.0)}
+    models |= {
+        "GAN 2014": scores(6.0, 0.6, 0.4),
+        "GAN 2024": scores(7.0),
+        "VAE": scores(8.0),
+        "VAE, fitted": scores(5.0),
+    }
+    found = {
+        f"{name} x{budget}": {"diverged": False, "scores": {name: models[name]}} for name in models for budget in (1, 4)
+    }
+    found["VAE x4"]["scores"]["VAE, fitted"] = models["VAE, fitted"]
+    one = race.combined(found, "full")
+    assert one["diffusion_over_best_rival"] == pytest.approx(2 / 5)
+    assert one["gan_over_vae"] == pytest.approx(6 / 8)  # both from N(0, I)
+    assert one["imle_over_gan"] == pytest.approx(9 / 6)
+    assert one["eps_over_gan"] == pytest.approx(4 / 6) and one["x0_or_v_over_gan"] == pytest.approx(2 / 6)
+    assert one["precision_over_gan"] == pytest.approx(0.2) and one["recall_over_gan"] == pytest.approx(0.3)
+    found["GAN 2014 x4"] = {"diverged": True}
+    assert race.combined(found, "full")["gan_over_vae"] == pytest.approx(7 / 8)
+
+
+def test_each_model_of_the_rematch_uses_the_best_settings_that_were_tried():
+    race, tried = ledger.load("e27_rivals"), json.loads((ledger.FOLDER / "e27_rivals" / "rates.json").read_text())
+    assert sorted(tried) == sorted(race.arms("full"))
+    for arm, distances in tried.items():
+        settings = dict(zip(race.TRIALS[arm.split(" x")[0]], distances, strict=True))
+        assert settings[race.settings_of(arm)] == min(found for found in distances if found is not None)
+
+
 def test_lesson_22_shows_the_measured_shares_of_the_parts():
     project = PICTURES.parents[1]
     cells = nbformat.read(project / "lessons" / "22_the_verdict.ipynb", as_version=4).cells
     (source,) = [cell.source for cell in cells if "parts.json" in cell.source]
     measured = json.loads((project / "figures" / "systems" / "parts.json").read_text())["top1"]
     shown = re.findall(r"0\.\d{3}", source)
-    assert len(shown) == 9 and set(shown) <= {f"{found['drawn']:.3f}" for found in measured.values()}
+    assert len(shown) == 10 and set(shown) <= {f"{found['drawn']:.3f}" for found in measured.values()}
 
 
 def test_lesson_20_and_the_pages_quote_the_measured_shares_of_dalle_2():

@@ -1,11 +1,12 @@
 """Fair rivals: convolutional VAE, IMLE and GANs beside U-Nets, at equal arithmetic, each with the same care.
 
 All networks are built of the blocks of the U-Net (residual, 32 channels at 14x14 and 64 at 7x7). All trainings of a
-budget take the same number of floating-point operations, which are counted; `budget` 1 is what the U-Net of e18_unets
-takes for 600 steps, and 4 is four times that. Each model gets four to eight trials of its settings, at a quarter of the
-budget and with a seed that is not used again (`tune`; rates.json); for the GANs a trial is a learning rate with a
-penalty. Where the best of the first four was the largest or the smallest that was tried, more were added beyond it,
-before any seed was looked at. (IMLE at budget 4 is still best at the largest rate, but its distances hardly differ.)
+budget take the same number of floating-point operations, which are counted, except those of the U-Net's attention (3.6%
+of its own); `budget` 1 is what the U-Net of e18_unets takes for 600 steps, and 4 is four times that. Each model gets
+four to eight trials of its settings, at a quarter of the budget and with a seed that is not used again (`tune`;
+rates.json); for the GANs a trial is a learning rate with a penalty. Where the best of the first four was the largest or
+the smallest that was tried, more were added beyond it, before any seed was looked at. (IMLE at budget 4 is still best
+at the largest rate, but its distances hardly differ.)
 
 The VAE draws its codes from ten Gaussians that were fitted to them ("VAE, fitted"), and from N(0, I) ("VAE"). The
 diffusion models predict eps, x0 or v with min-SNR weights, and are sampled as in e18_unets: 16 steps from log SNR -7.
@@ -210,6 +211,9 @@ def plot(runs: list[dict[str, Any]]) -> Figure:
         means = [torch.tensor(points[b]).log().mean().exp().item() for b in budgets]
         axis.plot(budgets, means, md.plots.MARKERS[i % 8] + "-", color=md.plots.COLOURS[i % 8], label=name)
     axis.set(xscale="log", yscale="log", xlabel="arithmetic of training", ylabel="Frechet distance")
+    axis.set_xticks(BUDGETS, map(str, BUDGETS))
+    axis.set_yticks((0.5, 1, 2, 5, 10), ("0.5", "1", "2", "5", "10"))
+    axis.minorticks_off()
     axis.legend(frameon=False, fontsize=8)
     for line, (name, rows) in zip(right.subplots(len(shown), 1), shown.items(), strict=True):
         x = md.datasets.to_float(torch.tensor(rows, dtype=torch.uint8)).view(-1, 1, 14, 14)
