@@ -363,7 +363,7 @@ def test_the_readme_agrees_with_the_ledger():
     page = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\| (\d+) \| ([^|]+) \| (supported|partly|refuted|open) \|", page, flags=re.M)
     rows = {row["id"]: row for row in ledger.ledger()}
-    assert len(lines) == 11
+    assert len(lines) == 13
     for number, claim, verdict in lines:
         assert (claim, verdict) == (rows[int(number)]["claim"], rows[int(number)]["verdict"])
 
@@ -386,6 +386,12 @@ def test_the_readme_agrees_with_the_ledger():
             (6, 1, "the distance is {} [0.50, 0.55] of that"),
             (6, 3, "and {} [0.68, 0.75] from one"),
             (23, 0, "The mean, {} [0.92, 1.03], is"),
+            (1, 0, "the best U-Net has {} [0.62, 0.81] of its distance"),
+            (17, 0, "the better GAN has {} [0.82, 1.02] of the VAE's"),
+            (18, 0, "has {} [0.18, 0.26] of the better GAN's"),
+            (18, 1, "the better of x0 and v {} [0.15, 0.22]"),
+            (27, 0, "Precision is higher by {} [0.15,"),
+            (27, 1, "and recall by {} [0.36,"),
         ),
     ],
 )
