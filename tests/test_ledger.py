@@ -236,6 +236,7 @@ def test_the_other_priors_have_the_moments_that_they_claim():
 def test_the_rematch_spends_the_same_counted_arithmetic_on_every_model():
     race = ledger.load("e27_rivals")
     for budget in race.BUDGETS:
+        assert race.steps_for("v", budget, "full") == 600 * budget
         spent = {name: race.steps_for(name, budget, "full") * race.cost(name) for name in race.TRIALS}
         assert all(abs(spent[name] - spent["v"]) <= race.cost(name) / 2 for name in spent)  # to within half a step
 

@@ -58,33 +58,40 @@ def sampling_loop(answer: Any) -> None:
     """
     c, start = torch.randn(2, 3, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for schedule, times in ((schedules.cosine(), (1.0, 0.7, 0.3, 0.1)), (schedules.flow(), (1.0, 0.5, 0.0))):
-        for steady_mind in (True, False):
-            predict = _constant(c) if steady_mind else _leaning(c)
-            reached = [x for _, x, _ in trajectory(predict, start, schedule, times=times)]
-            denoise, calls = recorded(predict, start)
-            end = call(answer, denoise=denoise, x_1=start, times=times, schedule=schedule)
-            end = same_kind(end, start, "the picture")
-            check_times([t for t, _ in calls], times)
-            if not steady_mind:
-                _check_later_looks([x for _, x in calls[1:]] + [end], reached, predict, start, times, schedule)
-                continue
-            for i, (t, x_t) in enumerate(calls):
-                if i > 0 and close(x_t, calls[i - 1][1]):
-                    raise Wrong("every call of denoise gets the same x. Give it the x that the last step returned.")
-                if not close(x_t, (start, *reached)[i]):
-                    raise Wrong(
-                        f"at t = {t}, x is not what the step before should return. Did that step end at this t?"
-                    )
-            if close(end, c) and times[-1] > 0:
-                raise Wrong("you return the last x0_hat. Return the last x_s: the two are the same only at t = 0.")
-            if close(end, (start, *reached)[-2]):
-                raise Wrong("you return the x from before the last step. Return what that step gives.")
-            if not close(end, reached[-1]):
-                raise Wrong(f"all calls of denoise are right, but the last step does not end at t = {times[-1]}.")
+        _check_constant(answer, c, start, times, schedule)
+        _check_leaning(answer, c, start, times, schedule)
 
 
-def _constant(c: Tensor) -> Callable[[Tensor, float], Tensor]:
-    return lambda x_t, t: c.clone()
+def _states(
+    answer: Any,
+    predict: Callable[[Tensor, float], Tensor],
+    start: Tensor,
+    times: Sequence[float],
+    schedule: schedules.Schedule,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The states of the answer at `times`, the last of them what it returns; and the right ones."""
+    denoise, calls = recorded(predict, start)
+    end = same_kind(call(answer, denoise=denoise, x_1=start, times=times, schedule=schedule), start, "the picture")
+    check_times([t for t, _ in calls], times)
+    return [*(x for _, x in calls), end], [start, *(x for _, x, _ in trajectory(predict, start, schedule, times=times))]
+
+
+def _check_constant(
+    answer: Any, c: Tensor, start: Tensor, times: Sequence[float], schedule: schedules.Schedule
+) -> None:
+    (*found, end), right = _states(answer, lambda x_t, t: c.clone(), start, times, schedule)
+    for i, x in enumerate(found):
+        if i > 0 and close(x, found[i - 1]):
+            raise Wrong("every call of denoise gets the same x. Give it the x that the last step returned.")
+        if not close(x, right[i]):
+            where = f"at t = {times[i]}"
+            raise Wrong(f"{where}, x is not what the step before should return. Did that step end at this t?")
+    if close(end, c) and times[-1] > 0:
+        raise Wrong("you return the last x0_hat. Return the last x_s: the two are the same only at t = 0.")
+    if close(end, right[-2]):
+        raise Wrong("you return the x from before the last step. Return what that step gives.")
+    if not close(end, right[-1]):
+        raise Wrong(f"all calls of denoise are right, but the last step does not end at t = {times[-1]}.")
 
 
 def _leaning(c: Tensor) -> Callable[[Tensor, float], Tensor]:
@@ -92,19 +99,14 @@ def _leaning(c: Tensor) -> Callable[[Tensor, float], Tensor]:
     return lambda x_t, t: 0.5 * x_t + t * c
 
 
-def _check_later_looks(
-    found: list[Tensor],
-    right: list[Tensor],
-    predict: Callable[[Tensor, float], Tensor],
-    start: Tensor,
-    times: Sequence[float],
-    schedule: schedules.Schedule,
-) -> None:
-    """Whether each step used its own x0_hat and its own eps_hat; `found` are the x after each step."""
-    for i, (x, wanted) in enumerate(zip(found, right, strict=True)):
+def _check_leaning(answer: Any, c: Tensor, start: Tensor, times: Sequence[float], schedule: schedules.Schedule) -> None:
+    """Whether each step uses its own x0_hat and its own eps_hat."""
+    predict = _leaning(c)
+    found, right = _states(answer, predict, start, times, schedule)
+    for i, (x, wanted) in enumerate(zip(found[1:], right[1:], strict=True)):
         if close(x, wanted):
             continue
-        t, s, x_t = times[i], times[i + 1], (start, *right)[i]
+        t, s, x_t = times[i], times[i + 1], right[i]
         first, now, alpha, sigma = predict(start, times[0]), predict(x_t, t), schedule.alpha(s), schedule.sigma(s)
         first_eps = (start - schedule.alpha(times[0]) * first) / schedule.sigma(times[0])
         eps_for_first = (x_t - schedule.alpha(t) * first) / schedule.sigma(t)
