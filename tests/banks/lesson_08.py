@@ -191,9 +191,9 @@ def right_start_by_diffuse(pictures, count, schedule, generator):
 
 def right_start_one_by_one(pictures, count, schedule, generator):
     starts = []
-    for i in range(count):  # each picture in turn, which is as good as chance
-        x0 = pictures[i % len(pictures)]
-        starts.append(schedule.alpha(1.0) * x0 + schedule.sigma(1.0) * torch.randn(x0.shape, generator=generator))
+    for i in torch.randint(len(pictures), (count,), generator=generator).tolist():
+        eps = torch.randn(pictures[i].shape, generator=generator)
+        starts.append(schedule.alpha(1.0) * pictures[i] + schedule.sigma(1.0) * eps)
     return torch.stack(starts)
 
 
@@ -227,6 +227,16 @@ def start_noised_in_batches(pictures, count, schedule, generator):
     x0 = pictures[torch.randint(len(pictures), (count,), generator=generator)]
     eps = torch.randn(50, *x0.shape[1:], generator=generator)
     return md.diffuse(x0, 1.0, eps[torch.arange(count) % 50], schedule)
+
+
+def start_from_each_in_turn(pictures, count, schedule, generator):
+    x0 = pictures[torch.arange(count) % len(pictures)]
+    return md.diffuse(x0, 1.0, torch.randn(x0.shape, generator=generator), schedule)
+
+
+def start_from_each_in_blocks(pictures, count, schedule, generator):
+    x0 = pictures[torch.arange(count) * len(pictures) // count]
+    return md.diffuse(x0, 1.0, torch.randn(x0.shape, generator=generator), schedule)
 
 
 def start_without_generator(pictures, count, schedule, generator):
@@ -268,6 +278,8 @@ START_WRONG = [
     ),
     (start_from_each_equally_often, "have the shape (1002, 3, 8, 8)"),
     (start_from_each_once, "Choose with replacement"),
+    (start_from_each_in_turn, "whatever the generator says"),
+    (start_from_each_in_blocks, "whatever the generator says"),
     (start_without_generator, "the same seed gives two different answers"),
     (lambda x, n, schedule, g: right_start(x, n, schedule, g.manual_seed(0)), "another seed"),
     (lambda x, n, schedule, g: right_start(x, n, schedule, g).flatten(1), "have the shape"),

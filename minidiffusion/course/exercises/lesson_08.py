@@ -167,10 +167,16 @@ def right_start(answer: Any) -> None:
     for schedule in (schedules.shifted(schedules.linear(), 0.02), schedules.scaled_linear()):  # the first misses much
         x = seeded(functools.partial(_starts, answer, pictures, schedule))
         _check_starts(x, pictures, float(schedule.alpha(1.0)), float(schedule.sigma(1.0)))
+        few = [_starts(answer, pictures, schedule, torch.Generator().manual_seed(seed), 3) for seed in range(10)]
+        choices = torch.stack([_held(x, pictures).abs().argmax(1) for x in few])
+        if (choices == choices[0]).all():
+            raise Wrong("your starts hold the same pictures whatever the generator says. Choose with torch.randint.")
 
 
-def _starts(answer: Any, pictures: Tensor, schedule: Any, generator: torch.Generator) -> Tensor:
-    count = 1002  # the pictures do not divide it
+MANY = 1002  # the pictures do not divide it
+
+
+def _starts(answer: Any, pictures: Tensor, schedule: Any, generator: torch.Generator, count: int = MANY) -> Tensor:
     x = call(answer, pictures=pictures, count=count, schedule=schedule, generator=generator)
     if isinstance(x, Tensor) and len(x.shape) == 4 and len(x) == len(pictures):
         raise Wrong(
@@ -179,12 +185,16 @@ def _starts(answer: Any, pictures: Tensor, schedule: Any, generator: torch.Gener
     return same_kind(x, pictures[:1].expand(count, -1, -1, -1), "the start")
 
 
+def _held(x: Tensor, pictures: Tensor) -> Tensor:
+    """How much of each picture each start holds. The pictures are so strong that one sees which of them it is."""
+    return x.flatten(1) @ pictures.flatten(1).T / pictures.flatten(1).square().sum(1)
+
+
 def _check_starts(x: Tensor, pictures: Tensor, a: float, sigma: float) -> None:
-    """The pictures are so strong that one sees in each start which of them it holds, and how much of it."""
-    held = x.flatten(1) @ pictures.flatten(1).T / pictures.flatten(1).square().sum(1)
+    held = _held(x, pictures)
     nearest = held.abs().argmax(1)
     trace = held.gather(1, nearest[:, None]).mean().item()
-    average = pictures.mean(0).flatten() @ pictures.flatten(1).T / pictures.flatten(1).square().sum(1)
+    average = _held(pictures.mean(0, keepdim=True), pictures)
     mistakes = [
         (1.0, "your start holds the whole picture. In x_1 that has faded: multiply it by alpha(1)."),
         (a**2, "your start holds alpha squared of the picture. In x_1 it is alpha(1)."),
