@@ -170,6 +170,7 @@ BETWEEN_WRONG = [
     (between_without_looking, "no picture at all"),
     (between_on_average, "inside the interval, is not guided"),
     (lambda *inputs: between(*inputs[:4], 3.0, *inputs[5:]), "must be without + w"),
+    (lambda *inputs: between(*inputs[:5], 0.2, 0.6), "outside [0.35, 0.6], is guided"),
     (between_with_all_times, "just as many times"),
     (between_with_other_times, "its own time"),
     (between_with_other_labels, "its own label"),

@@ -28,8 +28,26 @@ def balanced(x, centres):
     return bool(share.min() > 0.6 and share.max() < 1.6)
 
 
-def judge_all(x, centres, spread):
+def in_place(x, centres, spread):
+    """Whether the middle of each island is where it should be."""
+    island = torch.cdist(x, centres).argmin(1)
+    own = [x[island == i].median(0).values for i in range(len(centres))]
+    return bool((torch.stack(own) - centres).norm(dim=1).max() < 0.5 * spread)
+
+
+def judge_without_places(x, centres, spread):
     return on_island(x, centres, spread) > 0.93 and balanced(x, centres) and 1 < width(x, centres, spread) < 1.35
+
+
+def judge_all(x, centres, spread):
+    return judge_without_places(x, centres, spread) and in_place(x, centres, spread)
+
+
+def judge_of_distances(x, centres, spread):
+    """Never looks at where the islands lie."""
+    distance = torch.cdist(x, centres).amin(1)
+    near, inner = (distance < 3 * spread).double().mean(), (distance < 1.18 * spread).double().mean()
+    return bool(near > 0.93 and balanced(x, centres) and 0.4 < inner < 0.6)
 
 
 def judge_with_moments(x, centres, spread):
@@ -56,7 +74,7 @@ def judge_by_energy(x, centres, spread):
     middles = torch.stack([x[island == i].median(0).values for i in range(len(centres))])
     off = (middles - centres).norm(dim=1).max() / spread
     near = on_island(x, centres, spread) > 0.93
-    return np.bool_(near and cross - within < 0.05 and off < 0.6 and 0.9 < width(x, centres, spread) < 1.5)
+    return np.bool_(near and cross - within < 0.05 and off < 0.5 and 0.9 < width(x, centres, spread) < 1.5)
 
 
 def judge_in_place(x, centres, spread):
@@ -111,6 +129,8 @@ JUDGE_WRONG = [
     (lambda x, c, s: on_island(x, c, s) > 0.93 and balanced(x, c), "nothing but the centres"),
     (lambda x, c, s: balanced(x, c) and 1 < width(x, c, s) < 1.35, "a tenth of the points lie far outside"),
     (cluster_means, "a little to the right"),
+    (judge_of_distances, "a cloud of half islands"),
+    (judge_without_places, "a cloud of half islands"),
     (lambda x, c, s: on_island(x, c, s) > 0.985 and balanced(x, c), "turns down"),
     (lambda x, c, s: judge_all(x, c, s) and len(c) == 8, "5 islands"),
     (lambda x, c, s: judge_all(x, c, 0.15), "turns down"),

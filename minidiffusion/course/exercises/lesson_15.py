@@ -32,12 +32,12 @@ def guide_between(answer: Any) -> None:
 
     t and cond have one entry for each picture. Only the guided pictures may be passed without the label.
     """
-    generator, low, high = torch.Generator().manual_seed(0), 0.2, 0.6
-    for shape, w, times in (
-        ((5, 2), 3.0, (0.4, 0.9, 0.2, 0.1, 0.6)),
-        ((3, 2), 3.0, (0.9, 0.1, 0.7)),
-        ((3, 1, 2, 2), 1.5, (0.3, 0.5, 0.4)),
-        ((4, 1, 2, 2), 5.0, (0.9, 0.3, 0.8, 0.7)),
+    generator = torch.Generator().manual_seed(0)
+    for shape, w, (low, high), times in (
+        ((5, 2), 3.0, (0.2, 0.6), (0.4, 0.9, 0.2, 0.1, 0.6)),
+        ((3, 2), 3.0, (0.3, 0.6), (0.9, 0.1, 0.7)),
+        ((3, 1, 2, 2), 1.5, (0.35, 0.6), (0.3, 0.5, 0.4)),
+        ((4, 1, 2, 2), 5.0, (0.25, 0.5), (0.9, 0.3, 0.8, 0.7)),
     ):
         x_t, with_label, without = torch.randn(3, *shape, generator=generator, dtype=torch.float64)
         t, cond = torch.tensor(times, dtype=torch.float64), torch.arange(shape[0]) % 3

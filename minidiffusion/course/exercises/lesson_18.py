@@ -76,6 +76,12 @@ def _bridges(centres: Tensor, spread: float, count: int, generator: torch.Genera
     return torch.where(torch.rand(count, 1, generator=generator) < 0.35, between, x)
 
 
+def _halves(centres: Tensor, spread: float, count: int, generator: torch.Generator) -> Tensor:
+    noise = spread * torch.randn(count, 2, generator=generator)
+    noise[:, 0] = noise[:, 0].abs()
+    return _pick(centres, torch.ones(len(centres)), count, generator) + noise
+
+
 FORGERIES: dict[str, Cloud] = {
     "a thin ring through all the centres": _ring,
     "a cloud that lacks one island": _one_missing,
@@ -85,6 +91,7 @@ FORGERIES: dict[str, Cloud] = {
     "a cloud whose islands are two and a half times too wide": _wide,
     "a cloud in which a tenth of the points lie far outside": _astray(0.1, 8.0),
     "a cloud whose islands all lie a little to the right of where they should": _shifted,
+    "a cloud of half islands, every point to the right of its centre": _halves,
 }
 HONEST: dict[str, Cloud] = {"samples of the data": _data, "samples of which 3 in 100 went astray": _astray(0.03, 3.2)}
 
