@@ -248,6 +248,7 @@ TIMES_WRONG = [
         powers(1.3),
         "the one at the data end is still too long",
     ),  # on a Gaussian of one variance, its error may vanish by luck
+    (powers(1.4), "between 256 and 1,024 steps"),  # with fewer steps it looks good
     (powers(7), "so small that sigma is 0"),
     (powers(0.5), "the one at the data end is still too long"),
     (levels(lambda schedule, t: schedule.sigma(t) ** 2), "the one at the data end is still too long"),
