@@ -131,7 +131,8 @@ class DALLE2:
     ) -> Float[Tensor, "batch 3 64 64"]:
         """Variations (their sec. 3.1): keep the embedding, and replace a `share` of the noise that led to the picture.
 
-        share: 0 draws the picture itself, as far as the decoder can; 1 keeps nothing but the embedding.
+        share: 1 keeps nothing but the embedding; 0 draws the picture itself, as far as the decoder can, if scale is 1
+        (guidance pulls the drawing away from the picture, whose noise `invert` finds without it).
         """
         check.number("share", share, 0.0, 1.0)
         each = generators(len(pictures), generator)
