@@ -43,7 +43,7 @@ def own_pictures(data: str, size: int, classes: int) -> Recipe:
     data: what the checkpoint says about them. The finest level of the network always has 32x32 places.
     """
     sizes = dict(channels=3, widths=(32, 64, 128), blocks=(1, 2, 2), classes=classes, patch=size // 32)
-    return Recipe("own_pictures", "", data, sizes, steps=2000, batch_size=64)
+    return Recipe("own_pictures", "", data, sizes, steps=1600, batch_size=64)
 
 
 RECIPES = {
