@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import minidiffusion as md
-from minidiffusion.cli import COMMANDS, learn, main, pictures, sample
+from minidiffusion.cli import COMMANDS, learn, main, pictures, sample, train
 from minidiffusion.training import checkpoint, files
 from minidiffusion.training.recipes import RECIPES, Recipe
 
@@ -144,8 +144,7 @@ def test_three_steps_of_training_leave_pictures_and_a_network_to_sample_from(tin
     out, err = capsys.readouterr()
     assert out.strip() == str(folder / "model.safetensors")
     assert [line.split(", loss")[0] for line in err.splitlines()] == [f"tiny: step {i} of 3" for i in (1, 2, 3)]
-    pictures = [f"sample-0000{i}.png" for i in (1, 2, 3)]
-    names = [".lock", "MODEL_CARD.md", "loss.csv", "model.safetensors", *pictures, "training.safetensors"]
+    names = [".lock", "MODEL_CARD.md", "loss.csv", "model.safetensors", "samples.png", "training.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
     header, *rows = (folder / "loss.csv").read_text().splitlines()
     assert header == "step,loss,gradient_norm" and [row.split(",")[0] for row in rows] == ["1", "2", "3"]
@@ -166,8 +165,8 @@ def test_points_are_trained_and_drawn_too_and_a_seed_repeats_the_training():
         assert main(["train", "moons", "--steps", "2", "--seed", seed, "--out", folder]) == 0
     a, b, c = (md.load(f"{folder}/model.safetensors").net.first.weight for folder in "abc")
     assert torch.equal(a, b) and not torch.equal(a, c)
-    for name in ("sample-00001.png", "sample-00002.png"):
-        assert Path("a", name).read_bytes() == Path("b", name).read_bytes() != Path("c", name).read_bytes()
+    a, b, c = (Path(folder, "samples.png").read_bytes() for folder in "abc")
+    assert a == b != c
     drawn("--checkpoint", "a/model.safetensors", "--steps", "1")
 
 
@@ -187,10 +186,22 @@ def test_a_seed_decides_the_first_weights(monkeypatch):
     assert seeds == [7]
 
 
-def test_no_more_than_ten_pictures_are_written_and_the_last_step_has_one():
+def test_one_picture_is_replaced_as_the_training_goes_and_is_whole_whenever_somebody_looks(monkeypatch):
+    write, seen = train.write_sheet, []
+
+    def look(path, *rest):
+        before = path.read_bytes() if path.exists() else None
+        write(path, *rest)
+        seen.append((path.name, before, path.read_bytes()))
+        Image.open(path).verify()
+
+    monkeypatch.setattr(train, "write_sheet", look)
     assert main(["train", "moons", "--steps", "11", "--out", "run"]) == 0
-    names = sorted(path.name for path in Path("run").glob("*.png"))
-    assert names == [f"sample-{i:05}.png" for i in (2, 4, 6, 8, 10, 11)]
+    names, before, after = zip(*seen, strict=True)
+    assert [path.name for path in Path("run").glob("*.png")] == ["samples.png"]
+    assert set(names) == {"samples.png"} and len(seen) == 6  # after steps 2, 4, 6, 8, 10 and the last
+    assert before == (None, *after[:-1]) and len(set(after)) == 6
+
 
 
 # learn

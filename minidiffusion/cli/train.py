@@ -1,6 +1,6 @@
 """Train a network by a recipe, or a system part by part.
 
-The folder gets pictures on the way, loss.csv with the loss of each step, and what was trained.
+The folder gets samples.png, replaced every tenth of the way, loss.csv with the loss of each step, and what was trained.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def train_recipe(
 
     def show(step: Step) -> None:
         if step.number == steps or step.number % -(-steps // 10) == 0:
-            write_sheet(folder.path / f"sample-{step.number:05}.png", draw(step.ema, x_1, cond), classes)
+            write_sheet(folder.path / "samples.png", draw(step.ema, x_1, cond), classes)
 
     with folder.alone(), ctrl_c_waits() as pressed:
         training = fit(
@@ -158,7 +158,7 @@ def train_system(args: argparse.Namespace) -> int:
 
         def show(step: Step, stage: Stage = stage, steps: int = steps) -> None:
             if stage.show and (step.number == steps or step.number % -(-steps // 10) == 0):
-                write_sheet(path / f"{stage.name}-{step.number:05}.png", stage.show(step.ema, world).cpu())
+                write_sheet(path / f"{stage.name}.png", stage.show(step.ema, world).cpu())
 
         if part is None:
             folder.check(args.resume)
