@@ -203,7 +203,6 @@ def test_one_picture_is_replaced_as_the_training_goes_and_is_whole_whenever_some
     assert before == (None, *after[:-1]) and len(set(after)) == 6
 
 
-
 # learn
 
 
