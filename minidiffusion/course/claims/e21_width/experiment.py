@@ -124,14 +124,26 @@ def run(seed: int, scale: str, device: torch.device) -> dict[str, Any]:
 
 def plot(runs: list[dict[str, Any]]) -> Figure:
     """The error of eps over that of x0 against width over dimension: left without the skip, right with it."""
-    panels: dict[str, dict[str, Any]] = {}
-    for skip in SKIPS:
-        sides = sorted({side for side, _, _ in runs[0]["eps_over_x0"][skip]})
-        panels[skip] = {}
-        for side in sides:
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    titles = {"no skip": "without a skip", "skip": "with a skip from input to output"}
+    for axis, (skip, title) in zip(axes, titles.items(), strict=True):
+        for side, colour, marker in zip(SIDES, md.plots.COLOURS, md.plots.MARKERS, strict=False):
             rows = [[row for row in run["eps_over_x0"][skip] if row[0] == side] for run in runs]
-            shares = [share for _, share, _ in rows[0]]
-            logs = torch.tensor([[math.log(value) for _, _, value in row] for row in rows]).mean(0)
-            panels[skip][f"{side}x{side}, {side * side} dimensions"] = (shares, logs.exp().tolist())
-    label = "error of eps-prediction over x0-prediction"
-    return md.plots.panels(panels, "width over dimension", label, x_scale="log", y_scale="log")
+            if rows[0]:
+                logs = torch.tensor([[math.log(value) for _, _, value in row] for row in rows]).mean(0)
+                label = f"{side}x{side} pixels: {side * side} numbers"
+                axis.plot([share for _, share, _ in rows[0]], logs.exp(), marker + "-", color=colour, ms=5, label=label)
+        axis.axhline(1, color="0.4", lw=1, ls="--", zorder=1)
+        axis.set_title(title, fontsize=9)
+        axis.set(xscale="log", yscale="log")
+        axis.set_xticks(RATIOS, ["1/4", "1/2", "1", "2", "4"])
+        axis.set_yticks(ticks := [1, 2, 3, 4, 5], map(str, ticks))
+        axis.minorticks_off()
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("error when asked for the noise,\nover that when asked for the picture", fontsize=9)
+    axes[0].legend(frameon=False, fontsize=8)
+    axes[1].text(0.25, 1.06, "equal", fontsize=8, color="0.3")
+    figure.supxlabel("width of the network over the number of pixels", fontsize=9)
+    return figure
