@@ -10,6 +10,8 @@ import math
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -362,6 +364,11 @@ def a_file_of_a_terabyte(package):
         file.truncate(10**12)
 
 
+def a_link_in_place_of_the_package(package):
+    package.rename(package.with_name("moved"))
+    package.symlink_to(package.with_name("moved"))
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
 @pytest.mark.parametrize(
     "trick",
@@ -372,6 +379,7 @@ def a_file_of_a_terabyte(package):
         a_file_in_place_of_a_folder,
         a_link_in_place_of_a_folder,
         a_file_of_a_terabyte,
+        a_link_in_place_of_the_package,
     ],
 )
 def test_whatever_takes_the_place_of_a_file_it_is_put_back(trick, tmp_path, monkeypatch):
@@ -397,6 +405,42 @@ def test_a_copy_of_the_package_leaves_pipes_and_links_to_nowhere_out(tmp_path):
     assert [path.name for path in (tmp_path / "copy").iterdir()] == ["a.py"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows allows no paths as long as that")
+def test_a_thousand_folders_in_one_another_stop_neither_the_putting_back_nor_the_next_copy(tmp_path, monkeypatch):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "zzz.py").write_text("before")
+    monkeypatch.setattr(grading, "PACKAGE", package)
+    before, deepest = grading.contents(), package
+    for _ in range(1100):
+        deepest = deepest / "a"
+        deepest.mkdir()
+    (deepest / "new.py").touch()
+    (package / "zzz.py").write_text("forged")
+    grading.put_back(before)
+    assert grading.contents() == before
+    shutil.copytree(package, tmp_path / "copy", ignore=worker.odd)
+    assert (tmp_path / "copy" / "zzz.py").read_text() == "before"
+    while deepest != package:  # nothing else can remove them
+        deepest.rmdir()
+        deepest = deepest.parent
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+def test_a_grader_that_is_stopped_stops_the_copy_and_leaves_no_folder(tmp_path):
+    there = tmp_path / "there"
+    start = f"import os\nopen({str(there)!r}, 'w').write(str(os.getpid()))\nwhile True:\n    pass\n"
+    copy = variant(DESTROYING, RIGHT | {"01.1": start + RIGHT["01.1"]}, tmp_path / "copy.ipynb")
+    (tmp_path / "tmp").mkdir()
+    own = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(grading.PACKAGE.parent)}
+    grader = subprocess.Popen([sys.executable, "-m", "minidiffusion", "grade", str(copy)], env=own, cwd=tmp_path)
+    while grader.poll() is None and not (there.exists() and there.read_text()):
+        time.sleep(0.1)
+    grader.terminate()
+    assert grader.wait(60) == 128 + signal.SIGTERM
+    assert not psutil.pid_exists(int(there.read_text())) and not list((tmp_path / "tmp").iterdir())
+
+
 def test_what_passed_in_a_first_run_still_passes_when_the_time_of_the_second_is_over():
     passed, failed = ({"verdict": v, "why": w, "cell": 1} for v, w in (("passed", ""), ("not yet", "NameError: beta")))
     exercises = {"01.1": Stub("a", ""), "01.2": Stub("b", "")}
@@ -420,6 +464,7 @@ def test_cells_that_take_long_to_read_are_read_quickly(tmp_path):
     chain = "if x == 0:\n    y = 0\n" + "".join(f"elif x == {i}:\n    y = {i}\n" for i in range(3000))
     started = time.monotonic()
     assert not Cell(magics, "", True).names.binds and not Cell(chain, "", True).names.later
+    assert not Cell("a?\n" * 20000, "", True).names.binds and not Cell("/f x\n" * 20000, "", True).names.binds
     assert Cell("m = %pwd\na = 7 % 5", "", True).names.binds == {"m", "a"}
     assert time.monotonic() - started < 20
 
@@ -484,6 +529,8 @@ def test_what_json_or_pytorch_cannot_take_arrives_as_its_name():
     assert "bits" in type(unpack(json.loads(json.dumps(pack(10**5000))))).__name__
     with pytest.raises(ValueError, match="unusual type"):
         unpack({"tensor": ["quint8", [1], "AA=="]})
+    assert torch.equal(unpack(pack(np.arange(6.0)[::-2])), torch.tensor([5.0, 3.0, 1.0], dtype=torch.float64))
+    assert type(unpack(pack(np.array(["x"])))).__name__ == "ndarray"
     for value in (np.bool_(True), np.int64(3), np.float32(0.5)):
         assert type(unpack(pack(value))) is type(value.item()) and unpack(pack(value)) == value.item()
 

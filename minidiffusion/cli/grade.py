@@ -9,9 +9,13 @@ use a container to grade the work of people you do not know.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
+import signal
+import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +55,25 @@ def run(args: argparse.Namespace) -> int:
     handed_out = lessons()
     if handed_out is None:
         raise FileNotFoundError("this installation does not include the lessons; please install minidiffusion again")
-    found = grade(args.notebook, handed_out, float(args.seconds), args.all)
+    with stoppable():
+        found = grade(args.notebook, handed_out, float(args.seconds), args.all)
     if args.json:
         print(json.dumps(found, indent=1))
     else:
         show(found)
     return 0 if found["passed"] == found["of"] else 1
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the grader as Ctrl-C does, so that it first stops the copy."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = [signal.signal(number, lambda number, _: sys.exit(128 + number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def show(found: dict[str, Any]) -> None:

@@ -105,11 +105,16 @@ class Sheet:
                     self.verdicts[exercise] = self.earlier.get(exercise, self.verdicts[exercise])
                 return
             start = time.monotonic()
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Process(Path(folder)) as process:
-                starts += 1
-                if starts <= STARTS:
-                    self.end += time.monotonic() - start  # the start of Python and PyTorch is not the copy's
-                self.go_through(process, left)
+            folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            try:
+                with Process(Path(folder.name)) as process:
+                    starts += 1
+                    if starts <= STARTS:
+                        self.end += time.monotonic() - start  # the start of Python and PyTorch is not the copy's
+                    self.go_through(process, left)
+            finally:
+                with contextlib.suppress(RecursionError):  # at a thousand folders in one another, which stay
+                    folder.cleanup()
 
     def go_through(self, process: Process, left: dict[str, int]) -> None:
         """Run the cells in order, and judge each exercise right after its cell. Return early if the process is lost."""
@@ -159,14 +164,27 @@ def verdict_on(process: Process, exercise: str, expression: str) -> str:
 def contents() -> dict[Path, bytes | None]:
     """Every file of the installed package; None for what is no plain file, such as a link or a pipe, or too large."""
     found: dict[Path, bytes | None] = {}
-    for folder, folders, files in os.walk(PACKAGE):
-        for file in map(Path(folder).joinpath, (*files, *folders)):
-            with contextlib.suppress(OSError):  # a file that another Python is just writing
-                about = os.lstat(file)
-                if not stat.S_ISDIR(about.st_mode):
+    folders = [PACKAGE] if not PACKAGE.is_symlink() else []
+    while folders:
+        folder = folders.pop()
+        with contextlib.suppress(OSError):  # a file that another Python is just writing, a path that is too long
+            for entry in os.scandir(folder):
+                about = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(about.st_mode):
+                    folders.append(Path(entry.path))
+                else:
                     plain = stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST
-                    found[file] = file.read_bytes() if plain else None
+                    found[Path(entry.path)] = Path(entry.path).read_bytes() if plain else None
     return found
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder. What cannot be removed stays, such as a thousand folders in one another."""
+    with contextlib.suppress(OSError, RecursionError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def put_back(before: dict[Path, bytes | None]) -> list[str]:
@@ -177,12 +195,10 @@ def put_back(before: dict[Path, bytes | None]) -> list[str]:
     now, checkout = contents(), (PACKAGE.parent / "pyproject.toml").exists()
     changed = [file for file in sorted({*before, *now}) if before.get(file, ()) != now.get(file, ())]
     source = [file for file in changed if "__pycache__" not in file.parts]
+    if PACKAGE.is_symlink() or not PACKAGE.is_dir():
+        remove(PACKAGE)
     for file in changed if not checkout else set(changed) - set(source):
-        with contextlib.suppress(OSError):  # such as a file in a folder that is no folder any more
-            if file.is_dir() and not file.is_symlink():
-                shutil.rmtree(file)
-            else:
-                file.unlink(missing_ok=True)
+        remove(file)
         if (content := before.get(file)) is not None:
             with contextlib.suppress(OSError):
                 file.parent.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,8 @@ def pack(value: Any, special: Callable[[Any], Any] = lambda value: None) -> Any:
         return packed
     if isinstance(value, np.generic):  # one of numpy's numbers
         value = value.item()
+    if isinstance(value, np.ndarray) and value.dtype.name in DTYPES:  # checks calculate with both alike
+        value = torch.from_numpy(np.array(value, order="C"))
     if isinstance(value, int) and value.bit_length() > 3 * DIGITS:
         return {"other": f"whole number of {value.bit_length()} bits"}
     if value is None or isinstance(value, (int, float, str)):

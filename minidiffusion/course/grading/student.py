@@ -7,10 +7,13 @@ to this process, all that the judge gets is values.
 from __future__ import annotations
 
 import builtins
+import ctypes
 import functools
 import importlib
 import json
 import os
+import signal
+import sys
 from typing import Any
 
 import torch
@@ -112,6 +115,8 @@ def slopes(value: Any, inputs: list[Any]) -> list[Any]:
 
 
 if __name__ == "__main__":
+    if sys.platform == "linux":  # if the grader is killed, this process ends with it (PR_SET_PDEATHSIG)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
     student = Student()
     for line in student.requests:
         ((kind, content),) = json.loads(line).items()  # kind is "run", "find" or "call"

@@ -26,6 +26,7 @@ from .door import name_error, pack, unpack
 
 START = 300.0  # seconds until Python and PyTorch have started, on a slow machine
 MEMORY = 4 * 2**30  # bytes, of a copy and of all that it has started
+DEEPEST = 60  # folders in one another; a thousand of them cannot be copied
 WORDS = 64 * 2**20  # bytes that a copy may send to the judge for one cell or one check
 
 
@@ -133,7 +134,9 @@ class Process:
 
 
 def odd(folder: str, names: list[str]) -> list[str]:
-    """Those that are neither files nor folders, such as pipes and links to nowhere."""
+    """Those that are neither files nor folders, such as pipes and links to nowhere, and all that lie too deep."""
+    if len(Path(folder).parts) > DEEPEST:
+        return names
     return [name for name in names if not (Path(folder, name).is_file() or Path(folder, name).is_dir())]
 
 
