@@ -392,7 +392,8 @@ def test_whatever_takes_the_place_of_a_file_it_is_put_back(trick, tmp_path, monk
     trick(package)
     (package / "zzz.py").write_text("forged")
     assert "package/zzz.py" in grading.put_back(before)
-    assert grading.contents() == before and (package / "nets").is_dir() and not (package / "nets").is_symlink()
+    assert grading.contents() == before and (package / "nets").is_dir()
+    assert not package.is_symlink() and not (package / "nets").is_symlink()
     assert not list((tmp_path / "elsewhere").glob("*"))  # and nothing was written where a link led
 
 
