@@ -166,10 +166,26 @@ def settled(a, sigma, variance):
 def settled_by_iterating(a, sigma, variance):
     c, u = a * sigma**2 / variance, variance
     for _ in range(3000):
+        before, u = u, (1 - c) ** 2 * u + 2 * c * variance
+        if abs(u - before) < 1e-9 * u:
+            return u
+    return math.inf
+
+
+def settled_until_it_is_huge(a, sigma, variance):  # at c = 2 it grows, but slowly
+    c, u = a * sigma**2 / variance, variance
+    for _ in range(3000):
         u = (1 - c) ** 2 * u + 2 * c * variance
         if u > 1e12:
             return math.inf
     return u
+
+
+def settled_up_to_two(a, sigma, variance):
+    c = a * sigma**2 / variance
+    if c > 2:
+        return math.inf
+    return variance / (1 - c / 2)
 
 
 def settled_as_a_tensor(a, sigma, variance):
@@ -196,6 +212,8 @@ SETTLED_WRONG = [
     (lambda a, sigma, variance: [variance], "must be one number"),
     (lambda a, sigma, variance: float("nan"), "must be one number"),
     (lambda a, sigma, variance: variance / (1 - a * sigma**2 / variance / 2), "Return math.inf there"),
+    (settled_until_it_is_huge, "multiplies x by -1 and adds noise, so the cloud grows without end"),
+    (settled_up_to_two, "division by zero"),
     (lambda a, sigma, variance: math.inf, "but yours is inf"),
     (
         lambda a, sigma, variance: math.inf if a * sigma**2 > 1.9 * variance else settled(a, sigma, variance),

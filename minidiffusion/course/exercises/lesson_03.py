@@ -147,12 +147,13 @@ def settled_variance(answer: Any) -> None:
             f"for a = {a}, sigma = {sigma} and the variance {variance}, many shakes lead to the variance {u:.4g}, but "
             f"yours is {found:.4g}."
         )
-    for a, sigma, variance in ((4.0, 1.0, 1.0), (1.0, 2.0, 1.5), (0.5, 1.0, 0.2)):
+    for a, sigma, variance in ((4.0, 1.0, 1.0), (1.0, 2.0, 1.5), (0.5, 1.0, 0.2), (2.0, 1.0, 1.0)):
         found = _one_number(call(answer, a=a, sigma=sigma, variance=variance))
         if found != math.inf:
             raise Wrong(
                 f"for a = {a}, sigma = {sigma} and the variance {variance}, each shake multiplies x by "
-                f"{1 - a * sigma**2 / variance:.2g}, so the cloud grows without end. Return math.inf there."
+                f"{1 - a * sigma**2 / variance:.2g} and adds noise, so the cloud grows without end. Return math.inf "
+                "there."
             )
 
 
@@ -175,7 +176,10 @@ def _wrong_settled(a: float, sigma: float, v: float) -> list[tuple[float, str]]:
         (v / (1 - a * sigma**2 / 2), "the score is -x / variance: divide a sigma^2 by the variance."),
         (v / (1 - a * sigma / v / 2), "the pull has sigma squared, and yours has not."),
         (2 * c * v, "that is the variance that one kick adds. Where does it balance the pull?"),
-        (c * v / (2 * c - c * c) if c not in (0, 2) else 0.0, "the kick is sqrt(2 a) sigma z, so it adds 2 a sigma^2."),
+        (
+            c * v / (2 * c - c * c) if c not in (0, 2) else 0.0,
+            "a kick is sqrt(2 a) sigma eps', so it adds 2 a sigma^2.",
+        ),
         (2 * c * v / (1 - (1 - c)) if c else 0.0, "square the factor 1 - c: you follow the variance, not x."),
     ]
 
