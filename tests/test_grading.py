@@ -418,13 +418,16 @@ def test_a_thousand_folders_in_one_another_stop_neither_the_putting_back_nor_the
         deepest.mkdir()
     (deepest / "new.py").touch()
     (package / "zzz.py").write_text("forged")
-    grading.put_back(before)
-    assert grading.contents() == before
-    shutil.copytree(package, tmp_path / "copy", ignore=worker.odd)
-    assert (tmp_path / "copy" / "zzz.py").read_text() == "before"
-    while deepest != package:  # nothing else can remove them
-        deepest.rmdir()
-        deepest = deepest.parent
+    try:
+        grading.put_back(before)
+        assert grading.contents() == before
+        shutil.copytree(package, tmp_path / "copy", ignore=worker.odd)
+        assert (tmp_path / "copy" / "zzz.py").read_text() == "before"
+    finally:  # nothing else can remove them
+        (deepest / "new.py").unlink(missing_ok=True)
+        while deepest != package:
+            deepest.rmdir()
+            deepest = deepest.parent
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
