@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import random
 import stat
@@ -220,6 +221,15 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     save_file({k: torch.zeros(v.numel()) for k, v in weights.items()}, path, GOOD)
     with pytest.raises(ValueError, match="path must"):
         md.load(path)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_named(tmp_path, broken):
+    net = md.nets.MLP(2, 16, 1)
+    net.first.weight.data[1, 0] = broken
+    md.save(md.Denoiser(net, md.schedule.cosine(), md.heads.V), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model.safetensors.*finite.*first.weight"):
+        md.load(tmp_path / "model.safetensors")
 
 
 @given(share=st.floats(0, 1, exclude_max=True))

@@ -10,9 +10,9 @@ import math
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -397,6 +397,18 @@ def test_whatever_takes_the_place_of_a_file_it_is_put_back(trick, tmp_path, monk
     assert not list((tmp_path / "elsewhere").glob("*"))  # and nothing was written where a link led
 
 
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="the administrator may read every file")
+def test_a_file_that_nobody_may_read_is_removed_and_not_copied(tmp_path, monkeypatch):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "a.py").write_text("before")
+    monkeypatch.setattr(grading, "PACKAGE", package)
+    before = grading.contents()
+    (package / "secret.py").touch(mode=0)
+    shutil.copytree(package, tmp_path / "copy", ignore=worker.odd)
+    assert grading.put_back(before) == ["package/secret.py"] and grading.contents() == before
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
 def test_a_copy_of_the_package_leaves_pipes_and_links_to_nowhere_out(tmp_path):
     (tmp_path / "a.py").touch()
@@ -430,18 +442,25 @@ def test_a_thousand_folders_in_one_another_stop_neither_the_putting_back_nor_the
             deepest = deepest.parent
 
 
+LOOP = "import os\nopen({!r}, 'w').write(str(os.getpid()))\nwhile True:\n    pass\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
-def test_a_grader_that_is_stopped_stops_the_copy_and_leaves_no_folder(tmp_path):
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_grader_that_is_stopped_stops_the_copy_and_leaves_no_folder(inside, tmp_path):
     there = tmp_path / "there"
-    start = f"import os\nopen({str(there)!r}, 'w').write(str(os.getpid()))\nwhile True:\n    pass\n"
-    copy = variant(DESTROYING, RIGHT | {"01.1": start + RIGHT["01.1"]}, tmp_path / "copy.ipynb")
+    loop, (head, *_) = LOOP.format(str(there)), RIGHT["01.1"].splitlines()
+    answer = f"{head}\n{textwrap.indent(loop, '    ')}" if inside else loop
+    copy = variant(DESTROYING, RIGHT | {"01.1": answer}, tmp_path / "copy.ipynb")
     (tmp_path / "tmp").mkdir()
     own = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(grading.PACKAGE.parent)}
-    grader = subprocess.Popen([sys.executable, "-m", "minidiffusion", "grade", str(copy)], env=own, cwd=tmp_path)
+    words = [sys.executable, "-m", "minidiffusion", "grade", str(copy)]
+    grader = subprocess.Popen(words, env=own, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while grader.poll() is None and not (there.exists() and there.read_text()):
         time.sleep(0.1)
     grader.terminate()
-    assert grader.wait(300) == 128 + signal.SIGTERM
+    out, err = grader.communicate(timeout=300)
+    assert (grader.returncode, out, err) == (130, "", "minidiffusion: stopped\n")
     assert not psutil.pid_exists(int(there.read_text())) and not list((tmp_path / "tmp").iterdir())
 
 
@@ -468,7 +487,9 @@ def test_cells_that_take_long_to_read_are_read_quickly(tmp_path):
     chain = "if x == 0:\n    y = 0\n" + "".join(f"elif x == {i}:\n    y = {i}\n" for i in range(3000))
     started = time.monotonic()
     assert not Cell(magics, "", True).names.binds and not Cell(chain, "", True).names.later
-    assert not Cell("a?\n" * 20000, "", True).names.binds and not Cell("/f x\n" * 20000, "", True).names.binds
+    for line in ("a?", "/f x", "a = ! ls", "a = % pwd"):
+        assert not Cell(f"{line}\n" * 9000, "", True).names.binds
+    assert Cell("\n" * 99_000 + "a = 1", "", True).names.binds == {"a"}
     assert Cell("m = %pwd\na = 7 % 5", "", True).names.binds == {"m", "a"}
     assert time.monotonic() - started < 20
 

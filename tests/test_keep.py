@@ -187,6 +187,8 @@ def test_resume_starts_a_training_in_an_empty_folder_and_does_nothing_in_a_finis
     assert contents("run") == first
     Path("run/model.safetensors").unlink()
     assert main([*RUN, "--resume"]) == 0 and contents("run") == first
+    Path("run/loss.csv").write_text("saved again by another program", encoding="utf-16")
+    assert main([*RUN, "--resume"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -295,6 +297,7 @@ def test_a_full_disk_gives_one_line_and_the_last_state_stays(monkeypatch, capsys
     assert line == "minidiffusion: error: [Errno 27] File too large: 'run/training.safetensors'"
     after = contents("run")
     assert after["loss.csv"].startswith(before.pop("loss.csv"))  # resuming drops the rest
+    assert before.pop("samples.png") != after["samples.png"]  # of a later step, as they fit onto the disk
     assert all(after[name] == before[name] for name in before) and not list(Path("run").glob("*.part"))
     assert main([*RUN, "--resume"]) == 0
     steps = [line.split(",")[0] for line in Path("run/loss.csv").read_text().splitlines()[1:]]

@@ -105,6 +105,20 @@ def test_files_that_cannot_be_read_are_named_and_left_out(tmp_path):
         assert len(md.datasets.folder(tmp_path).images) == 1
 
 
+def test_links_to_nowhere_and_pictures_that_are_not_numbers_are_named_and_left_out(tmp_path):
+    picture("RGB").save(tmp_path / "good.png")
+    (tmp_path / "nowhere.png").symlink_to(tmp_path / "missing.png")
+    Image.fromarray(np.full((8, 8), np.nan, np.float32)).save(tmp_path / "nan.tiff")
+    with pytest.warns(UserWarning, match=r"cannot be read: nan.tiff \(.*nowhere.png \("):
+        assert len(md.datasets.folder(tmp_path).images) == 1
+
+
+def test_dark_pictures_of_16_bits_stay_dark(tmp_path):
+    for i, grey in enumerate((0, 250, 260, 65535)):
+        Image.fromarray(np.full((8, 8), grey, np.uint16)).save(tmp_path / f"{i}.png")
+    assert md.datasets.folder(tmp_path, 8, 1).images[:, 0, 4, 4].tolist() == [0, 1, 1, 255]
+
+
 @pytest.mark.parametrize("make", [lambda path: path / "missing", lambda path: path, lambda path: path / "file.png"])
 def test_a_folder_without_pictures_is_named(tmp_path, make):
     if make(tmp_path).name == "file.png":

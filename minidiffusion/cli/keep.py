@@ -94,7 +94,8 @@ class Folder:
         ema = TrainingState(copy.deepcopy(model), 0, state).ema
         if processes()[0] == 0:
             if self.losses.exists():  # a row may be of a step after the last save, which is about to be done again
-                rows = [row for row in self.losses.read_text().splitlines(keepends=True) if row.endswith("\n")]
+                lines = self.losses.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+                rows = [row for row in lines if row.endswith("\n")]
                 kept = [row for row in rows if (n := row.partition(",")[0]).isdigit() and int(n) <= self.step]
                 with write_whole(self.losses) as file:
                     file.write("".join([FIRST, *kept]).encode())

@@ -1,6 +1,7 @@
 """Where full data sets come from: your own folder, the cache or a public mirror, always checked by sha256."""
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,24 @@ def own_folder(name: str) -> Path | None:
 
 def _download(url: str, output: str, pooch: Any) -> None:
     """Write what this address sends to a file, or stop: requests alone waits for ever while single bytes arrive."""
+    import requests
+
+    failed: list[Exception] = []
+
+    def work() -> None:
+        try:
+            _receive(url, output)
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)  # because the lines before the content may never end, either
+    thread.start()
+    thread.join(SECONDS + 5)
+    if failed or thread.is_alive():
+        raise failed[0] if failed else requests.RequestException(f"more than {SECONDS:.0f} seconds")
+
+
+def _receive(url: str, output: str) -> None:
     import requests
 
     began, got = time.monotonic(), 0

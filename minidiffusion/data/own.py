@@ -40,10 +40,11 @@ def folder(path: str | os.PathLike, size: int = 32, channels: int = 3) -> Pictur
         raise ValueError(f"path must be a folder with pictures, and there is none at {str(root)[:500]}")
     Image.init()
     known = {file for file in sorted(root.rglob("*")) if file.suffix.lower() in Image.registered_extensions()}
-    files = sorted(file for file in known if file.is_file() and not _hidden(file.relative_to(root)))
+    files = sorted(file for file in known if not file.is_dir() and not _hidden(file.relative_to(root)))
     read, images, broken = [], [], []
     for file in tqdm(files, "pictures", unit="file", disable=None):
         try:
+            check.must_be("a file", "picture", file, file.is_file())  # and no pipe, which may never end
             images.append(_square(file, size, channels))
             read.append(file)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -70,8 +71,9 @@ def _square(file: Path, size: int, channels: int) -> UInt8[np.ndarray, "channel 
         picture = ImageOps.exif_transpose(opened)
     if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits of grey or more, which convert() would clip
         grey = np.asarray(picture, dtype=np.float64)
+        check.must_be("finite", "grey values", grey, bool(np.isfinite(grey).all()))
         full = 255.0 if grey.max() > 1 or grey.max() <= 0 else 1.0
-        full = 65535.0 if grey.max() > 255 else full
+        full = 65535.0 if grey.max() > 255 or opened.mode.startswith("I;16") else full
         picture = Image.fromarray((255 * (grey / full).clip(0, 1)).round().astype(np.uint8))
     picture = picture.convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")

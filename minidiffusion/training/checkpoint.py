@@ -102,6 +102,8 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Any:
         wanted = net.state_dict()
         if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in weights.items()}:
             raise ValueError("its weights are not those of its network")
+        if broken := [name for name, _ in net.named_parameters() if not weights[name].isfinite().all()]:
+            raise ValueError(f"not all numbers in its weights are finite, such as those of {broken[0]}")
         net.load_state_dict({k: weights[k].to(v.dtype) for k, v in wanted.items()}, assign=True)
         if header["format"] == FORMAT:
             head = HEADS[check.one_of("head", header["head"], HEADS)]

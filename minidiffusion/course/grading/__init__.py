@@ -167,14 +167,18 @@ def contents() -> dict[Path, bytes | None]:
     folders = [PACKAGE] if not PACKAGE.is_symlink() else []
     while folders:
         folder = folders.pop()
-        with contextlib.suppress(OSError):  # a file that another Python is just writing, a path that is too long
-            for entry in os.scandir(folder):
+        entries: list[os.DirEntry[str]] = []
+        with contextlib.suppress(OSError):  # a path that is too long
+            entries = list(os.scandir(folder))
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+                continue
+            found[Path(entry.path)] = None
+            with contextlib.suppress(OSError):  # a file that another Python is just writing, or that nobody may read
                 about = entry.stat(follow_symlinks=False)
-                if stat.S_ISDIR(about.st_mode):
-                    folders.append(Path(entry.path))
-                else:
-                    plain = stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST
-                    found[Path(entry.path)] = Path(entry.path).read_bytes() if plain else None
+                if stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST:
+                    found[Path(entry.path)] = Path(entry.path).read_bytes()
     return found
 
 

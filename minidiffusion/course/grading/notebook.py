@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 HIDDEN = re.compile(r"\bimport \*|\b(?:exec|globals|setattr)\(|^%run\b", re.M)  # bind names that the text does not show
 LONG, MAGICS = 100_000, 50  # characters and magic commands of a cell; to read longer ones takes minutes
-MAGIC = re.compile(r"^[^#\n]*[%!]\w|^\s*[%!?,;/]|\?\s*$", re.M)
+MAGIC = re.compile(r"^[^#\n]*(?:[%!]\w|=[ \t]*[%!])|^[ \t]*[%!?,;/]|\?[ \t]*$", re.M)
 TRAINS = re.compile(r"(?:^|_)(?:fit|train)(?:_|$)")  # functions that change their arguments
 
 

@@ -134,10 +134,11 @@ class Process:
 
 
 def odd(folder: str, names: list[str]) -> list[str]:
-    """Those that are neither files nor folders, such as pipes and links to nowhere, and all that lie too deep."""
+    """Those that are neither files nor folders, such as pipes, that nobody may read, or that lie too deep."""
     if len(Path(folder).parts) > DEEPEST:
         return names
-    return [name for name in names if not (Path(folder, name).is_file() or Path(folder, name).is_dir())]
+    paths = {name: Path(folder, name) for name in names}
+    return [n for n, path in paths.items() if not (path.is_file() or path.is_dir()) or not os.access(path, os.R_OK)]
 
 
 def memory(process: psutil.Process) -> int:
