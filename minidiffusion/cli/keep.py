@@ -89,6 +89,8 @@ class Folder:
         step, done = about.get("step"), state.get("steps_done")
         if type(step) is not int or step < 1 or done is None or done.dtype != torch.int64 or done.tolist() != step:
             raise ValueError(f"--resume needs the step that was reached, and {self.training} does not say it")
+        if step > self.plan["steps"]:
+            raise ValueError(f"--resume: {self.training} is at step {step}, beyond the {self.plan['steps']} asked for")
         self.step = step
         # the interruption may have come after the state was saved and before the network was
         ema = TrainingState(copy.deepcopy(model), 0, state).ema

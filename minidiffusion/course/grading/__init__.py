@@ -36,7 +36,7 @@ from .notebook import Cell, Stub, anchors, lesson_of, needed, read, stubs
 from .worker import Answer, Ended, Process
 
 __all__ = ["grade"]
-PACKAGE = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[2].resolve()  # somebody may have installed it as a link
 STARTS = 10  # of a process whose time is not the copy's
 LARGEST = 2**28  # bytes of a file that the package may have
 SEARCH = ("NameError", "AttributeError", "FileNotFoundError")  # of answers whose cells may have been left out
@@ -199,7 +199,7 @@ def put_back(before: dict[Path, bytes | None]) -> list[str]:
     now, checkout = contents(), (PACKAGE.parent / "pyproject.toml").exists()
     changed = [file for file in sorted({*before, *now}) if before.get(file, ()) != now.get(file, ())]
     source = [file for file in changed if "__pycache__" not in file.parts]
-    if PACKAGE.is_symlink() or not PACKAGE.is_dir():
+    if not checkout and (PACKAGE.is_symlink() or not PACKAGE.is_dir()):
         remove(PACKAGE)
     for file in changed if not checkout else set(changed) - set(source):
         remove(file)
