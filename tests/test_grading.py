@@ -334,6 +334,15 @@ def test_a_change_of_the_installed_package_is_undone(tmp_path, monkeypatch):
     assert grading.put_back(before) == names and grading.contents() == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows asks for a right to make links")
+def test_a_package_that_was_installed_as_a_link_is_not_taken_for_a_forged_one(tmp_path):
+    (tmp_path / "minidiffusion").symlink_to(grading.PACKAGE)
+    code = "from minidiffusion.course import grading; print(grading.PACKAGE, len(grading.contents()) > 100)"
+    own = os.environ | {"PYTHONPATH": str(tmp_path)}
+    out = subprocess.run([sys.executable, "-c", code], env=own, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert out == f"{grading.PACKAGE} True\n"
+
+
 def a_pipe(package):
     os.mkfifo(package / "x.fifo")
 

@@ -304,6 +304,14 @@ def test_a_full_disk_gives_one_line_and_the_last_state_stays(monkeypatch, capsys
     assert steps == [str(i) for i in range(1, len(steps) + 1)] and len(steps) > 2
 
 
+def test_a_state_beyond_the_last_step_changes_nothing(capsys):
+    assert main(RUN) == 0
+    state, about = checkpoint.load_training("run/training.safetensors")
+    state["steps_done"] = torch.tensor(10**6)
+    checkpoint.save_training(state, "run/training.safetensors", about | {"step": 10**6})
+    assert "at step 1000000, beyond the 20 asked for" in fails([*RUN, "--resume"], capsys)
+
+
 @pytest.mark.parametrize("saved", [True, False])
 def test_a_loss_that_is_not_finite_ends_with_the_last_good_checkpoint(monkeypatch, capsys, saved):
     calls = []
